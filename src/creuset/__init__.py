@@ -1,0 +1,32 @@
+"""creuset: a workbench for generative models on your own machine.
+
+The public names are imported when they are first used, so that `import creuset` stays fast.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from creuset.workflows.load import Loaded, load
+    from creuset.workflows.train import Run, train
+
+__version__ = "0.1.0"
+
+__all__ = ["Loaded", "Run", "__version__", "load", "train"]
+
+_HOMES = {
+    "Loaded": "creuset.workflows.load",
+    "Run": "creuset.workflows.train",
+    "load": "creuset.workflows.load",
+    "train": "creuset.workflows.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'creuset' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

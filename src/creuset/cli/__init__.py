@@ -1,0 +1,81 @@
+"""The command line: one file a verb group, imported only when its verb is called.
+
+`creuset --help` must answer without importing torch, so a verb's one-line help stands here, and its module
+imports what it needs inside the command.
+"""
+
+import importlib
+import sys
+
+import click
+
+VERBS: dict[str, tuple[str, str]] = {
+    "tour": ("creuset.cli.tour", "Train, sample, measure and report on real digits, in a few minutes."),
+    "doctor": ("creuset.cli.doctor", "Say what this machine has and what is missing."),
+    "train": ("creuset.cli.train", "Train what a recipe describes, into a run folder."),
+    "runs": ("creuset.cli.runs", "List, show, follow, stop and remove runs."),
+    "generate": ("creuset.cli.generate", "Draw samples, reconstructions or interpolations from a run."),
+    "eval": ("creuset.cli.evaluate", "Measure a run; every score with its interval and signature."),
+    "models": ("creuset.cli.models", "Pull, list, show, verify and remove models and data by name."),
+    "data": ("creuset.cli.data", "Show, validate and split data before training on it."),
+    "config": ("creuset.cli.config", "Show where a recipe's values come from; print its JSON Schema."),
+    "completion": ("creuset.cli.completion", "Print the completion script of your shell."),
+}
+"""verb -> (module that defines `command`, one line of help)"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, and not for `--help`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(VERBS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from creuset.errors import did_you_mean
+
+            ctx.fail(f'no verb "{args[0]}"{did_you_mean(args[0], VERBS)}')
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, help_line) for verb, (_, help_line) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="creuset")
+@click.option("--offline", is_flag=True, help="Never use the network, as CREUSET_OFFLINE=1 does.")
+def cli(offline: bool) -> None:
+    """creuset: train, generate, evaluate and report generative models on your own machine.
+
+    Exit codes: 0 done, 1 failed while working, 2 usage or configuration, 3 not found, 4 a gate said no,
+    5 out of memory or disk, 6 blocked, 130/143 stopped after a clean checkpoint.
+    """
+    if offline:
+        import os
+
+        os.environ["CREUSET_OFFLINE"] = "1"
+
+
+def main() -> None:
+    """Run the command line; a creuset error becomes a sentence on stderr and its exit code."""
+    from creuset.cli.console import fail
+    from creuset.errors import CreusetError
+
+    try:
+        cli.main(prog_name="creuset", standalone_mode=True)
+    except CreusetError as error:
+        fail(error)
+    except BrokenPipeError:
+        # The reader of a pipe went away (creuset runs log | head): nobody is left to tell.
+        sys.stderr.close()
+        sys.exit(0)

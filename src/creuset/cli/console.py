@@ -1,0 +1,141 @@
+"""What the command line prints and how: results on stdout, progress and errors on stderr, one JSON form."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from creuset.errors import CreusetError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LINE_SECONDS = 10.0
+"""Where stderr is no terminal, a line of progress appears at most this often."""
+
+
+def json_option(function: F) -> F:
+    """`--json` for each verb that reads."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")(
+        function
+    )
+
+
+def emit_json(document: Any) -> None:
+    """One JSON document on stdout; NaN and infinities are refused, since JSON has none."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def say(text: str) -> None:
+    """A result, on stdout."""
+    click.echo(text)
+
+
+def note(text: str) -> None:
+    """A line beside the result, on stderr."""
+    click.echo(text, err=True)
+
+
+def next_step(command: str) -> None:
+    """The next useful command, with which each verb ends."""
+    note(f"next: {command}")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Plain aligned columns: readable on a screen and by other programs."""
+    widths = [max(len(str(row[i])) for row in [header, *rows]) for i in range(len(header))]
+    lines = [
+        [str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [header, *rows]
+    ]
+    return "\n".join("  ".join(cells).rstrip() for cells in lines)
+
+
+def fail(error: CreusetError) -> None:
+    """The error as a person reads it, on stderr, and the end of the program with its exit code."""
+    click.echo(f"creuset: {error}", err=True)
+    raise SystemExit(error.exit_code)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 42 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class TerminalProgress:
+    """Progress on stderr: a bar with the time left on a terminal, now and then a line elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+        self._name = ""
+        self._unit = ""
+        self._total: float | None = None
+        self._begin = 0.0
+        self._last_line = 0.0
+
+    def start(self, task: str, total: float | None, unit: str) -> None:
+        self.finish()
+        self._name, self._unit, self._total = task, unit, total
+        self._begin = self._last_line = time.monotonic()
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            counts = [DownloadColumn(), TransferSpeedColumn()] if unit == "B" else [MofNCompleteColumn()]
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                *counts,
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[values]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(task, total=total, values="")
+
+    def advance(self, done: float, values: Mapping[str, float] | None = None) -> None:
+        shown = " ".join(f"{name} {value:.4g}" for name, value in (values or {}).items())
+        if self._bar is not None:
+            fields = {"values": shown} if shown else {}
+            self._bar.update(self._task, completed=done, **fields)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= _LINE_SECONDS:
+            self._last_line = now
+            note(self._line(done, now - self._begin, shown))
+
+    def finish(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def say(self, message: str) -> None:
+        note(message)
+
+    def _line(self, done: float, seconds: float, shown: str) -> str:
+        if self._unit == "B":
+            amount = f"{done / 1e6:.1f} MB" + (f" of {self._total / 1e6:.1f} MB" if self._total else "")
+        else:
+            amount = f"{done:.0f}" + (f"/{self._total:.0f}" if self._total else "") + f" {self._unit}"
+        left = ""
+        if self._total and done > 0:
+            left = f", {duration(seconds * (self._total - done) / done)} left"
+        return f"{self._name}: {amount}, {duration(seconds)}{left}" + (f"  {shown}" if shown else "")

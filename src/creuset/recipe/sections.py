@@ -1,0 +1,143 @@
+"""The sections of a recipe as frozen models: each field's description is its documentation everywhere
+(the JSON Schema, `creuset config`, the resolved recipe's comments).
+
+The `model` section belongs to the family it names (models/base.py); all others are here.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, without unknown keys, without silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class FamilyConfig(Section):
+    """What each family's `model` section has; a family adds its own fields.
+
+    `sizes` maps each value of the dial to the defaults that it sets; a field written in the recipe wins.
+    """
+
+    sizes: ClassVar[dict[str, dict[str, object]]] = {}
+
+    family: str = Field(description="The model family, a file of creuset/models.")
+    size: Literal["tiny", "small", "base"] = Field(
+        "small", description="The dial: sets each field of the family that the recipe leaves out."
+    )
+
+
+class AugmentationConfig(Section):
+    """Random changes to training pictures (never to validation or test pictures)."""
+
+    shift: int = Field(0, ge=0, description="Largest shift along each axis, in pixels; 0 is off.")
+    rotate: float = Field(0.0, ge=0, le=180, description="Largest rotation either way, in degrees; 0 is off.")
+    erase: float = Field(
+        0.0,
+        ge=0,
+        le=0.9,
+        description="Largest share of a picture's sides that a black patch covers; 0 is off.",
+    )
+    flip: bool = Field(False, description="Mirror half of the pictures left to right.")
+
+
+class DataConfig(Section):
+    """Where the data comes from, how it is split and batched."""
+
+    source: str = Field(
+        description="A name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV."
+    )
+    batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
+    image_size: tuple[int, int] | None = Field(
+        None,
+        description="Height and width of the pictures held by a CSV's rows; without it a CSV is a table.",
+    )
+    label_column: str | None = Field(
+        None, description="The CSV column with the class; default: a column called label, class or target."
+    )
+    unreadable: Literal["refuse", "skip"] = Field(
+        "refuse", description="A picture that cannot be read: stop and name it, or skip, name and count it."
+    )
+    validation_share: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Share of the samples for validation, where the source has no such split.",
+    )
+    test_share: float = Field(
+        0.1, ge=0, lt=1, description="Share of the samples for the test, where the source has no such split."
+    )
+    limit: int | None = Field(None, ge=1, description="Use only this many training samples.")
+    augmentation: AugmentationConfig = Field(
+        AugmentationConfig(), description="Random changes to training pictures."
+    )
+
+
+class PlayerConfig(Section):
+    """What one player's optimizer does otherwise than `training` says."""
+
+    learning_rate: float | None = Field(None, gt=0, description="Default: training.learning_rate.")
+    betas: tuple[float, float] | None = Field(None, description="Default: training.betas.")
+    num_steps: int = Field(1, ge=1, description="Updates of this player in each training step.")
+
+
+class TrainingConfig(Section):
+    """How a model is trained."""
+
+    num_steps: int = Field(1000, ge=1, description="Training steps in all.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak step size of the optimizer.")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="The update rule.")
+    betas: tuple[float, float] = Field(
+        (0.9, 0.999), description="Decay of Adam's running mean and square (Kingma & Ba 2015)."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled for adamw, L2 for adam and sgd.")
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises from 0.")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="How the learning rate falls after the warm-up."
+    )
+    final_learning_rate: float = Field(
+        0.0, ge=0, le=1, description="Where a falling schedule ends, as a share of learning_rate."
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, description="Largest norm of a player's gradient; off if null."
+    )
+    accumulate: int = Field(1, ge=1, description="Parts that a batch is cut into, their gradients added.")
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="Decay of the running mean of the weights, which is then used; 0 is off."
+    )
+    precision: Literal["float32", "bfloat16", "float64", "auto"] = Field(
+        "float32",
+        description="Number format of the products; auto: bfloat16 where this processor gains from it.",
+    )
+    device: str = Field("auto", description="cpu, cuda, cuda:1, or auto: an accelerator where there is one.")
+    threads: int | None = Field(None, ge=1, description="Processor threads; default: torch's choice.")
+    distributed: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="Under torchrun: copies of the model, or its parameters sharded."
+    )
+    validate_every: int | None = Field(
+        None, ge=1, description="Steps between validations; default: a tenth of num_steps."
+    )
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="Steps between checkpoints; default: a tenth of num_steps."
+    )
+    sample_every: int | None = Field(
+        None, ge=1, description="Steps between sheets of samples; default: a fifth of num_steps."
+    )
+    log_every: int = Field(50, ge=1, description="Steps between journal lines; their values are means.")
+    patience: int | None = Field(
+        None, ge=1, description="Stop after this many validations without a better one; off if null."
+    )
+    seed: int = Field(0, ge=0, description="Decides every random draw of the run.")
+
+
+class EvaluationConfig(Section):
+    """What is measured when training is over."""
+
+    suite: Literal["classification", "images", "none"] | None = Field(
+        None, description="A set of measures; default: what the family's traits allow."
+    )
+    num_importance_samples: int = Field(
+        200, ge=1, description="Importance samples per picture for a bound on the likelihood."
+    )
