@@ -72,7 +72,14 @@ def main() -> None:
     from creuset.errors import CreusetError
 
     try:
-        cli.main(prog_name="creuset", standalone_mode=True)
+        # click's own ending would make an interrupt exit code 1
+        sys.exit(cli.main(prog_name="creuset", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("creuset: interrupted", err=True)
+        sys.exit(130)
     except CreusetError as error:
         fail(error)
     except BrokenPipeError:

@@ -14,6 +14,10 @@ class DataSpec:
         num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 for a table.
         class_names: The classes in the order of their labels; empty without labels.
         class_counts: Training samples of each class, for class weights; empty without labels.
+        feature_names: A table's columns in their order; empty for pictures.
+        feature_mean: Mean of each column over the training split; empty for pictures.
+        feature_std: Standard deviation of each column over the training split, 1 where a column does not
+            vary; batches hold (column - mean) / std. Empty for pictures.
     """
 
     kind: Literal["images", "table"]
@@ -21,6 +25,9 @@ class DataSpec:
     num_levels: int
     class_names: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    feature_mean: tuple[float, ...] = ()
+    feature_std: tuple[float, ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -9,20 +9,28 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     encodes     encode(images) -> codes, reconstruct(images), decode(codes)
     classifies  logits(inputs) -> one row of scores a sample
 
+A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
+do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes.
+`build` is called under a forked global generator that the caller has seeded, so torch's own initialisations
+may be used in it, and nowhere else.
+
 Legend of shapes: B batch, C channels, H height, W width, K classes, L latent dimensions, F features.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
+from creuset.errors import UsageError
+from creuset.layers.interpolation import Path, interpolate_codes
 from creuset.recipe.sections import FamilyConfig
 
 Trait = Literal["gradient", "samples", "likelihood", "encodes", "classifies"]
@@ -47,11 +55,43 @@ class Family:
     traits: frozenset[Trait]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Likelihood:
+    """What a model's `log_likelihood` is the log-likelihood of: part of a score's signature.
+
+    Args:
+        num_levels: Values that an observed pixel can take; 0 where the likelihood is a density over [-1, 1].
+        binarisation: "dynamic" where each pixel is observed as on with its grey value as probability.
+        bound: Whether `log_likelihood` is a lower bound that importance samples tighten, with an `elbo`.
+    """
+
+    num_levels: int
+    binarisation: Literal["none", "dynamic"] = "none"
+    bound: bool
+
+
 class Model(nn.Module):
-    """A model that is trained by gradients. A family implements what its traits promise."""
+    """A model that is trained by gradients. A family implements what its traits promise.
+
+    What a user may ask of a trained model (all but `loss` and `validation_loss`) builds no graph.
+    """
 
     players: tuple[str, ...] = ("model",)
     """One optimizer each, updated in this order in each training step."""
+
+    probabilistic: bool = True
+    """Whether softmax(logits) is meant as class probabilities, so that calibration is defined."""
+
+    likelihood: Likelihood
+    """Set by a family with the trait of that name."""
+
+    removes_noise: bool = False
+    """Whether the model was trained to remove noise: then `disturb` adds it and `denoise` takes it away."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of the parameters."""
+        return next(self.parameters()).dtype
 
     def player_parameters(self, player: str) -> Iterator[tuple[str, nn.Parameter]]:
         """The named parameters that `player` updates; all of them for a family with one player."""
@@ -77,13 +117,31 @@ class Model(nn.Module):
         return self.loss(batch, self.players[0], generator)
 
     def sample(self, num_samples: int, generator: BatchGenerator) -> Tensor:
-        """New pictures, float32 (num_samples, C, H, W) in [-1, 1]."""
+        """New pictures, float32 (num_samples, C, H, W) in [-1, 1]; `generator` has as many rows."""
+        raise NotImplementedError(type(self).__name__)
+
+    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """The pictures in the form whose likelihood is measured (`Likelihood`), in [-1, 1].
+
+        Pictures already in that form stay as they are. A test set is observed once, with a fixed seed, where
+        models are to be compared on the same pixels.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def log_likelihood(
         self, images: Tensor, generator: BatchGenerator, num_importance_samples: int
     ) -> Tensor:
-        """log p(image) in nats, float32 (B,); a lower bound where the family says so."""
+        """log p(observed picture) in nats, float32 (B,); a lower bound where the family says so.
+
+        Args:
+            images: (B, C, H, W) in [-1, 1]; observed first with the generator (`observe`).
+            generator: Keeps what it draws, so that its size bounds the memory: a few hundred rows.
+            num_importance_samples: Draws per picture for a bound; without effect where the value is exact.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def elbo(self, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """The evidence lower bound on log p(observed picture) in nats, float32 (B,), where there is one."""
         raise NotImplementedError(type(self).__name__)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -98,13 +156,47 @@ class Model(nn.Module):
         """Each picture through encoder and decoder, float32 (B, C, H, W) in [-1, 1]."""
         return self.decode(self.encode(images))
 
+    def disturb(self, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """The pictures (B, C, H, W) with the noise that the model was trained to remove."""
+        raise NotImplementedError(type(self).__name__)
+
+    def denoise(self, images: Tensor) -> Tensor:
+        """Noisy pictures (B, C, H, W) without their noise, as far as the model learned to remove it."""
+        raise UsageError(
+            f"{images.shape[0]} pictures to denoise, but this model has not learned to remove noise",
+            where=type(self).__name__,
+            expected="a model that was trained on noisy pictures",
+            next_step="train with model.noise: gaussian, or ask for a reconstruction",
+        )
+
+    def interpolate(self, first: Tensor, second: Tensor, num_steps: int, path: Path = "linear") -> Tensor:
+        """Pictures on the way from each picture of `first` to that of `second`, both ends included.
+
+        The way is taken between their codes (`interpolate_codes`) and decoded.
+
+        Args:
+            first: (B, C, H, W) in [-1, 1].
+            second: (B, C, H, W) in [-1, 1].
+            num_steps: Pictures of each way, at least 2.
+            path: The way's form in the space of codes.
+
+        Returns:
+            (B, num_steps, C, H, W) in [-1, 1].
+        """
+        codes = interpolate_codes(self.encode(first), self.encode(second), num_steps, path)
+        pictures = self.decode(codes.flatten(0, 1))
+        return pictures.reshape(*codes.shape[:2], *pictures.shape[1:])
+
     def logits(self, inputs: Tensor) -> Tensor:
         """One score a class for pictures (B, C, H, W) or rows (B, F), float32 (B, K)."""
         raise NotImplementedError(type(self).__name__)
 
 
-class FittedModel:
+class FittedModel(ABC):
     """A model fitted in one go, without gradients (scikit-learn's). It is stored as arrays."""
+
+    probabilistic: bool = True
+    """Whether softmax(logits) is meant as class probabilities, so that calibration is defined."""
 
     @abstractmethod
     def fit(self, features: NDArray[np.float32], labels: NDArray[np.int64], seed: int) -> dict[str, float]:
@@ -127,3 +219,67 @@ class FittedModel:
     @abstractmethod
     def logits(self, inputs: Tensor) -> Tensor:
         """One score a class for pictures (B, C, H, W) or rows (B, F), float32 (B, K)."""
+
+
+def require_pictures(spec: DataSpec, family: str, num_halvings: int = 0) -> tuple[int, int, int]:
+    """The (C, H, W) of picture data that can be halved so often; UsageError for other data."""
+    if spec.kind != "images":
+        raise UsageError(
+            f"{family} takes pictures",
+            where="data.source",
+            got=f"a table with {spec.shape[0]} columns",
+            expected="pictures",
+            next_step="set data.image_size if each row holds a picture, or model.family: linear for a table",
+        )
+    channels, height, width = spec.shape
+    if min(height, width) < 2**num_halvings:
+        deepest = min(height, width).bit_length() - 1
+        raise UsageError(
+            f"pictures too small for {num_halvings} stages that each halve them",
+            where="model.channels",
+            got=f"pictures of {height} x {width}",
+            expected=f"at least {2**num_halvings} x {2**num_halvings}",
+            next_step=f"give model.channels at most {deepest} numbers",
+        )
+    return channels, height, width
+
+
+def require_classes(spec: DataSpec, family: str) -> int:
+    """K of data with at least two classes, all of them with training samples; UsageError for other data."""
+    if not spec.class_names:
+        raise UsageError(
+            f"{family} learns classes, and the data has no labels",
+            where="data.source",
+            expected="a label for each sample",
+            next_step="put pictures into one folder a class, or name the CSV's column in data.label_column",
+        )
+    counts = spec.class_counts or (1,) * spec.num_classes
+    there = [name for name, count in zip(spec.class_names, counts, strict=True) if count > 0]
+    if len(there) < 2:
+        raise UsageError(
+            "one class only",
+            where="data.source",
+            got=", ".join(f'"{name}"' for name in there) or "no training sample",
+            expected="training samples of at least two classes",
+        )
+    missing = [name for name in spec.class_names if name not in there]
+    if missing:
+        raise UsageError(
+            "a class without training samples",
+            where="data.source",
+            got=", ".join(f'"{name}"' for name in missing),
+            expected=f"training samples of all {spec.num_classes} classes",
+            next_step="raise data.limit, or leave the class out of the data",
+        )
+    return spec.num_classes
+
+
+def require_shape(inputs: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """`inputs` as they are if each sample has this shape; else UsageError."""
+    if inputs.shape[1:] != shape:
+        raise UsageError(
+            "samples of another shape than the model was built for",
+            got=tuple(inputs.shape),
+            expected=f"({', '.join(['batch', *map(str, shape)])})",
+        )
+    return inputs

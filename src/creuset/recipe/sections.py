@@ -1,24 +1,36 @@
 """The sections of a recipe as frozen models: each field's description is its documentation everywhere
 (the JSON Schema, `creuset config`, the resolved recipe's comments).
 
-The `model` section belongs to the family it names (models/base.py); all others are here.
+The `model` section belongs to the family it names (models/base.py); all others are here. A validator that
+looks at several fields begins its message with the field it blames, which gives the message its place.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.fields import FieldInfo
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+_ADAM_BETAS = (0.9, 0.999)
 
 
 class Section(BaseModel):
-    """A part of a recipe: frozen, without unknown keys, without silent conversions."""
+    """A part of a recipe: frozen, without unknown keys, without silent conversions, all numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def recipe_keys(cls) -> dict[str, FieldInfo]:
+        """The keys that a recipe may hold in this section, in their order."""
+        return dict(cls.model_fields)
 
 
 class FamilyConfig(Section):
     """What each family's `model` section has; a family adds its own fields.
 
-    `sizes` maps each value of the dial to the defaults that it sets; a field written in the recipe wins.
+    `sizes` maps each value of the dial to the defaults that it sets: the same fields at each size. A field
+    that is given wins over the dial, and the dial over the field's own default. A family whose `sizes` is
+    empty has no dial, and refuses `size`.
     """
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
@@ -27,6 +39,44 @@ class FamilyConfig(Section):
     size: Literal["tiny", "small", "base"] = Field(
         "small", description="The dial: sets each field of the family that the recipe leaves out."
     )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuses a dial that leaves a field unset at some size: that field would have two meanings."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if not cls.sizes:
+            return
+        own = set(cls.model_fields) - {"family", "size"}
+        turned = [set(fields) for fields in cls.sizes.values()]
+        if cls.model_fields["size"].default not in cls.sizes or any(
+            fields != turned[0] or not fields <= own for fields in turned
+        ):
+            raise TypeError(f"{cls.__name__}.sizes: each size, the default one too, sets the same fields")
+
+    @classmethod
+    def recipe_keys(cls) -> dict[str, FieldInfo]:
+        """All fields, but no dial where it turns nothing."""
+        return {key: field for key, field in cls.model_fields.items() if key != "size" or cls.sizes}
+
+    @classmethod
+    def size_defaults(cls, size: object) -> dict[str, object]:
+        """What the dial sets at `size` (None: the default size); nothing for a size that is not there."""
+        name = cls.model_fields["size"].default if size is None else size
+        return dict(cls.sizes.get(name, {})) if isinstance(name, str) else {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _turn_dial(cls, values: Any) -> Any:
+        return {**cls.size_defaults(values.get("size")), **values} if isinstance(values, dict) else values
+
+    @field_validator("size")
+    @classmethod
+    def _dial_turns_something(cls, size: str) -> str:
+        if not cls.sizes:
+            raise ValueError("this family has no sizes; leave the key out")
+        if size not in cls.sizes:
+            raise ValueError(f'this family has no size "{size}"; there is: {", ".join(cls.sizes)}')
+        return size
 
 
 class AugmentationConfig(Section):
@@ -50,7 +100,7 @@ class DataConfig(Section):
         description="A name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
-    image_size: tuple[int, int] | None = Field(
+    image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
         None,
         description="Height and width of the pictures held by a CSV's rows; without it a CSV is a table.",
     )
@@ -74,12 +124,20 @@ class DataConfig(Section):
         AugmentationConfig(), description="Random changes to training pictures."
     )
 
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Self:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(
+                "validation_share and test_share together must be less than 1: training needs the rest"
+            )
+        return self
+
 
 class PlayerConfig(Section):
     """What one player's optimizer does otherwise than `training` says."""
 
     learning_rate: float | None = Field(None, gt=0, description="Default: training.learning_rate.")
-    betas: tuple[float, float] | None = Field(None, description="Default: training.betas.")
+    betas: tuple[Decay, Decay] | None = Field(None, description="Default: training.betas.")
     num_steps: int = Field(1, ge=1, description="Updates of this player in each training step.")
 
 
@@ -89,8 +147,8 @@ class TrainingConfig(Section):
     num_steps: int = Field(1000, ge=1, description="Training steps in all.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak step size of the optimizer.")
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="The update rule.")
-    betas: tuple[float, float] = Field(
-        (0.9, 0.999), description="Decay of Adam's running mean and square (Kingma & Ba 2015)."
+    betas: tuple[Decay, Decay] = Field(
+        _ADAM_BETAS, description="Decay of Adam's running mean and square (Kingma & Ba 2015)."
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled for adamw, L2 for adam and sgd.")
     warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises from 0.")
@@ -130,6 +188,14 @@ class TrainingConfig(Section):
         None, ge=1, description="Stop after this many validations without a better one; off if null."
     )
     seed: int = Field(0, ge=0, description="Decides every random draw of the run.")
+
+    @model_validator(mode="after")
+    def _every_setting_has_an_effect(self) -> Self:
+        if self.schedule == "constant" and self.final_learning_rate != 0:
+            raise ValueError("final_learning_rate has no effect while schedule is constant")
+        if self.optimizer == "sgd" and self.betas != _ADAM_BETAS:
+            raise ValueError("betas have no effect on sgd; leave the key out")
+        return self
 
 
 class EvaluationConfig(Section):

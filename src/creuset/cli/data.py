@@ -1,0 +1,279 @@
+"""`creuset data`: what a source holds, whether it is fit to train on, and its splits as a file."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say, table
+
+if TYPE_CHECKING:
+    from creuset.data.dataset import Dataset
+    from creuset.data.near_duplicates import NearDuplicates
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MAX_CLASSES = 20
+"""So many classes have a column of their own in the table of counts."""
+_MAX_COLUMNS = 30
+_EXAMPLES = 10
+
+
+@click.group()
+def command() -> None:
+    """Show, validate and split data before training on it.
+
+    SOURCE is a name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV.
+    """
+
+
+class _ImageSize(click.ParamType[tuple[int, int]]):
+    """HEIGHTxWIDTH in pixels."""
+
+    name = "HEIGHTxWIDTH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        sides = str(value).lower().split("x")
+        if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+            self.fail(f"{value} is no size; write it like 28x28", param, ctx)
+        return int(sides[0]), int(sides[1])
+
+
+_OPTIONS = (
+    click.argument("source"),
+    click.option(
+        "--image-size",
+        type=_ImageSize(),
+        metavar="HEIGHTxWIDTH",
+        help="Size of the pictures that a CSV's rows hold.",
+    ),
+    click.option("--label-column", help="The CSV column with the class."),
+    click.option(
+        "--unreadable",
+        type=click.Choice(["refuse", "skip"]),
+        default="refuse",
+        show_default=True,
+        help="What to do with a picture that cannot be read.",
+    ),
+    click.option(
+        "--validation-share",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.1,
+        show_default=True,
+        help="Share cut off for validation, where the source has no such split.",
+    ),
+    click.option(
+        "--test-share",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=0.1,
+        show_default=True,
+        help="Share cut off for the test, where the source has no such split.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Decides the splits that are cut.",
+    ),
+)
+
+
+def source_options(function: F) -> F:
+    """SOURCE, and how to read and split it."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@command.command("show")
+@source_options
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG with examples of each class."
+)
+@json_option
+def show_command(out: Path | None, as_json: bool, **options: Any) -> None:
+    """Show the form of SOURCE, its classes and how many samples each split holds."""
+    dataset = _load(**options)
+    if out is not None:
+        _write_sheet(dataset, out)
+    if as_json:
+        emit_json({**_document(dataset), "examples": _examples(dataset)})
+    else:
+        _print_dataset(dataset)
+        say(f"examples  {', '.join(example['name'] for example in _examples(dataset)[:3])}, ..")
+    next_step(f"open {out}" if out is not None else f"creuset data validate {options['source']}")
+
+
+@command.command("validate")
+@source_options
+@json_option
+def validate_command(as_json: bool, **options: Any) -> None:
+    """Check SOURCE: what cannot be used, and samples that are equal or nearly the same.
+
+    Ends with exit code 2 where the data cannot be trained on.
+    """
+    from creuset.data.near_duplicates import near_duplicates
+
+    dataset = _load(**options)
+    near = near_duplicates(dataset)
+    if as_json:
+        emit_json({**_document(dataset), "near_duplicates": [asdict(found) for found in near]})
+    else:
+        _print_dataset(dataset)
+        _print_findings(dataset, near)
+    next_step(f"creuset data split {options['source']} --out splits.npz")
+
+
+@command.command("split")
+@source_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The .npz file to write; it must not exist.",
+)
+@json_option
+def split_command(out: Path, as_json: bool, **options: Any) -> None:
+    """Write the splits of SOURCE into one .npz file, which is a source with just these splits."""
+    from creuset.data.npz import write_npz
+    from creuset.errors import UsageError
+
+    if out.suffix != ".npz":
+        raise UsageError("splits are written as .npz", where=out, next_step=f"write --out {out.stem}.npz")
+    if out.exists():
+        raise UsageError("this file exists already", where=out, next_step="remove it, or choose another name")
+    dataset = _load(**options)
+    write_npz(dataset, out)
+    if as_json:
+        emit_json({**_document(dataset), "file": str(out)})
+    else:
+        counts = ", ".join(f"{name} {split.num_samples:,}" for name, split in dataset.splits.items())
+        say(f"{out}: {counts}")
+    next_step(f"creuset data validate {out}")
+
+
+def _load(
+    *,
+    source: str,
+    image_size: tuple[int, int] | None,
+    label_column: str | None,
+    unreadable: Any,
+    validation_share: float,
+    test_share: float,
+    seed: int,
+) -> "Dataset":
+    from creuset.assets import resolve
+    from creuset.data.load import load_data
+    from creuset.recipe.sections import DataConfig
+
+    config = DataConfig(
+        source=source,
+        image_size=image_size,
+        label_column=label_column,
+        unreadable=unreadable,
+        validation_share=validation_share,
+        test_share=test_share,
+    )
+    return load_data(config, seed=seed, resolve=lambda name: resolve(name).path, progress=TerminalProgress())
+
+
+def _document(dataset: "Dataset") -> dict[str, Any]:
+    return {
+        "spec": asdict(dataset.spec),
+        "content_hash": dataset.content_hash,
+        **dataset.report.to_json(),
+    }
+
+
+def _examples(dataset: "Dataset") -> list[dict[str, Any]]:
+    """The first training samples, with their class."""
+    split = dataset.splits["train"]
+    return [
+        {
+            "name": split.names[index],
+            "class": None if split.labels is None else dataset.spec.class_names[int(split.labels[index])],
+        }
+        for index in range(min(_EXAMPLES, split.num_samples))
+    ]
+
+
+def _print_dataset(dataset: "Dataset") -> None:
+    spec, report = dataset.spec, dataset.report
+    say(f"source    {report.origin}")
+    if spec.kind == "images":
+        channels, height, width = spec.shape
+        colour = "grey" if channels == 1 else "colour"
+        say(f"form      pictures, {height} x {width} (height x width), {colour}, {spec.num_levels} levels")
+    else:
+        say(f"form      table, {spec.shape[0]} columns of numbers")
+    say(f"classes   {f'{spec.num_classes}' if spec.num_classes else 'none'}")
+    own = ", ".join(report.own_splits)
+    say(f"splits    {f'{own} of the source, the others cut' if own else 'cut'} by content")
+    say(f"hash      {dataset.content_hash}")
+    named = spec.num_classes <= _MAX_CLASSES
+    header = ["split", "samples", *(spec.class_names if named else ("smallest class", "largest class"))]
+    rows = []
+    for name, number in report.num_samples.items():
+        counts = report.class_counts[name]
+        shown = counts if named else (min(counts), max(counts))
+        rows.append([name, f"{number:,}", *(f"{count:,}" for count in shown)])
+    say("\n" + table(header, rows) + "\n")
+    if spec.kind == "table":
+        columns = zip(spec.feature_names, spec.feature_mean, spec.feature_std, strict=True)
+        lines = [[name, f"{mean:.6g}", f"{std:.6g}"] for name, mean, std in columns]
+        say(table(["column", "mean in train", "standard deviation"], lines[:_MAX_COLUMNS]))
+        say(f".. and {len(lines) - _MAX_COLUMNS} more\n" if len(lines) > _MAX_COLUMNS else "")
+
+
+def _print_findings(dataset: "Dataset", near: "list[NearDuplicates]") -> None:
+    report = dataset.report
+    for name in report.num_samples:
+        say(f"equal samples within {name}: {report.duplicates_within.get(name, 0):,}")
+    removed = sum(report.duplicates_removed.values())
+    say(f"equal samples in two splits of the source, removed from one: {removed:,}")
+    for example in report.duplicate_examples:
+        say(f"    {example}")
+    say(f"equal samples with different labels: {report.label_conflicts:,}")
+    for example in report.conflict_examples:
+        say(f"    {example}")
+    say(f"files skipped: {len(report.skipped):,}")
+    for skipped in report.skipped:
+        say(f"    {skipped}")
+    for found in near:
+        say(f"samples of {found.split} nearly the same as one of {found.other}: {found.count:,}")
+        for pair in found.examples:
+            say(f"    {pair.name} like {pair.like} (correlation {pair.correlation:.4f})")
+    if dataset.spec.kind == "table":
+        say("near duplicates: only looked for among pictures")
+
+
+def _write_sheet(dataset: "Dataset", out: Path) -> None:
+    """Ten training pictures of each class, a row a class; without classes, ten rows of ten."""
+    import torch
+
+    from creuset.data.pixels import to_bytes
+    from creuset.errors import UsageError
+    from creuset.files import write_atomic
+    from creuset.reporting.sheet import picture_sheet
+
+    if dataset.spec.kind != "images":
+        raise UsageError("a table has no pictures", where="--out", next_step="leave --out away")
+    if out.suffix != ".png":
+        raise UsageError("sheets are written as .png", where=out, next_step=f"write --out {out.stem}.png")
+    split = dataset.splits["train"]
+    if split.labels is None:
+        chosen = torch.arange(min(_EXAMPLES**2, split.num_samples))
+    else:
+        # A class with fewer pictures shows some of them again, so that each row is one class.
+        rows = [torch.nonzero(split.labels == label).flatten() for label in range(dataset.spec.num_classes)]
+        chosen = torch.cat([row[torch.arange(_EXAMPLES) % len(row)] for row in rows[:_MAX_CLASSES]])
+    pictures = to_bytes(split.inputs[chosen], dataset.spec.num_levels).permute(0, 2, 3, 1).numpy()
+    sheet = picture_sheet(pictures, alt=f"Examples of {dataset.report.origin}", columns=_EXAMPLES)
+    write_atomic(out, sheet.png)

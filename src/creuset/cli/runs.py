@@ -1,0 +1,197 @@
+"""`creuset runs`: what was trained in this workspace."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from creuset.cli.console import duration, emit_json, json_option, next_step, say, table
+
+if TYPE_CHECKING:
+    from creuset.runs.folder import RunFolder
+
+_POLL_SECONDS = 0.5
+"""How often `log -f` looks for new lines."""
+
+
+@click.group("runs")
+def command() -> None:
+    """List, show, follow, stop and remove runs of the workspace."""
+
+
+@command.command("list")
+@json_option
+def list_runs(as_json: bool) -> None:
+    """All runs, the newest last."""
+    from creuset.assets import workspace
+    from creuset.runs.folder import RunFolder, run_paths
+
+    folder = workspace() / "runs"
+    runs = [RunFolder(path) for path in run_paths(folder)] if folder.is_dir() else []
+    rows = sorted((_row(run) for run in runs), key=lambda row: row["created"])
+    if as_json:
+        emit_json({"runs": rows})
+        return
+    if not rows:
+        say(f"no runs in {folder}")
+        next_step("creuset train vae-mnist")
+        return
+    shown = [
+        [
+            row["id"],
+            row["family"],
+            row["status"],
+            str(row["step"]),
+            duration(row["seconds"]),
+            "-" if row["best_validation_loss"] is None else f"{row['best_validation_loss']:.5g}",
+            row["created"],
+        ]
+        for row in rows
+    ]
+    say(table(["run", "family", "status", "step", "trained", "validation loss", "created"], shown))
+    next_step(f"creuset runs show {rows[-1]['id']}")
+
+
+def _row(run: "RunFolder") -> dict[str, Any]:
+    manifest = run.manifest()
+    return {
+        "id": run.id,
+        "path": str(run.path),
+        "family": manifest.family,
+        "status": run.status(),
+        "step": manifest.step,
+        "seconds": manifest.seconds,
+        "best_validation_loss": manifest.best_validation_loss,
+        "created": manifest.created,
+    }
+
+
+@command.command("show")
+@click.argument("run")
+@json_option
+def show(run: str, as_json: bool) -> None:
+    """What RUN is: recipe, data, machine, checkpoints, scores."""
+    from creuset.metrics.score import Score
+    from creuset.workflows.evaluate import stored_scores
+    from creuset.workflows.load import find_run
+
+    folder = find_run(run)
+    manifest = folder.manifest()
+    scores: list[Score] = stored_scores(folder)
+    checkpoints = sorted(path.name for path in folder.checkpoints.glob("step-*"))
+    if as_json:
+        emit_json(
+            {
+                "path": str(folder.path),
+                "status": folder.status(),
+                "manifest": manifest.model_dump(mode="json"),
+                "checkpoints": checkpoints,
+                "scores": [score.to_json() for score in scores],
+            }
+        )
+        return
+    say(f"{folder.path}: {manifest.family}, {folder.status()} at step {manifest.step}")
+    facts = [
+        ("made by", manifest.command),
+        ("created", manifest.created),
+        ("trained", duration(manifest.seconds)),
+        ("data", f"{manifest.data_source}, hash {manifest.data_hash[:16]}"),
+        ("seed", str(manifest.seed)),
+        ("device", f"{manifest.device}, {manifest.precision_reason}"),
+        ("machine", ", ".join(f"{key} {value}" for key, value in manifest.machine.items())),
+        ("parent", manifest.parent or "none"),
+        (
+            "checkpoints",
+            ", ".join(_marked(name, manifest.last, manifest.best) for name in checkpoints) or "none",
+        ),
+        ("why it stopped", manifest.stop_reason or "-"),
+    ]
+    for key, value in facts:
+        say(f"  {key:<14}  {value}")
+    for score in scores:
+        say(f"  {score}")
+    next_step(f"creuset eval {folder.id}" if not scores else f"open {folder.report_path}")
+
+
+def _marked(name: str, last: str | None, best: str | None) -> str:
+    marks = [mark for mark, marked in (("last", last), ("best", best)) if marked == name]
+    return f"{name} ({', '.join(marks)})" if marks else name
+
+
+@command.command("log")
+@click.argument("run")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing new lines until the run ends.")
+@json_option
+def log(run: str, follow: bool, as_json: bool) -> None:
+    """The journal of RUN, a line an event."""
+    from creuset.workflows.load import find_run
+
+    folder = find_run(run)
+    for line in _lines(folder, follow):
+        say(json.dumps(line) if as_json else _journal_line(line))
+
+
+def _lines(folder: "RunFolder", follow: bool) -> Iterator[dict[str, Any]]:
+    """The journal's lines, and with `follow` those to come; one that a resume cut is read from there."""
+    position = 0
+    while True:
+        running = folder.running_process() is not None
+        size = folder.journal_path.stat().st_size
+        position = min(position, size)
+        with folder.journal_path.open("rb") as file:
+            file.seek(position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                position += len(line)
+                yield json.loads(line)
+        if not follow or not running:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _journal_line(line: dict[str, Any]) -> str:
+    values = " ".join(
+        f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in line["values"].items()
+    )
+    player = "" if line["player"] in (None, "model") else f" {line['player']}"
+    seconds = line["clock"].get("seconds")
+    when = "" if seconds is None else f"  [{duration(seconds)}]"
+    return f"{line['step']:>8} {line['event']}{player}  {values}{when}"
+
+
+@command.command("stop")
+@click.argument("run")
+def stop(run: str) -> None:
+    """Ask the process that trains RUN to checkpoint and stop."""
+    from creuset.workflows.load import find_run
+
+    folder = find_run(run)
+    if folder.stop():
+        say(f"{folder.id}: asked to stop; it makes a checkpoint first")
+        next_step(f"creuset runs show {folder.id}")
+    else:
+        say(f"{folder.id}: nothing is training there (status: {folder.status()})")
+
+
+@command.command("rm")
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(runs: tuple[str, ...], yes: bool) -> None:
+    """Delete RUNS with their checkpoints."""
+    from creuset.workflows.load import find_run
+
+    folders = [find_run(run) for run in runs]
+    for folder in folders:
+        size = sum(path.stat().st_size for path in Path(folder.path).rglob("*") if path.is_file())
+        if not yes:
+            click.confirm(f"delete {folder.path} ({size / 1e6:.1f} MB)?", abort=True, err=True)
+        folder.remove()
+        say(f"{folder.path}: deleted, {size / 1e6:.1f} MB freed")
+    free = shutil.disk_usage(folders[0].path.parent).free
+    say(f"{free / 1e9:.1f} GB free now")

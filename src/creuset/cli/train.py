@@ -1,0 +1,166 @@
+"""`creuset train`: a recipe becomes a run folder."""
+
+import re
+
+import click
+
+from creuset.cli.console import TerminalProgress, duration, emit_json, json_option, next_step, say
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Duration(click.ParamType[float]):
+    """90s, 10m or 2h, as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
+        if match is None or float(match[1]) <= 0:
+            self.fail(f'"{value}" is no duration; write 90s, 10m or 2h', param, ctx)
+        return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+@click.command("train")
+@click.argument("recipe", required=False)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A value in place of the recipe's."
+)
+@click.option("--name", help="The run's ID under runs/, or a path; default: the recipe's name.")
+@click.option("--seed", type=click.IntRange(min=0), help="In place of the recipe's training.seed.")
+@click.option("--max-time", type=Duration(), help="Checkpoint and stop after 90s, 10m or 2h of training.")
+@click.option("--resume", metavar="RUN", help="Go on with a run from its last good checkpoint.")
+@click.option("--dry-run", is_flag=True, help="Two real steps, save, reload, and a proof that it goes on.")
+@click.option("--estimate", is_flag=True, help="Measure a few steps; say how long and how much memory.")
+@click.option("--no-eval", is_flag=True, help="Neither evaluate nor write the report afterwards.")
+@json_option
+def command(
+    recipe: str | None,
+    settings: tuple[str, ...],
+    name: str | None,
+    seed: int | None,
+    max_time: float | None,
+    resume: str | None,
+    dry_run: bool,
+    estimate: bool,
+    no_eval: bool,
+    as_json: bool,
+) -> None:
+    """Train what RECIPE describes (a YAML file, or the name of a shipped recipe).
+
+    The run folder is runs/ID in the workspace: resolved recipe, journal, checkpoints, samples, scores and
+    report.html. Ctrl-C once stops after a clean checkpoint.
+    """
+    if resume is not None:
+        if recipe is not None or settings or name is not None or seed is not None:
+            raise click.UsageError("--resume takes recipe, settings, name and seed from the run itself")
+        if dry_run or estimate:
+            raise click.UsageError("--resume goes on with a run; --dry-run and --estimate come before one")
+    elif recipe is None:
+        raise click.UsageError("which recipe? A YAML file, or the name of a shipped one (see recipes/)")
+    if dry_run and estimate:
+        raise click.UsageError("--dry-run or --estimate, not both")
+    if dry_run:
+        _dry_run(recipe, settings, seed, as_json)
+    elif estimate:
+        _estimate(recipe, settings, seed, as_json)
+    else:
+        _train(recipe, settings, name, seed, max_time, resume, not no_eval, as_json)
+
+
+def _train(
+    recipe: str | None,
+    settings: tuple[str, ...],
+    name: str | None,
+    seed: int | None,
+    max_seconds: float | None,
+    resume: str | None,
+    measure: bool,
+    as_json: bool,
+) -> None:
+    from creuset.workflows import train as workflow
+
+    progress = TerminalProgress()
+    if resume is not None:
+        run = workflow.resume(resume, max_seconds=max_seconds, measure=measure, progress=progress)
+    else:
+        assert recipe is not None
+        run = workflow.train(
+            recipe,
+            name=name,
+            seed=seed,
+            settings=settings,
+            max_seconds=max_seconds,
+            measure=measure,
+            progress=progress,
+        )
+    outcome, folder = run.outcome, run.folder
+    if as_json:
+        emit_json(
+            {
+                "run": folder.id,
+                "path": str(folder.path),
+                "step": outcome.step,
+                "reason": outcome.reason,
+                "seconds": outcome.seconds,
+                "scores": [score.to_json() for score in run.scores],
+            }
+        )
+        return
+    words = {"finished": "finished", "early_stop": "stopped early: no better validation for a while"}
+    how = words.get(outcome.reason, "stopped: the time is over")
+    say(f"{folder.path}: {how} after {outcome.step} steps, {duration(outcome.seconds)}")
+    for score in run.scores:
+        say(f"  {score}")
+    if outcome.reason == "max_time":
+        next_step(f"creuset train --resume {folder.id}")
+    elif measure:
+        next_step(f"open {folder.report_path}")
+    else:
+        next_step(f"creuset eval {folder.id}")
+
+
+def _dry_run(recipe: str | None, settings: tuple[str, ...], seed: int | None, as_json: bool) -> None:
+    from creuset.workflows.rehearse import dry_run
+
+    assert recipe is not None
+    result = dry_run(recipe, settings=settings, seed=seed, progress=TerminalProgress())
+    if as_json:
+        emit_json(
+            {
+                "family": result.family,
+                "num_parameters": result.num_parameters,
+                "precision": result.precision_reason,
+                "checkpoint_bytes": result.checkpoint_bytes,
+                "steps": result.losses,
+            }
+        )
+        return
+    say(f"{result.family}, {result.num_parameters:,} parameters, {result.precision_reason}")
+    for number, players in enumerate(result.losses, 1):
+        for player, values in players.items():
+            say(
+                f"  step {number}, {player}: "
+                + ", ".join(f"{key} {value:.6g}" for key, value in values.items())
+            )
+    say(f"saved ({result.checkpoint_bytes / 1e6:.1f} MB), reloaded, and step 3 gave the same numbers on both")
+    next_step(f"creuset train {recipe}")
+
+
+def _estimate(recipe: str | None, settings: tuple[str, ...], seed: int | None, as_json: bool) -> None:
+    from creuset.workflows.rehearse import estimate
+
+    assert recipe is not None
+    result = estimate(recipe, settings=settings, seed=seed, progress=TerminalProgress())
+    if as_json:
+        emit_json(result.to_json())
+        return
+    middle, low, high = result.seconds_per_step
+    say(
+        f"{middle * 1000:.2f} ms a step ({low * 1000:.2f} to {high * 1000:.2f}, "
+        f"measured on {result.steps_measured} steps)"
+    )
+    middle, low, high = result.total_seconds
+    say(f"{result.num_steps} steps: about {duration(middle)} ({duration(low)} to {duration(high)})")
+    say(f"peak memory so far: {result.peak_memory_bytes / 1e6:.0f} MB")
+    next_step(f"creuset train {recipe}")

@@ -1,0 +1,217 @@
+"""A data set in memory: its splits, its form, its hash, and what was done to make it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from creuset.data.hashing import Hashes, content_hash, groups
+from creuset.data.pixels import to_floats
+from creuset.data.source import Skipped, counted, listed
+from creuset.data.spec import DataSpec
+from creuset.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """The samples of one split, in the order of their hashes.
+
+    Args:
+        inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in
+            the file, float32 (N, F).
+        labels: Places in the spec's class_names, int64 (N,); None without labels.
+        hashes: Content hashes, two numbers a sample (hashing.py).
+        names: Where each sample comes from, for people.
+    """
+
+    inputs: Tensor
+    labels: Tensor | None
+    hashes: Hashes
+    names: tuple[str, ...]
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.inputs)
+
+    def select(self, indices: NDArray[np.int64]) -> "Split":
+        """These samples only."""
+        places = torch.from_numpy(indices)
+        return Split(
+            inputs=self.inputs[places],
+            labels=None if self.labels is None else self.labels[places],
+            hashes=self.hashes[indices],
+            names=tuple(self.names[index] for index in indices),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataReport:
+    """What was found and done while a data set was read and split.
+
+    Args:
+        origin: What the source is.
+        own_splits: Splits that the source has itself; the others were cut.
+        num_samples: Split -> samples.
+        class_counts: Split -> samples of each class, in the order of the classes; empty without labels.
+        duplicates_within: Split -> samples that equal an earlier one of the same split (kept).
+        duplicates_removed: Split -> samples removed because another split of the source holds them as well.
+        duplicate_examples: Some of the removed ones.
+        label_conflicts: Samples that equal another one and have another label (kept).
+        conflict_examples: Some of them.
+        skipped: Files left out because data.unreadable is skip.
+        notes: What is legal but worth knowing.
+    """
+
+    origin: str
+    own_splits: tuple[str, ...]
+    num_samples: Mapping[str, int]
+    class_counts: Mapping[str, tuple[int, ...]]
+    duplicates_within: Mapping[str, int]
+    duplicates_removed: Mapping[str, int]
+    duplicate_examples: tuple[str, ...] = ()
+    label_conflicts: int = 0
+    conflict_examples: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a user should hear before training, one line each."""
+        lines = [
+            f"{counted(number, 'sample')} removed from {name}, because another split holds the same"
+            for name, number in self.duplicates_removed.items()
+        ]
+        if self.label_conflicts:
+            lines.append(
+                f"{counted(self.label_conflicts, 'sample')} equal to another one with another label, "
+                f"such as {self.conflict_examples[0]}"
+            )
+        if self.skipped:
+            lines.append(f"{counted(len(self.skipped), 'file')} skipped:\n    {listed(self.skipped)}")
+        return (*lines, *self.notes)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "origin": self.origin,
+            "own_splits": list(self.own_splits),
+            "num_samples": dict(self.num_samples),
+            "class_counts": {name: list(counts) for name, counts in self.class_counts.items()},
+            "duplicates_within": dict(self.duplicates_within),
+            "duplicates_removed": dict(self.duplicates_removed),
+            "duplicate_examples": list(self.duplicate_examples),
+            "label_conflicts": self.label_conflicts,
+            "conflict_examples": list(self.conflict_examples),
+            "skipped": [{"file": item.file, "reason": item.reason} for item in self.skipped],
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Splits that share one form.
+
+    Args:
+        spec: The form of a sample; a model is built for it.
+        splits: "train", "validation" and, unless test_share is 0, "test".
+        content_hash: Names exactly this data in these splits (hashing.content_hash).
+        report: How it was made.
+    """
+
+    spec: DataSpec
+    splits: Mapping[str, Split]
+    content_hash: str
+    report: DataReport
+
+    def batch(self, split: str, indices: Tensor) -> dict[str, Tensor]:
+        """Samples as a model takes them.
+
+        Args:
+            split: The name of a split.
+            indices: Which samples, int64 (B,).
+
+        Returns:
+            "images" float32 (B, C, H, W) in [-1, 1], or "features" float32 (B, F), each column with the
+            training split's mean taken off and divided by its standard deviation; "labels" int64 (B,)
+            where there are any.
+
+        Raises:
+            DataError: There is no such split.
+        """
+        part = self.split(split)
+        if self.spec.kind == "images":
+            batch = {"images": to_floats(part.inputs.index_select(0, indices), self.spec.num_levels)}
+        else:
+            batch = {"features": standardise(part.inputs.index_select(0, indices), self.spec)}
+        if part.labels is not None:
+            batch["labels"] = part.labels.index_select(0, indices)
+        return batch
+
+    def split(self, name: str) -> Split:
+        """The split with this name; raises DataError where there is none."""
+        if name not in self.splits:
+            raise DataError(
+                f'this data has no "{name}" split',
+                where=self.report.origin,
+                expected=", ".join(self.splits),
+                next_step="choose one of these, or set data.test_share above 0" if name == "test" else None,
+            )
+        return self.splits[name]
+
+
+def standardise(features: Tensor, spec: DataSpec) -> Tensor:
+    """(column - mean) / std with the statistics that `spec` carries: float32 (B, F) to float32 (B, F)."""
+    return (features - torch.tensor(spec.feature_mean)) / torch.tensor(spec.feature_std)
+
+
+def make_dataset(spec: DataSpec, splits: Mapping[str, Split], report: DataReport) -> Dataset:
+    """A data set whose hash is computed from what it holds."""
+    named = {name: (split.hashes, split.labels) for name, split in splits.items()}
+    return Dataset(spec=spec, splits=splits, content_hash=content_hash(spec, named), report=report)
+
+
+def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
+    """The data set as a model made for `spec` takes it: labels in its order of classes, its statistics.
+
+    Raises:
+        DataError: The samples have another form, or a class that the model does not know.
+    """
+    own = dataset.spec
+    for what, got, expected in (
+        ("kind", own.kind, spec.kind),
+        ("shape", own.shape, spec.shape),
+        ("number of pixel levels", own.num_levels, spec.num_levels),
+        ("columns", own.feature_names, spec.feature_names),
+    ):
+        if got != expected:
+            raise DataError(
+                f"the model was made for data of another {what}",
+                where=dataset.report.origin,
+                got=got,
+                expected=expected,
+                next_step="give data of the form that the model was trained on",
+            )
+    unknown = [name for name in own.class_names if name not in spec.class_names]
+    if unknown and spec.class_names:
+        raise DataError(
+            "the data has classes that the model does not know",
+            where=dataset.report.origin,
+            got=", ".join(unknown),
+            expected=f"only classes out of {', '.join(spec.class_names)}",
+        )
+    place = torch.tensor([spec.class_names.index(name) for name in own.class_names], dtype=torch.int64)
+    splits = {
+        name: replace(split, labels=None if split.labels is None or not len(place) else place[split.labels])
+        for name, split in dataset.splits.items()
+    }
+    return make_dataset(spec, splits, dataset.report)
+
+
+def without(split: Split, *others: Split) -> Split:
+    """The samples of `split` that none of the others holds, compared by content hash."""
+    everything = np.concatenate([split.hashes, *(other.hashes for other in others)])
+    _, members = groups(everything)
+    kept = ~np.isin(members[: split.num_samples], members[split.num_samples :])
+    return split.select(np.flatnonzero(kept))

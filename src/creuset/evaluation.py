@@ -1,0 +1,280 @@
+"""Suites: the measures that fit a model's traits, over one split of its data.
+
+A suite takes a model and data and returns scores with what a report draws beside them. It knows no run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from creuset.data.dataset import Dataset
+from creuset.data.hashing import content_hash
+from creuset.device import BatchGenerator
+from creuset.errors import DataError, UsageError
+from creuset.generation import pictures
+from creuset.metrics.calibration import calibration_bins
+from creuset.metrics.classification import classification_scores, confusion_matrix
+from creuset.metrics.floors import PixelCounts, likelihood_floors
+from creuset.metrics.likelihood import LikelihoodSetting, bits_per_dim, elbo, nll
+from creuset.metrics.predictions import Predictions
+from creuset.metrics.reconstruction import mean_squared_error, psnr
+from creuset.metrics.score import Score
+from creuset.metrics.signature import Context
+from creuset.models.base import Family, FittedModel, Model
+from creuset.progress import Progress
+
+Suite = Literal["classification", "images"]
+
+_CHUNK = 250
+"""Pictures whose likelihood is computed at once; a part of what decides the draws, hence fixed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a suite found.
+
+    Args:
+        suite: Its name.
+        split: The part of the data.
+        scores: The measures, the most telling first.
+        floors: What simple models reach on the same samples, to read the scores against.
+        details: For a report, as JSON: confusion counts, calibration bins.
+    """
+
+    suite: Suite
+    split: str
+    scores: list[Score]
+    floors: list[Score] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "suite": self.suite,
+            "split": self.split,
+            "scores": [score.to_json() for score in self.scores],
+            "floors": [score.to_json() for score in self.floors],
+            "details": self.details,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is measured.
+
+    Args:
+        family: The model's family.
+        model: The model, in evaluation mode.
+        device: Where it is.
+    """
+
+    family: Family
+    model: Model | FittedModel
+    device: torch.device
+
+
+def default_suite(family: Family) -> Suite:
+    """The suite that fits a family's traits."""
+    return "classification" if "classifies" in family.traits else "images"
+
+
+def evaluate(
+    subject: Subject,
+    dataset: Dataset,
+    split: str,
+    *,
+    suite: Suite,
+    num_importance_samples: int,
+    seed: int,
+    progress: Progress,
+    choices: Mapping[str, str | int] | None = None,
+) -> Evaluation:
+    """Runs a suite.
+
+    Args:
+        subject: The model.
+        dataset: Data of the form that the model was made for.
+        split: Which part of it is measured.
+        suite: Which measures.
+        num_importance_samples: Draws per picture for a bound on the likelihood.
+        seed: Decides the draws: of binary pixels, of codes, of bootstrap resamples.
+        progress: Who watches.
+        choices: Further things that change the numbers, for the signatures.
+
+    Raises:
+        DataError: There is no such split, or it is empty.
+        UsageError: The suite does not fit the family.
+    """
+    part = dataset.split(split)
+    if not part.num_samples:
+        raise DataError("nothing to measure: the split is empty", where=split)
+    context = Context(
+        data=content_hash(dataset.spec, {split: (part.hashes, part.labels)}),
+        split=split,
+        seed=seed,
+        extra=dict(choices or {}),
+    )
+    if suite == "classification":
+        return _classification(subject, dataset, split, context)
+    return _images(subject, dataset, split, context, num_importance_samples, progress)
+
+
+def _classification(subject: Subject, dataset: Dataset, split: str, context: Context) -> Evaluation:
+    _require("classifies", "classification", subject.family)
+    part = dataset.split(split)
+    if part.labels is None:
+        raise DataError("the data has no labels to compare with", where=dataset.report.origin)
+    logits = classify(subject, dataset, split).numpy()
+    labels = part.labels.numpy()
+    if subject.model.probabilistic:
+        predictions = Predictions.from_logits(logits, labels)
+    else:
+        predictions = Predictions.from_scores(logits, labels)
+    details: dict[str, Any] = {
+        "class_names": list(dataset.spec.class_names),
+        "confusion": confusion_matrix(predictions).tolist(),
+    }
+    if subject.model.probabilistic:
+        bins = calibration_bins(predictions)
+        details["calibration"] = {
+            "edges": bins.edges.tolist(),
+            "counts": bins.counts.tolist(),
+            "confidence": [None if np.isnan(value) else value for value in bins.confidence.tolist()],
+            "accuracy": [None if np.isnan(value) else value for value in bins.accuracy.tolist()],
+        }
+    return Evaluation(
+        suite="classification",
+        split=split,
+        scores=classification_scores(predictions, context=context),
+        details=details,
+    )
+
+
+def classify(subject: Subject, dataset: Dataset, split: str) -> Tensor:
+    """The logits of a whole split, float32 (N, K), on the CPU."""
+    indices = torch.arange(dataset.split(split).num_samples)
+    rows = []
+    with torch.no_grad():
+        for chunk in torch.split(indices, _CHUNK):
+            batch = dataset.batch(split, chunk)
+            inputs = batch["images"] if "images" in batch else batch["features"]
+            rows.append(subject.model.logits(inputs.to(subject.device)).float().cpu())
+    return torch.cat(rows)
+
+
+def _images(
+    subject: Subject,
+    dataset: Dataset,
+    split: str,
+    context: Context,
+    num_importance_samples: int,
+    progress: Progress,
+) -> Evaluation:
+    traits = subject.family.traits
+    if not traits & {"likelihood", "encodes"}:
+        _require("likelihood", "images", subject.family)
+    model = subject.model
+    assert isinstance(model, Model)
+    scores: list[Score] = []
+    floors: list[Score] = []
+    if "likelihood" in traits:
+        scores, floors = _likelihood(
+            subject, model, dataset, split, context, num_importance_samples, progress
+        )
+    if "encodes" in traits:
+        images = dataset.batch(split, torch.arange(dataset.split(split).num_samples))["images"]
+        copies = pictures.reconstruct(model, images, subject.device)
+        for instrument in (mean_squared_error, psnr):
+            scores.append(instrument(images.numpy(), copies.numpy(), context=context))
+    return Evaluation(suite="images", split=split, scores=scores, floors=floors)
+
+
+def _likelihood(
+    subject: Subject,
+    model: Model,
+    dataset: Dataset,
+    split: str,
+    context: Context,
+    num_importance_samples: int,
+    progress: Progress,
+) -> tuple[list[Score], list[Score]]:
+    """NLL, ELBO where the likelihood is a bound, bits per dimension, and the floors on the same pixels."""
+    form = model.likelihood
+    setting = LikelihoodSetting(
+        num_levels=form.num_levels,
+        binarisation=form.binarisation,
+        num_importance_samples=num_importance_samples if form.bound else None,
+    )
+    num_samples = dataset.split(split).num_samples
+    progress.start("likelihood", num_samples, "pictures")
+    values: list[Tensor] = []
+    bounds: list[Tensor] = []
+    observed: list[Tensor] = []
+    with torch.no_grad():
+        for chunk in torch.split(torch.arange(num_samples), _CHUNK):
+            images = dataset.batch(split, chunk)["images"].to(subject.device)
+            start = int(chunk[0])
+            # the pixels are drawn once, for the model and the floors alike
+            pixels = model.observe(images, _draws(context.seed, "observe", start, len(chunk), subject))
+            values.append(
+                model.log_likelihood(
+                    pixels, _draws(context.seed, "nll", start, len(chunk), subject), num_importance_samples
+                ).cpu()
+            )
+            if form.bound:
+                bounds.append(
+                    model.elbo(pixels, _draws(context.seed, "elbo", start, len(chunk), subject)).cpu()
+                )
+            observed.append(pixels.cpu())
+            progress.advance(start + len(chunk))
+    progress.finish()
+    log_likelihoods = torch.cat(values).double().numpy()
+    scores = [nll(log_likelihoods, setting=setting, context=context)]
+    if form.bound:
+        one = LikelihoodSetting(
+            num_levels=form.num_levels, binarisation=form.binarisation, num_importance_samples=1
+        )
+        scores.append(elbo(torch.cat(bounds).double().numpy(), setting=one, context=context))
+    if not form.num_levels:
+        return scores, []
+    num_dims = int(np.prod(dataset.spec.shape))
+    scores.append(bits_per_dim(log_likelihoods, num_dims, setting=setting, context=context))
+    return scores, likelihood_floors(
+        _training_counts(dataset, setting),
+        levels(torch.cat(observed), form.num_levels),
+        setting=setting,
+        context=context,
+    )
+
+
+def _training_counts(dataset: Dataset, setting: LikelihoodSetting) -> PixelCounts:
+    part = dataset.split("train")
+    labels = None if part.labels is None else part.labels.numpy()
+    stored = part.inputs.numpy()
+    if setting.binarisation == "dynamic":
+        grey = stored.astype(np.float32) / (dataset.spec.num_levels - 1)
+        return PixelCounts.from_grey(grey, labels)
+    return PixelCounts.from_levels(stored, setting.num_levels, labels)
+
+
+def levels(images: Tensor, num_levels: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """float (N, ...) in [-1, 1] -> whole numbers in [0, num_levels)."""
+    return ((images + 1) * ((num_levels - 1) / 2)).round().long().numpy()
+
+
+def _draws(seed: int, purpose: str, start: int, size: int, subject: Subject) -> BatchGenerator:
+    return BatchGenerator(seed, "evaluation", purpose, start, size=size, device=subject.device)
+
+
+def _require(trait: str, suite: str, family: Family) -> None:
+    if trait not in family.traits:
+        raise UsageError(
+            f"the suite {suite} does not fit the family {family.name}",
+            where="--suite",
+            got=f"traits {', '.join(sorted(family.traits))}",
+            expected=f"a family with the trait {trait}",
+            next_step=f"--suite {default_suite(family)}",
+        )

@@ -1,0 +1,140 @@
+"""Pictures from a model: samples, reconstructions and the way between two codes.
+
+Models work on float32 (N, C, H, W) in [-1, 1]; people and files on uint8 (N, H, W, C) in 0..255. The two
+conversions are here and nowhere else.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from creuset.data.spec import DataSpec
+from creuset.device import BatchGenerator
+from creuset.errors import DataError
+from creuset.models.base import Model
+
+Pictures = NDArray[np.uint8]
+
+_CHUNK = 250
+"""Pictures computed at once. Part of what decides a likelihood's draws, hence fixed."""
+
+
+def to_pictures(images: Tensor) -> Pictures:
+    """float (N, C, H, W) in [-1, 1] -> uint8 (N, H, W, C), rounded to the nearest of 256 levels."""
+    levels = ((images.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255)
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def to_images(pictures: Any, spec: DataSpec) -> Tensor:
+    """What a user hands over, as float32 (N, C, H, W) in [-1, 1].
+
+    Args:
+        pictures: uint8 (N, H, W, C), or (N, H, W) for one channel, in 0..255;
+            or float (N, C, H, W) in [-1, 1].
+        spec: The form that the model was trained on.
+
+    Raises:
+        DataError: Another type, size, channel count or range.
+    """
+    tensor = torch.as_tensor(pictures)
+    if tensor.dtype == torch.uint8:
+        if tensor.ndim == 3 and spec.shape[0] == 1:
+            tensor = tensor[..., None]
+        if tensor.ndim == 4:
+            tensor = tensor.permute(0, 3, 1, 2)
+        images = tensor.float() / 127.5 - 1
+    elif tensor.is_floating_point():
+        images = tensor.float()
+        if images.numel() and not bool((images.abs() <= 1 + 1e-4).all()):
+            raise DataError(
+                "pictures given as floats lie in [-1, 1]",
+                got=f"values from {float(images.min()):.4g} to {float(images.max()):.4g}",
+                expected="float (N, C, H, W) in [-1, 1], or uint8 (N, H, W, C) in 0..255",
+            )
+    else:
+        raise DataError("pictures of an unknown type", got=str(tensor.dtype), expected="uint8 or float32")
+    if tuple(images.shape[1:]) != spec.shape:
+        raise DataError(
+            "these pictures are not of the form that the model was trained on",
+            got=f"channels, height, width {tuple(images.shape[1:])}",
+            expected=f"channels, height, width {spec.shape}",
+        )
+    if not len(images):
+        raise DataError("no pictures", got="0 pictures", expected="at least one")
+    return images
+
+
+def sample(model: Model, num_samples: int, *, seed: int, device: torch.device) -> Tensor:
+    """New pictures, float32 (num_samples, C, H, W) in [-1, 1]; the seed alone decides them.
+
+    Raises:
+        DataError: num_samples is below 1.
+    """
+    if num_samples < 1:
+        raise DataError("nothing to draw", where="num_samples", got=num_samples, expected="at least 1")
+    draws = BatchGenerator(seed, "sample", size=num_samples, device=device)
+    return _in_chunks(
+        num_samples, lambda start, stop: model.sample(stop - start, draws.slice(start, stop)), model
+    )
+
+
+def encode(model: Model, images: Tensor, device: torch.device) -> Tensor:
+    """The code of each picture, float32 (N, L)."""
+    return _in_chunks(len(images), lambda a, b: model.encode(images[a:b].to(device)), model)
+
+
+def decode(model: Model, codes: Tensor, device: torch.device) -> Tensor:
+    """The picture of each code (N, L), float32 (N, C, H, W) in [-1, 1]."""
+    return _in_chunks(len(codes), lambda a, b: model.decode(codes[a:b].to(device)), model)
+
+
+def reconstruct(model: Model, images: Tensor, device: torch.device) -> Tensor:
+    """Each picture through encoder and decoder, float32 (N, C, H, W) in [-1, 1]."""
+    return _in_chunks(len(images), lambda a, b: model.reconstruct(images[a:b].to(device)), model)
+
+
+def interpolate(model: Model, first: Tensor, second: Tensor, num_steps: int, device: torch.device) -> Tensor:
+    """The pictures on the straight line between the codes of two, float32 (num_steps, C, H, W).
+
+    Args:
+        first: One picture, (C, H, W) in [-1, 1].
+        second: Another.
+        num_steps: Pictures in all, both ends included; at least 2.
+
+    Raises:
+        DataError: num_steps is below 2.
+    """
+    if num_steps < 2:
+        raise DataError(
+            "too few steps between two pictures", where="num_steps", got=num_steps, expected="2 or more"
+        )
+    codes = encode(model, torch.stack([first, second]), device)
+    weights = torch.linspace(0, 1, num_steps)[:, None]
+    return decode(model, torch.lerp(codes[:1], codes[1:], weights), device)
+
+
+def log_likelihood(
+    model: Model, images: Tensor, *, num_importance_samples: int, seed: int, device: torch.device
+) -> Tensor:
+    """log p(picture) in nats, float32 (N,), or the importance-weighted bound on it (see the family)."""
+
+    def part(start: int, stop: int) -> Tensor:
+        # draws for each chunk, not for all pictures at once: they are many a picture, and are kept
+        draws = BatchGenerator(seed, "log likelihood", start, size=stop - start, device=device)
+        return model.log_likelihood(images[start:stop].to(device), draws, num_importance_samples)
+
+    return _in_chunks(len(images), part, model)
+
+
+def _in_chunks(size: int, work: Callable[[int, int], Tensor], model: Model) -> Tensor:
+    """`work(start, stop)` over all of `size`, in evaluation mode, without gradients, joined on the CPU."""
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        parts = [work(start, min(start + _CHUNK, size)).float().cpu() for start in range(0, size, _CHUNK)]
+    model.train(was_training)
+    return torch.cat(parts)

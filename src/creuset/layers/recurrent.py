@@ -1,0 +1,47 @@
+"""Recurrent layers one on another, with dropout between them.
+
+Source: LSTM: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000; GRU: Cho et al. 2014;
+dropout on the connections between layers alone: Zaremba et al. 2014, "Recurrent Neural Network
+Regularization".
+Departure: the GRU is torch's, whose reset gate acts after the product with the state.
+
+Legend of shapes: B batch, T time steps, F features, H hidden units.
+"""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from creuset.device import BatchGenerator
+from creuset.layers.dropout import Dropout
+
+Cell = Literal["gru", "lstm"]
+
+
+class Recurrent(nn.Module):
+    """A stack of GRU or LSTM layers that starts from a zero state.
+
+    Args:
+        cell: Which of the two.
+        input_dim: F.
+        hidden_dim: H.
+        num_layers: Layers of the stack.
+        dropout: Probability of a zero between two layers.
+    """
+
+    def __init__(self, cell: Cell, input_dim: int, hidden_dim: int, num_layers: int, dropout: float) -> None:
+        super().__init__()
+        layer = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        self.layers = nn.ModuleList(
+            layer(input_dim if depth == 0 else hidden_dim, hidden_dim, batch_first=True)
+            for depth in range(num_layers)
+        )
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, generator: BatchGenerator | None) -> Tensor:
+        """(B, T, F) -> the last layer's state after each step, (B, T, H)."""
+        for depth, layer in enumerate(self.layers):
+            if depth > 0:
+                x = self.dropout(x, generator)
+            x = layer(x)[0]
+        return x

@@ -1,0 +1,290 @@
+"""A Document as one HTML file that asks for nothing else: no script, no font, no request.
+
+`render` numbers chapters, sections, figures and tables, turns each block into what the template
+(report.html.j2) prints, and draws each chart twice: for a page and for a phone. `write_report` puts the file
+in place at once or not at all.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, assert_never
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from creuset.errors import CreusetError, ResourceError
+from creuset.reporting import numbers
+from creuset.reporting.blocks import (
+    Block,
+    Cell,
+    Commands,
+    Document,
+    Facts,
+    Figure,
+    Finding,
+    Row,
+    Scores,
+    Section,
+    Table,
+    Text,
+    Timing,
+)
+from creuset.reporting.charts import NARROW, WIDE
+from creuset.reporting.score_table import column_bands, score_charts, score_columns
+from creuset.reporting.sheet import Sheet, data_uri
+from creuset.reporting.svg import clean, join, tag
+
+_CODE = re.compile("`([^`\n]+)`")
+View = dict[str, Any]
+
+
+def render(document: Document) -> str:
+    """The document as HTML; the same document gives the same text."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    chapters = [
+        _ChapterView(number).chapter(chapter.title, chapter.lead, chapter.blocks)
+        for number, chapter in enumerate(document.chapters, start=1)
+    ]
+    text = environment.get_template("report.html.j2").render(
+        title=document.title,
+        subtitle=_inline(document.subtitle),
+        facts=_facts(document.facts),
+        chapters=chapters,
+        colophon=_inline(document.colophon),
+    )
+    return text.lstrip()
+
+
+def write_report(document: Document, path: Path) -> None:
+    """Write the document's HTML to `path`, at once: a reader sees the old file or the whole new one.
+
+    Raises:
+        ResourceError: The disk is full.
+        CreusetError: The file cannot be written.
+    """
+    text = render(document).encode("utf-8")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise (ResourceError if full else CreusetError)(
+            "the report cannot be written",
+            where=path,
+            got=error.strerror,
+            next_step="free some disk space and write it again" if full else "choose another place for it",
+        ) from error
+
+
+class _ChapterView:
+    """Turns the blocks of one chapter into what the template prints; counts its figures and tables."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._figures = 0
+        self._tables = 0
+
+    def chapter(self, title: str, lead: str, blocks: Sequence[Block]) -> View:
+        number = str(self._number)
+        views = self._blocks(blocks, number)
+        return {
+            "number": number,
+            "anchor": _anchor("chapter", number, title),
+            "title": title,
+            "lead": _paragraphs(lead),
+            "blocks": views,
+            "sections": [view for view in views if view["kind"] == "section"],
+        }
+
+    def _blocks(self, blocks: Sequence[Block], number: str) -> list[View]:
+        views, sections = [], 0
+        for block in blocks:
+            if isinstance(block, Section):
+                sections += 1
+                views.append(self._section(block, f"{number}.{sections}"))
+            else:
+                views.append(self._block(block))
+        return views
+
+    def _section(self, section: Section, number: str) -> View:
+        return {
+            "kind": "section",
+            "number": number,
+            "level": min(number.count(".") + 2, 6),
+            "anchor": _anchor("section", number, section.title),
+            "title": section.title,
+            "blocks": self._blocks(section.blocks, number),
+        }
+
+    def _block(self, block: Block) -> View:
+        match block:
+            case Text():
+                return {"kind": "text", "paragraphs": _paragraphs(block.text)}
+            case Figure():
+                return self._figure(block, half=False)
+            case Row():
+                return {
+                    "kind": "row",
+                    "figures": [self._figure(figure, half=True) for figure in block.figures],
+                }
+            case Table():
+                return self._table(block)
+            case Scores():
+                return self._scores(block)
+            case Commands():
+                return {
+                    "kind": "commands",
+                    "commands": "\n".join(block.commands),
+                    "caption": _inline(block.caption),
+                }
+            case Facts():
+                return {"kind": "facts", "facts": _facts(block.facts)}
+            case Finding():
+                return {"kind": "finding", "tone": block.kind, "paragraphs": _paragraphs(block.text)}
+            case Timing():
+                return self._timing(block)
+            case Section():
+                raise AssertionError("a section is numbered by _blocks")
+            case _:
+                assert_never(block)
+
+    def _figure(self, figure: Figure, *, half: bool) -> View:
+        self._figures += 1
+        number = f"{self._number}.{self._figures}"
+        view = {"kind": "figure", "number": number, "caption": _inline(figure.caption)}
+        view["anchor"] = f"figure-{number}".replace(".", "-")
+        if isinstance(figure.drawing, Sheet):
+            return view | {"sheet": figure.drawing, "source": data_uri(figure.drawing.png)}
+        return view | {"drawings": _drawings(figure.drawing, view["anchor"], half=half)}
+
+    def _next_table(self, caption: str) -> View:
+        self._tables += 1
+        number = f"{self._number}.{self._tables}"
+        anchor = f"table-{number}".replace(".", "-")
+        return {"number": number, "anchor": anchor, "caption": _inline(caption)}
+
+    def _table(self, table: Table) -> View:
+        columns = [_column(table, index) for index in range(len(table.header))]
+        return self._next_table(table.caption) | {
+            "kind": "table",
+            "header": [(name, table.numeric(i)) for i, name in enumerate(table.header)],
+            "rows": list(zip(*columns, strict=True)),
+            "note": _inline(table.note),
+        }
+
+    def _scores(self, scores: Scores) -> View:
+        columns = score_columns(scores.measured)
+        view = self._next_table(scores.caption)
+        charts = score_charts(scores, columns)
+        names = [column.metric for column in columns]
+        return view | {
+            "kind": "scores",
+            "bands": column_bands(columns),
+            "subjects": list(dict.fromkeys(one.subject for one in scores.measured)),
+            "marks": any(column.marked() for column in columns),
+            "unlike": len(set(names)) < len(names),
+            "charts": [
+                _drawings(chart, f"{view['anchor']}-{i}", half=len(charts) > 1)
+                for i, chart in enumerate(charts)
+            ],
+        }
+
+    def _timing(self, timing: Timing) -> View:
+        total = sum(timing.seconds.values())
+        longest = max(timing.seconds.values(), default=0.0)
+        return self._next_table(timing.caption) | {
+            "kind": "timing",
+            "rows": [
+                {
+                    "name": name,
+                    "seconds": numbers.seconds(value),
+                    "share": _share(value, total),
+                    "length": f"{100 * value / longest:.1f}" if longest else "0",
+                }
+                for name, value in timing.seconds.items()
+            ],
+            "total": numbers.seconds(total),
+        }
+
+
+def _drawings(chart: Any, key: str, *, half: bool) -> list[tuple[str, Markup]]:
+    """(CSS class, SVG) of each width that a chart is drawn in; half a page takes the narrow one only."""
+    narrow = chart.svg(width=NARROW, key=f"{key}-n")
+    if half:
+        return [("half", narrow)]
+    return [("wide", chart.svg(width=WIDE, key=f"{key}-w")), ("narrow", narrow)]
+
+
+def _column(table: Table, index: int) -> list[View]:
+    """The cells of one column: text, whether it is a number, whether it is a best value."""
+    cells = [row[index] for row in table.rows]
+    if not table.numeric(index):
+        return [{"text": _cell(cell), "numeric": False, "best": False} for cell in cells]
+    values = [None if cell is None else cell for cell in cells if not isinstance(cell, str)]
+    better = table.best.get(table.header[index])
+    present = [value for value in values if value is not None and value == value]
+    best = (max if better == "higher" else min)(present) if better and present else None
+    return [
+        {"text": text, "numeric": True, "best": best is not None and value == best}
+        for text, value in zip(numbers.column(values), values, strict=True)
+    ]
+
+
+def _facts(facts: Any) -> list[tuple[str, Markup]]:
+    return [(name, _inline(_cell(value))) for name, value in facts.items()]
+
+
+def _cell(cell: Cell) -> str:
+    if cell is None:
+        return "–"
+    return cell if isinstance(cell, str) else numbers.number(cell)
+
+
+def _inline(text: str) -> Markup:
+    """Plain text, with what stands between backticks as code."""
+    pieces = _CODE.split(text)
+    return join(tag("code", piece) if i % 2 else piece for i, piece in enumerate(pieces))
+
+
+def _paragraphs(text: str) -> list[Markup]:
+    return [_inline(part.strip()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def _share(value: float, total: float) -> str:
+    if total <= 0:
+        return "–"
+    share = 100 * value / total
+    return f"{share:.0f}%" if share >= 0.5 or value == 0 else "< 1%"
+
+
+def _anchor(kind: str, number: str, title: str) -> str:
+    words = re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")[:40].strip("-")
+    return "-".join(part for part in (kind, number.replace(".", "-"), words) if part)
+
+
+def _finalize(value: Any) -> Any:
+    """What the template prints: plain strings without the characters that HTML cannot hold."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)

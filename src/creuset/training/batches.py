@@ -1,0 +1,77 @@
+"""Batches for the loop: by position, so that a resumed run meets the data it would have met."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from creuset.data.augment import augment
+from creuset.data.batches import BatchOrder
+from creuset.data.dataset import Dataset
+from creuset.device import BatchGenerator
+from creuset.recipe.sections import AugmentationConfig, DataConfig
+
+
+class Batches(Protocol):
+    """Any source of training batches."""
+
+    batch_size: int
+
+    def part(self, position: int, start: int, stop: int) -> dict[str, Tensor]:
+        """Samples [start, stop) of the batch at `position`, counted from 0 over the whole training."""
+
+
+class TrainingBatches:
+    """The training split in shuffled batches, augmented.
+
+    Args:
+        dataset: Where the samples come from.
+        config: Batch size and augmentation.
+        seed: Decides the order and the augmentation.
+        device: Where batches are put.
+        dtype: Their floating-point format.
+    """
+
+    def __init__(
+        self, dataset: Dataset, config: DataConfig, *, seed: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.batch_size = config.batch_size
+        self._dataset = dataset
+        self._augmentation = config.augmentation
+        self._order = BatchOrder(dataset.splits["train"].num_samples, config.batch_size, seed)
+        self._seed, self._device, self._dtype = seed, device, dtype
+        self._augments = config.augmentation != AugmentationConfig()
+        self._latest: tuple[int, BatchGenerator] | None = None
+
+    def part(self, position: int, start: int, stop: int) -> dict[str, Tensor]:
+        indices = self._order.indices(position)[start:stop]
+        batch = self._dataset.batch("train", indices)
+        if self._augments:
+            generator = self._generator(position).slice(start, stop)
+            batch["images"] = augment(batch["images"], self._augmentation, generator)
+        return to_device(batch, self._device, self._dtype)
+
+    def _generator(self, position: int) -> BatchGenerator:
+        if self._latest is None or self._latest[0] != position:
+            fresh = BatchGenerator(self._seed, "augment", position, size=self.batch_size)
+            self._latest = (position, fresh)
+        return self._latest[1]
+
+
+def split_batches(
+    dataset: Dataset, split: str, batch_size: int, *, device: torch.device, dtype: torch.dtype
+) -> Iterator[dict[str, Tensor]]:
+    """All samples of a split once, in their stored order, without augmentation."""
+    num_samples = dataset.splits[split].num_samples
+    for start in range(0, num_samples, batch_size):
+        indices = torch.arange(start, min(start + batch_size, num_samples))
+        yield to_device(dataset.batch(split, indices), device, dtype)
+
+
+def to_device(batch: dict[str, Tensor], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The batch on `device`, its floating-point tensors in `dtype`."""
+    return {
+        name: tensor.to(device, dtype if tensor.is_floating_point() else None, non_blocking=True)
+        for name, tensor in batch.items()
+    }

@@ -1,0 +1,157 @@
+"""One training on several processes: DDP (copies of the model) or FSDP2 (its parameters sharded).
+
+Started by torchrun; gloo between processors, nccl between GPUs. Each process takes a part of the global
+batch; random draws are made for the whole batch and sliced (creuset/device.py), so a recipe gives the same
+numbers on one process and on several, up to the order of floating-point sums.
+
+Gradients are *summed* over processes, since each process already divides its part of the loss by the global
+batch. DDP averages, so its loss is multiplied by the number of processes; FSDP2 is told to sum, which gloo
+can do where it has no average.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+import torch.distributed
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from creuset.device import BatchGenerator
+from creuset.models.base import Model
+
+LossFunction = Callable[[dict[str, Tensor], str, BatchGenerator], dict[str, Tensor]]
+
+_FORWARD_METHODS = ("loss", "validation_loss", "sample", "encode", "decode", "reconstruct", "logits")
+
+
+class Processes:
+    """The processes of this training, seen from one of them; alone where torchrun started none."""
+
+    def __init__(self, strategy: Literal["ddp", "fsdp"], device: torch.device) -> None:
+        self.strategy = strategy
+        self.device = device
+        self.world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        self._owns_group = False
+        if self.distributed and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            self._owns_group = True
+
+    @property
+    def distributed(self) -> bool:
+        return self.world_size > 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files and reports."""
+        return self.rank == 0
+
+    @property
+    def loss_factor(self) -> float:
+        """What turns the gradient that this strategy computes into a sum over processes."""
+        return float(self.world_size) if self.distributed and self.strategy == "ddp" else 1.0
+
+    def prepare(self, model: Model) -> None:
+        """Shards the model in place, before its optimizers are made; DDP needs nothing here."""
+        if not self.distributed or self.strategy != "fsdp":
+            return
+        fully_shard(model)
+        assert isinstance(model, FSDPModule)
+        model.set_gradient_divide_factor(1.0)
+        model.set_force_sum_reduction_for_comms(True)
+        for method in _FORWARD_METHODS:
+            register_fsdp_forward_method(model, method)
+
+    def wrap(self, model: nn.Module, loss: LossFunction, *, several_players: bool) -> LossFunction:
+        """The loss function to call, with gradients joined over the processes in its backward pass."""
+        if not self.distributed or self.strategy == "fsdp":
+            return loss
+        wrapped = DistributedDataParallel(
+            _LossModule(model, loss), find_unused_parameters=several_players, gradient_as_bucket_view=True
+        )
+        self._ddp = wrapped
+        return wrapped
+
+    @contextmanager
+    def gradients_joined(self, model: nn.Module, join: bool) -> Iterator[None]:
+        """Within the block, gradients are only added up here where `join` is False (accumulation)."""
+        if not self.distributed:
+            yield
+        elif self.strategy == "ddp":
+            if join:
+                yield
+            else:
+                with self._ddp.no_sync():
+                    yield
+        else:
+            assert isinstance(model, FSDPModule)
+            model.set_requires_gradient_sync(join)
+            yield
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is set on any process."""
+        return bool(self.sum(float(flag)) > 0)
+
+    def sum(self, value: float) -> float:
+        """The sum of `value` over all processes."""
+        if not self.distributed:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        torch.distributed.all_reduce(total)
+        return float(total)
+
+    def sum_tensor(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        if self.distributed:
+            values = values.clone()
+            torch.distributed.all_reduce(values)
+        return values
+
+    def share(self, value: Any) -> Any:
+        """The first process's value, on every process."""
+        if not self.distributed:
+            return value
+        box = [value]
+        torch.distributed.broadcast_object_list(box, src=0, device=self.device)
+        return box[0]
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.distributed:
+            torch.distributed.barrier()
+
+    def close(self) -> None:
+        if self._owns_group:
+            torch.distributed.destroy_process_group()
+
+
+class _LossModule(nn.Module):
+    """Makes a loss function a forward pass, which is what DDP wraps."""
+
+    def __init__(self, model: nn.Module, loss: LossFunction) -> None:
+        super().__init__()
+        self.model = model
+        self._loss = loss
+
+    def forward(self, batch: dict[str, Tensor], player: str, generator: BatchGenerator) -> dict[str, Tensor]:
+        return self._loss(batch, player, generator)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The full tensor of a shard, on the CPU; every process must call it."""
+    if isinstance(tensor, DTensor):
+        tensor = tensor.full_tensor()
+    return tensor.detach().cpu()
+
+
+def shard_like(full: Tensor, like: Tensor) -> Tensor:
+    """This process's shard of `full`, placed as `like` is; `full` itself where nothing is sharded."""
+    full = full.to(like.device)
+    if isinstance(like, DTensor):
+        return distribute_tensor(full, like.device_mesh, like.placements)
+    return full

@@ -1,0 +1,97 @@
+"""The optimizer of each player and the schedule of its learning rate.
+
+The schedule is a pure function of the step, so that nothing of it has to be saved.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from creuset.errors import CheckpointError
+from creuset.recipe.sections import PlayerConfig, TrainingConfig
+
+
+class Player:
+    """One side of a training: its parameters, its optimizer and how often it moves in a step.
+
+    Args:
+        name: The player's name, as the model calls it.
+        parameters: What it updates, by name.
+        training: The recipe's training section.
+        config: What this player does otherwise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        training: TrainingConfig,
+        config: PlayerConfig,
+    ) -> None:
+        self.name = name
+        self.parameters = {key: value for key, value in parameters if value.requires_grad}
+        self.num_updates = config.num_steps
+        self.learning_rate = training.learning_rate if config.learning_rate is None else config.learning_rate
+        betas = training.betas if config.betas is None else config.betas
+        self.optimizer = _make_optimizer(list(self.parameters.values()), self.learning_rate, betas, training)
+
+    def set_learning_rate(self, factor: float) -> None:
+        """The peak learning rate times `factor`, from the schedule."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * factor
+
+    def state(self) -> Iterator[tuple[str, Tensor]]:
+        """The optimizer's tensors by "player/parameter/name"."""
+        for name, parameter in self.parameters.items():
+            for key, value in self.optimizer.state[parameter].items():
+                if isinstance(value, Tensor):
+                    yield f"{self.name}/{name}/{key}", value
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what `state` yielded.
+
+        Raises:
+            CheckpointError: A parameter of this player has no tensors there.
+        """
+        known: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            player, name, slot = key.split("/")
+            if player == self.name:
+                known.setdefault(name, {})[slot] = tensor
+        missing = sorted(self.parameters.keys() - known.keys())
+        if missing and known:
+            raise CheckpointError(
+                f"the optimizer of player {self.name} has no state for this parameter", got=missing[0]
+            )
+        for name, slots in known.items():
+            self.optimizer.state[self.parameters[name]] = dict(slots)
+
+
+def _make_optimizer(
+    parameters: list[nn.Parameter], learning_rate: float, betas: tuple[float, float], training: TrainingConfig
+) -> torch.optim.Optimizer:
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=learning_rate, momentum=betas[0], weight_decay=training.weight_decay, foreach=True
+        )
+    kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
+    # fused: one pass over each parameter instead of a dozen; the largest part of a small model's step
+    return kind(parameters, lr=learning_rate, betas=betas, weight_decay=training.weight_decay, fused=True)
+
+
+def learning_rate_factor(step: int, training: TrainingConfig) -> float:
+    """The share of the peak learning rate in step `step` (from 0).
+
+    It rises as (step + 1) / warmup_steps, then falls to `final_learning_rate` at the last step: along a
+    straight line, or half a cosine (Loshchilov & Hutter 2017, equation 5, without restarts).
+    """
+    if step < training.warmup_steps:
+        return (step + 1) / training.warmup_steps
+    if training.schedule == "constant":
+        return 1.0
+    span = max(1, training.num_steps - training.warmup_steps)
+    done = min(1.0, (step - training.warmup_steps) / span)
+    falling = 1.0 - done if training.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+    return training.final_learning_rate + (1.0 - training.final_learning_rate) * falling

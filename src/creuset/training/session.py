@@ -1,0 +1,149 @@
+"""Puts a training together from a recipe, its data and its model: what `train`, a resume, a dry run and an
+estimate have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from creuset.data.dataset import Dataset
+from creuset.data.spec import DataSpec
+from creuset.device import BatchGenerator, Precision, derive_seed
+from creuset.errors import UsageError
+from creuset.models.base import Family, FittedModel, Model
+from creuset.recipe.resolve import Recipe
+from creuset.recipe.sections import FamilyConfig, PlayerConfig
+from creuset.runs.checkpoint import Checkpoint
+from creuset.training.batches import TrainingBatches, split_batches
+from creuset.training.distributed import Processes
+from creuset.training.loop import Loop
+from creuset.training.optimizer import Player
+from creuset.training.recorder import Recorder
+from creuset.training.update import Updates
+
+_VALIDATION_BATCH = 500
+"""Samples measured at once: large enough for matrix products, small enough for any memory."""
+
+
+def build_model(family: Family, config: FamilyConfig, spec: DataSpec, seed: int) -> Model | FittedModel:
+    """An untrained model; its first weights follow from the seed alone; torch's own generator is left alone.
+
+    Raises:
+        UsageError: The family cannot take data of this form.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "initial weights"))
+        return family.build(config, spec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A training that is ready to run.
+
+    Args:
+        recipe: What is trained and how.
+        family: Its family.
+        dataset: The data, split.
+        model: The model, on its device, sharded where asked.
+        precision: The number format that was chosen.
+        processes: Who else trains.
+    """
+
+    recipe: Recipe
+    family: Family
+    dataset: Dataset
+    model: Model
+    precision: Precision
+    processes: Processes
+
+    @classmethod
+    def prepare(
+        cls, recipe: Recipe, family: Family, dataset: Dataset, precision: Precision, processes: Processes
+    ) -> "Session":
+        """Builds the model and puts it where it is trained."""
+        model = build_model(family, recipe.model, dataset.spec, recipe.training.seed)
+        assert isinstance(model, Model)
+        model.to(processes.device, _dtype(precision))
+        unknown = set(recipe.players) - set(model.players)
+        if unknown:
+            raise UsageError(
+                f"the family {family.name} has no such player",
+                where="players",
+                got=", ".join(sorted(unknown)),
+                expected=", ".join(model.players),
+            )
+        processes.prepare(model)
+        return cls(
+            recipe=recipe,
+            family=family,
+            dataset=dataset,
+            model=model,
+            precision=precision,
+            processes=processes,
+        )
+
+    def loop(
+        self,
+        recorder: Recorder,
+        *,
+        sample: Callable[[int], None] | None,
+        save: Callable[[Checkpoint, bool], str],
+    ) -> Loop:
+        """The loop of this training, at step 0."""
+        training, data = self.recipe.training, self.recipe.data
+        players = [
+            Player(
+                name,
+                self.model.player_parameters(name),
+                training,
+                self.recipe.players.get(name, PlayerConfig()),
+            )
+            for name in self.model.players
+        ]
+        device, dtype = self.processes.device, _dtype(self.precision)
+        updates = Updates(
+            model=self.model,
+            loss=self.model.loss,
+            players=players,
+            batches=TrainingBatches(self.dataset, data, seed=training.seed, device=device, dtype=dtype),
+            accumulate=training.accumulate,
+            clip_norm=training.clip_norm,
+            seed=training.seed,
+            precision=self.precision,
+            processes=self.processes,
+        )
+        return Loop(
+            model=self.model,
+            family=self.recipe.model.family,
+            updates=updates,
+            players=players,
+            training=training,
+            processes=self.processes,
+            recorder=recorder,
+            validate=self.validate if "validation" in self.dataset.splits else None,
+            sample=sample,
+            save=save,
+        )
+
+    def validate(self) -> dict[str, float]:
+        """The validation loss and its parts over the whole split, with the same draws each time."""
+        self.model.eval()
+        device, dtype = self.processes.device, _dtype(self.precision)
+        totals: dict[str, float] = {}
+        num_samples = self.dataset.splits["validation"].num_samples
+        batches = split_batches(self.dataset, "validation", _VALIDATION_BATCH, device=device, dtype=dtype)
+        with torch.no_grad():
+            for number, batch in enumerate(batches):
+                size = len(next(iter(batch.values())))
+                draws = BatchGenerator(
+                    self.recipe.training.seed, "validation", number, size=size, device=device
+                )
+                for name, value in self.model.validation_loss(batch, draws).items():
+                    totals[name] = totals.get(name, 0.0) + float(value) * size / num_samples
+        self.model.train()
+        return totals
+
+
+def _dtype(precision: Precision) -> torch.dtype:
+    """What parameters and batches are stored in; bfloat16 is for products only."""
+    return torch.float64 if precision == "float64" else torch.float32

@@ -1,0 +1,64 @@
+"""When a training ends before its last step: a signal, the time limit, or no more progress."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Remembers the first SIGINT or SIGTERM; a second SIGINT interrupts at once."""
+
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator["StopRequest"]:
+        """Within the block, signals are remembered instead of ending the process."""
+
+        def remember(number: int, _frame: FrameType | None) -> None:
+            if self.signal_number is not None and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.signal_number = number
+
+        before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class TimeLimit:
+    """Says when `seconds` have gone by since it was made; never, when None."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def reached(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
+
+
+class Patience:
+    """Tracks the best validation loss, and how many validations since have been no better.
+
+    Args:
+        limit: Validations without a better loss after which to stop; None never stops.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.best: float | None = None
+        self.waited = 0
+
+    def see(self, loss: float) -> bool:
+        """Takes in a validation loss; True when it is the best so far."""
+        if self.best is None or loss < self.best:
+            self.best, self.waited = loss, 0
+            return True
+        self.waited += 1
+        return False
+
+    def exhausted(self) -> bool:
+        return self.limit is not None and self.waited >= self.limit

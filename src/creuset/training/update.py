@@ -1,0 +1,140 @@
+"""One training step: each player in turn, its gradient added up over the parts of a batch."""
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from creuset.device import BatchGenerator, Precision
+from creuset.errors import NumericalError, UsageError
+from creuset.training.batches import Batches
+from creuset.training.distributed import LossFunction, Processes
+from creuset.training.optimizer import Player
+
+
+class Updates:
+    """Makes training steps.
+
+    Args:
+        model: What is trained.
+        loss: What a player minimizes: (batch, player, generator) -> "loss" and its parts, batch means.
+        players: In the order in which they move.
+        batches: Where batches come from.
+        accumulate: Parts of a batch on each process, their gradients added.
+        clip_norm: Largest norm of a player's gradient; None is off.
+        seed: Decides every random draw.
+        precision: "bfloat16" runs the forward pass under autocast.
+        processes: Who else trains.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        loss: LossFunction,
+        players: Sequence[Player],
+        batches: Batches,
+        accumulate: int,
+        clip_norm: float | None,
+        seed: int,
+        precision: Precision,
+        processes: Processes,
+    ) -> None:
+        num_parts = processes.world_size * accumulate
+        if batches.batch_size < num_parts:
+            raise UsageError(
+                "the batch has fewer samples than the parts it is cut into",
+                where="data.batch_size",
+                got=batches.batch_size,
+                expected=f"at least {num_parts} (processes x training.accumulate)",
+            )
+        self._model = model
+        self._loss = processes.wrap(model, loss, several_players=len(players) > 1)
+        self._players = players
+        self._batches = batches
+        self.batch_size = batches.batch_size
+        self._clip_norm = clip_norm
+        self._seed = seed
+        self._precision = precision
+        self._processes = processes
+        bounds = [batches.batch_size * part // num_parts for part in range(num_parts + 1)]
+        mine = range(processes.rank * accumulate, (processes.rank + 1) * accumulate)
+        self._parts = [(bounds[part], bounds[part + 1]) for part in mine]
+        self.batches_per_step = sum(player.num_updates for player in players)
+
+    def step(self, step: int) -> dict[str, dict[str, float]]:
+        """Training step `step` (from 0): what each player reports of its last update, over the whole batch.
+
+        Raises:
+            NumericalError: A loss or gradient is NaN or infinite; no parameter was changed by it.
+        """
+        reports = {}
+        position = step * self.batches_per_step
+        for player in self._players:
+            for _ in range(player.num_updates):
+                reports[player.name] = self._update(step, player, position)
+                position += 1
+        return reports
+
+    def _update(self, step: int, player: Player, position: int) -> dict[str, float]:
+        player.optimizer.zero_grad(set_to_none=True)
+        size = self._batches.batch_size
+        draws = BatchGenerator(
+            self._seed, "train", player.name, position, size=size, device=self._processes.device
+        )
+        names: list[str] = []
+        totals: Tensor | None = None
+        for start, stop in self._parts:
+            batch = self._batches.part(position, start, stop)
+            last = stop == self._parts[-1][1]
+            with self._processes.gradients_joined(self._model, join=last):
+                with self._autocast():
+                    report = self._loss(batch, player.name, draws.slice(start, stop))
+                share = (stop - start) / size
+                (report["loss"] * (share * self._processes.loss_factor)).backward()  # type: ignore[no-untyped-call]
+            names = list(report)
+            values = torch.stack([value.detach().double() for value in report.values()]) * share
+            totals = values if totals is None else totals + values
+        assert totals is not None
+        totals = self._processes.sum_tensor(totals)
+        gradients = [value.grad for value in player.parameters.values() if value.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+        gradient_norm, *parts = torch.cat([norm.detach().double()[None], totals]).tolist()
+        values_by_name = dict(zip(names, parts, strict=True))
+        if not (math.isfinite(gradient_norm) and all(map(math.isfinite, parts))):
+            raise self._not_finite(step, player, values_by_name)
+        if self._clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(list(player.parameters.values()), self._clip_norm, norm)
+        player.optimizer.step()
+        return {**values_by_name, "gradient_norm": gradient_norm}
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self._precision != "bfloat16":
+            return nullcontext()
+        return torch.autocast(self._processes.device.type, dtype=torch.bfloat16)
+
+    def _not_finite(self, step: int, player: Player, values: dict[str, float]) -> NumericalError:
+        culprit = "no single parameter: the loss itself"
+        for name, parameter in player.parameters.items():
+            if not _finite(parameter.detach()):
+                culprit = f"parameter {name}"
+                break
+            if parameter.grad is not None and not _finite(parameter.grad):
+                culprit = f"the gradient of parameter {name}"
+                break
+        numbers = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
+        return NumericalError(
+            f"NaN or infinity in {culprit}",
+            where=f"step {step + 1}, player {player.name}",
+            got=numbers,
+            expected="finite numbers",
+        )
+
+
+def _finite(tensor: Tensor) -> bool:
+    local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return bool(torch.isfinite(local).all())

@@ -1,0 +1,172 @@
+"""The blocks that the report of a run and the report of the tour are made of, from a run folder."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from creuset.data.dataset import Dataset
+from creuset.generation.pictures import to_pictures
+from creuset.metrics.score import Score
+from creuset.reporting.blocks import Block, Figure, Measured, Scores, Table
+from creuset.reporting.charts import Axis, LineChart, ReliabilityChart, Series, confusion_matrix
+from creuset.reporting.sheet import comparison_sheet, picture_sheet
+from creuset.runs.folder import RunFolder
+from creuset.runs.journal import read_journal
+from creuset.workflows.evaluate import score_from_json
+from creuset.workflows.generate import code_map
+from creuset.workflows.load import Loaded
+
+_SHEET = 60
+_COMPARED = 10
+_MAP_POINTS = 2000
+"""Points of a latent map: more only cover each other."""
+
+
+def loss_curves(run: RunFolder, *, against: str = "step") -> list[Figure]:
+    """What training and validation reported, a chart for each quantity that both or one of them has.
+
+    Args:
+        run: The run.
+        against: "step", or "seconds" of training.
+    """
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for line in read_journal(run.journal_path):
+        if line["event"] not in ("train", "validation"):
+            continue
+        x = line["step"] if against == "step" else line["clock"].get("seconds")
+        source = line["event"] if line["player"] in (None, "model") else f"{line['player']}, {line['event']}"
+        for name, value in line["values"].items():
+            if name not in ("gradient_norm", "learning_rate") and x is not None:
+                curves.setdefault(name, {}).setdefault(source, []).append((x, value))
+    label = "training step" if against == "step" else "seconds of training"
+    figures = []
+    for name, by_source in curves.items():
+        series = [
+            Series(name=source, x=[x for x, _ in points], y=[y for _, y in points])
+            for source, points in by_source.items()
+        ]
+        if all(len(one.x) < 2 for one in series):
+            continue
+        chart = LineChart(
+            title=f"{name} against {label}", series=series, x=Axis(label=label), y=Axis(label=words(name))
+        )
+        figures.append(Figure(drawing=chart, caption=f"{words(name).capitalize()} against {label}."))
+    return figures
+
+
+def words(name: str) -> str:
+    """A quantity's name as people read it: reconstruction_nats is "reconstruction, nats"."""
+    if name.endswith("_nats"):
+        return f"{name.removesuffix('_nats').replace('_', ' ')}, nats"
+    return name.replace("_", " ")
+
+
+def picture_blocks(loaded: Loaded, dataset: Dataset, seed: int = 0) -> list[Figure]:
+    """Samples, reconstructions, ways between pictures and the map of codes, as the traits allow."""
+    traits = loaded.family.traits
+    figures: list[Figure] = []
+    if "samples" in traits:
+        drawn = loaded.generate(_SHEET, seed=seed)
+        sheet = picture_sheet(drawn, alt=f"{_SHEET} samples of {loaded.run.id}", columns=12)
+        figures.append(Figure(drawing=sheet, caption=f"{_SHEET} samples, seed {seed}, none left out."))
+    if "encodes" not in traits:
+        return figures
+    split = "test" if "test" in dataset.splits else "validation"
+    part = dataset.split(split)
+    shown = torch.arange(min(_COMPARED, part.num_samples))
+    originals = to_pictures(dataset.batch(split, shown)["images"])
+    rows = {"original": originals, "reconstruction": loaded.reconstruct(originals)}
+    caption = f"The first {len(originals)} pictures of the {split} split, and what comes back."
+    figures.append(
+        Figure(drawing=comparison_sheet(rows, alt="originals and reconstructions"), caption=caption)
+    )
+    if loaded.removes_noise:
+        noisy = loaded.add_noise(originals, seed=seed)
+        rows = {"original": originals, "noisy": noisy, "denoised": loaded.denoise(noisy)}
+        figures.append(
+            Figure(
+                drawing=comparison_sheet(rows, alt="pictures, with noise, and without it again"),
+                caption="Pictures, the same with noise, and what the model makes of the noisy ones.",
+            )
+        )
+    if len(originals) >= 6:
+        ways = np.concatenate([loaded.interpolate(originals[i], originals[i + 3], 10) for i in range(3)])
+        figures.append(
+            Figure(
+                drawing=picture_sheet(ways, alt="ways between two pictures", columns=10),
+                caption="Each row goes from one picture to another, through the codes.",
+            )
+        )
+    few = torch.arange(min(_MAP_POINTS, part.num_samples))
+    codes = loaded.encode(dataset.batch(split, few)["images"])
+    labels = None if part.labels is None else part.labels[few].numpy()
+    chart = code_map(codes, labels, loaded.spec.class_names)
+    caption = f"{len(few)} pictures of the {split} split by their codes of {codes.shape[1]} numbers"
+    figures.append(Figure(drawing=chart, caption=caption + " in two dimensions."))
+    return figures
+
+
+def classification_figures(document: dict[str, Any]) -> list[Figure]:
+    """The confusion matrix and the reliability diagram of a stored classification suite."""
+    details = document["details"]
+    counts = np.asarray(details["confusion"])
+    figures = [
+        Figure(
+            drawing=confusion_matrix("true and predicted classes", counts, details["class_names"]),
+            caption="How often each class was taken for each other; shades are shares of a row.",
+        )
+    ]
+    if "calibration" in details:
+        bins = details["calibration"]
+        chart = ReliabilityChart(
+            title="confidence and accuracy",
+            confidence=[float("nan") if value is None else value for value in bins["confidence"]],
+            accuracy=[float("nan") if value is None else value for value in bins["accuracy"]],
+            counts=bins["counts"],
+        )
+        caption = "How often predictions of each confidence are right; a calibrated model is on the diagonal."
+        figures.append(Figure(drawing=chart, caption=caption))
+    return figures
+
+
+def score_block(subjects: dict[str, dict[str, Any]], caption: str, metrics: tuple[str, ...] = ()) -> Scores:
+    """The stored scores of several subjects in one table.
+
+    Args:
+        subjects: Name -> the document of a suite.
+        caption: What was measured.
+        metrics: Which measures; all where empty.
+    """
+    measured = [
+        Measured(subject=subject, score=score)
+        for subject, document in subjects.items()
+        for score in stored(document, "scores")
+        if not metrics or score.metric in metrics
+    ]
+    return Scores(measured=measured, caption=caption)
+
+
+def floor_table(document: dict[str, Any]) -> list[Block]:
+    """What simple models reach on the same pixels; empty for a suite without them."""
+    floors = stored(document, "floors")
+    if not floors:
+        return []
+    rows = [[words(floor.metric.removeprefix("nll_")), floor.value, *_ends(floor)] for floor in floors]
+    return [
+        Table(
+            header=["model without learning", "NLL, nats", "low", "high"],
+            rows=rows,
+            caption="What simple models reach on the same pixels; one that learned something is below.",
+            note=floors[0].signature,
+        )
+    ]
+
+
+def stored(document: dict[str, Any], key: str) -> list[Score]:
+    """The scores under a key of a suite's document."""
+    return [score_from_json(score) for score in document[key]]
+
+
+def _ends(score: Score) -> tuple[float | None, float | None]:
+    return (None, None) if score.interval is None else score.interval

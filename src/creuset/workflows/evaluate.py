@@ -1,0 +1,141 @@
+"""`creuset eval`: measures a run and keeps the scores beside it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from creuset.assets import resolve
+from creuset.data.dataset import Dataset, conform, without
+from creuset.data.load import load_data
+from creuset.errors import GateError, UsageError, did_you_mean
+from creuset.evaluation import Evaluation, Subject, Suite, default_suite
+from creuset.evaluation import evaluate as run_suite
+from creuset.metrics.score import Score
+from creuset.progress import Progress, Silent
+from creuset.recipe.sections import DataConfig
+from creuset.runs.folder import RunFolder
+from creuset.workflows.load import Loaded, load
+from creuset.workflows.plan import SPLIT_SEED
+
+FORMAT = 1
+
+
+def evaluate(
+    run: str | Path | RunFolder,
+    *,
+    suite: Suite | None = None,
+    data: str | None = None,
+    split: str = "test",
+    num_importance_samples: int | None = None,
+    seed: int = 0,
+    checkpoint: str = "best",
+    dataset: Dataset | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measures a run's model and writes evaluation/SUITE.json (SUITE-on-NAME.json for other data).
+
+    Args:
+        run: The run's ID, its folder, or an opened run.
+        suite: Which measures; default: what the recipe says, else what fits the family.
+        data: Other data than the run's; samples that the run was trained on are left out and counted.
+        split: Which part of the data. Where the run kept no test split, its validation split is measured.
+        num_importance_samples: Draws per picture for a bound on the likelihood; default: the recipe's.
+        seed: Decides the draws of the evaluation.
+        checkpoint: "best", "last", or a name.
+        dataset: The run's own data, where the caller has loaded it already.
+        progress: Who watches.
+
+    Raises:
+        NotFoundError, CheckpointError, DataError, UsageError: See `load` and the suites.
+    """
+    watcher = Silent() if progress is None else progress
+    loaded = load(run, checkpoint=checkpoint)
+    recipe = loaded.recipe
+    chosen = suite or _suite_of(loaded)
+    own = dataset or load_run_data(recipe.data, watcher)
+    choices: dict[str, str | int] = {}
+    measured = own
+    name: str = chosen
+    if data is not None:
+        other = conform(
+            load_run_data(DataConfig(source=data, image_size=recipe.data.image_size), watcher), loaded.spec
+        )
+        measured, dropped = _without_training(other, own, split)
+        if dropped:
+            choices["training_samples_left_out"] = dropped
+            watcher.say(f"{dropped} samples of {data} are left out: the run was trained on them")
+        name = f"{chosen}-on-{Path(data).stem}"
+    elif split not in own.splits and "validation" in own.splits:
+        watcher.say(f"the run kept no {split} split: its validation split is measured")
+        split = "validation"
+    evaluation = run_suite(
+        Subject(family=loaded.family, model=loaded.model, device=loaded.device),
+        measured,
+        split,
+        suite=chosen,
+        num_importance_samples=num_importance_samples or recipe.evaluation.num_importance_samples,
+        seed=seed,
+        progress=watcher,
+        choices=choices,
+    )
+    document = {
+        "format": FORMAT,
+        "run": loaded.run.id,
+        "step": loaded.step,
+        "checkpoint": loaded.checkpoint_hash,
+        "data": data or recipe.data.source,
+        **evaluation.to_json(),
+    }
+    loaded.run.write_evaluation(name, document)
+    return evaluation
+
+
+def stored_scores(run: RunFolder) -> list[Score]:
+    """The scores of every evaluation that was kept beside a run."""
+    return [score_from_json(score) for document in run.evaluations().values() for score in document["scores"]]
+
+
+def score_from_json(document: Mapping[str, Any]) -> Score:
+    """The score whose `to_json` this is."""
+    fields = dict(document)
+    interval = fields.pop("interval")
+    return Score(interval=None if interval is None else (interval[0], interval[1]), **fields)
+
+
+def check_minimums(scores: list[Score], minimums: Mapping[str, float]) -> None:
+    """Holds scores against limits: at least the value, or at most it where lower is better.
+
+    Raises:
+        UsageError: A limit for a metric that was not measured.
+        GateError: A score misses its limit.
+    """
+    by_name = {score.metric: score for score in scores}
+    for metric, limit in minimums.items():
+        if metric not in by_name:
+            raise UsageError(f'no score "{metric}"{did_you_mean(metric, by_name)}', where="--min")
+        score = by_name[metric]
+        missed = score.value < limit if score.better == "higher" else score.value > limit
+        if missed:
+            word = "at least" if score.better == "higher" else "at most"
+            raise GateError(
+                f"{metric} misses its limit", where="--min", got=str(score), expected=f"{word} {limit:g}"
+            )
+
+
+def _suite_of(loaded: Loaded) -> Suite:
+    asked = loaded.recipe.evaluation.suite
+    return default_suite(loaded.family) if asked is None or asked == "none" else asked
+
+
+def load_run_data(config: DataConfig, progress: Progress) -> Dataset:
+    """The data of a recipe's section, split as every run splits it."""
+    return load_data(config, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress)
+
+
+def _without_training(other: Dataset, own: Dataset, split: str) -> tuple[Dataset, int]:
+    """The other data without samples that the model has seen in training or selection."""
+    part = other.split(split)
+    seen = [own.splits[name] for name in ("train", "validation") if name in own.splits]
+    kept = without(part, *seen)
+    return replace(other, splits={**other.splits, split: kept}), part.num_samples - kept.num_samples

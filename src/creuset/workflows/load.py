@@ -1,0 +1,219 @@
+"""`creuset.load`: a run as a model that can be used, with its recipe, data form and device at hand."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from creuset.assets import workspace
+from creuset.data.spec import DataSpec
+from creuset.device import BatchGenerator, resolve_device
+from creuset.errors import UsageError
+from creuset.files import sha256_of
+from creuset.generation import pictures
+from creuset.generation.pictures import Pictures
+from creuset.models import family, family_configs
+from creuset.models.base import Family, FittedModel, Model
+from creuset.recipe.resolve import Recipe, parse_recipe
+from creuset.runs.checkpoint import Checkpoint, check_fit, load_checkpoint
+from creuset.runs.folder import RunFolder
+from creuset.training.session import build_model
+
+
+class Loaded:
+    """A trained model with everything around it. Pictures go in and out as uint8 (N, H, W, C) in 0..255.
+
+    Attributes:
+        run: The run folder it came from.
+        recipe: The resolved recipe.
+        spec: The form of the data.
+        family: Its family, with the traits that say what it can do.
+        model: The model itself, over tensors, in evaluation mode.
+        step: The training steps that its checkpoint holds.
+        checkpoint_hash: SHA-256 of its weights file, for signatures.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        recipe: Recipe,
+        spec: DataSpec,
+        family: Family,
+        model: Model | FittedModel,
+        *,
+        device: torch.device,
+        step: int,
+        checkpoint_hash: str,
+    ) -> None:
+        self.run, self.recipe, self.spec, self.family, self.model = run, recipe, spec, family, model
+        self.device, self.step, self.checkpoint_hash = device, step, checkpoint_hash
+
+    def generate(self, num_samples: int = 64, *, seed: int = 0) -> Pictures:
+        """New pictures, uint8 (num_samples, H, W, C); the seed alone decides them."""
+        model = self._having("samples", "draw samples")
+        return pictures.to_pictures(pictures.sample(model, num_samples, seed=seed, device=self.device))
+
+    def encode(self, images: Any) -> NDArray[np.float32]:
+        """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""
+        model = self._having("encodes", "encode pictures")
+        return pictures.encode(model, pictures.to_images(images, self.spec), self.device).numpy()
+
+    def decode(self, codes: Any) -> Pictures:
+        """The picture of each code (N, L), uint8 (N, H, W, C)."""
+        model = self._having("encodes", "decode codes")
+        return pictures.to_pictures(
+            pictures.decode(model, torch.as_tensor(codes, dtype=torch.float32), self.device)
+        )
+
+    def reconstruct(self, images: Any) -> Pictures:
+        """Each picture through encoder and decoder, uint8 (N, H, W, C)."""
+        model = self._having("encodes", "reconstruct pictures")
+        return pictures.to_pictures(
+            pictures.reconstruct(model, pictures.to_images(images, self.spec), self.device)
+        )
+
+    @property
+    def removes_noise(self) -> bool:
+        """Whether the model was trained to remove noise from pictures."""
+        return isinstance(self.model, Model) and self.model.removes_noise
+
+    def add_noise(self, images: Any, *, seed: int = 0) -> Pictures:
+        """The pictures with the noise that the model was trained to remove, uint8 (N, H, W, C)."""
+        model = self._having("encodes", "add noise")
+        tensor = pictures.to_images(images, self.spec)
+        draws = BatchGenerator(seed, "noise", size=len(tensor), device=self.device)
+        return pictures.to_pictures(model.disturb(tensor.to(self.device), draws))
+
+    def denoise(self, images: Any) -> Pictures:
+        """Noisy pictures without their noise, uint8 (N, H, W, C); for a model that was trained to do so."""
+        model = self._having("encodes", "remove noise")
+        return pictures.to_pictures(
+            pictures.denoise(model, pictures.to_images(images, self.spec), self.device)
+        )
+
+    def interpolate(self, first: Any, second: Any, num_steps: int = 8) -> Pictures:
+        """The way from one picture (H, W, C) to another through the codes, uint8 (num_steps, H, W, C)."""
+        model = self._having("encodes", "interpolate between pictures")
+        images = pictures.to_images(np.stack([np.asarray(first), np.asarray(second)]), self.spec)
+        images = images.to(self.device)
+        return pictures.to_pictures(model.interpolate(images[:1], images[1:], num_steps)[0])
+
+    def log_likelihood(
+        self, images: Any, *, num_importance_samples: int = 200, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """log p(picture) in nats, float32 (N,); a bound where the family gives one."""
+        model = self._having("likelihood", "give likelihoods")
+        return pictures.log_likelihood(
+            model,
+            pictures.to_images(images, self.spec),
+            num_importance_samples=num_importance_samples,
+            seed=seed,
+            device=self.device,
+        ).numpy()
+
+    def logits(self, inputs: Any) -> NDArray[np.float32]:
+        """One score a class, float32 (N, K), for pictures, or for table rows (N, F)."""
+        self._require("classifies", "classify")
+        if self.spec.kind == "images":
+            tensor = pictures.to_images(inputs, self.spec)
+        else:
+            tensor = torch.as_tensor(inputs, dtype=torch.float32)
+        with torch.no_grad():
+            parts = [
+                self.model.logits(part.to(self.device)).float().cpu() for part in torch.split(tensor, 500)
+            ]
+        return torch.cat(parts).numpy()
+
+    def predict(self, inputs: Any) -> list[str]:
+        """The most likely class of each picture or row, by name."""
+        return [self.spec.class_names[label] for label in self.logits(inputs).argmax(1)]
+
+    def _having(self, trait: str, ability: str) -> Model:
+        self._require(trait, ability)
+        assert isinstance(self.model, Model)
+        return self.model
+
+    def _require(self, trait: str, ability: str) -> None:
+        if trait not in self.family.traits:
+            raise UsageError(
+                f"a model of the family {self.family.name} cannot {ability}",
+                where=self.run.path,
+                got=f"traits {', '.join(sorted(self.family.traits))}",
+                expected=f"a family with the trait {trait}",
+            )
+
+
+def find_run(name: str | Path) -> RunFolder:
+    """The run that a name stands for: a path, or an ID under the workspace's runs/.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    path = Path(name)
+    if path.is_dir() or len(path.parts) > 1:
+        return RunFolder.open(path)
+    return RunFolder.open(workspace() / "runs" / path)
+
+
+def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str = "auto") -> Loaded:
+    """The model of a run.
+
+    Args:
+        run: The run's ID, its folder, or an opened run.
+        checkpoint: "best" by validation loss (the last one where nothing was validated), "last", or a name
+            such as "step-00000500".
+        device: Where the model is put.
+
+    Raises:
+        NotFoundError: No such run or checkpoint.
+        CheckpointError: The checkpoint is damaged, or of another model.
+    """
+    folder = run if isinstance(run, RunFolder) else find_run(run)
+    recipe = run_recipe(folder)
+    kind = family(recipe.model.family)
+    spec = data_spec(folder)
+    path = folder.checkpoint_path(checkpoint)
+    saved = load_checkpoint(path, parts=("weights", "state"))
+    place = resolve_device(device)
+    model = build_model(kind, recipe.model, spec, recipe.training.seed)
+    _fill(model, saved, path)
+    if isinstance(model, Model):
+        model.to(place).eval()
+    return Loaded(
+        folder,
+        recipe,
+        spec,
+        kind,
+        model,
+        device=place,
+        step=saved.step,
+        checkpoint_hash=sha256_of(path / "weights.safetensors"),
+    )
+
+
+def run_recipe(run: RunFolder) -> Recipe:
+    """The resolved recipe of a run."""
+    return parse_recipe(run.recipe_path.read_text(), str(run.recipe_path), families=family_configs())
+
+
+def data_spec(run: RunFolder) -> DataSpec:
+    """The form of the data that a run was trained on."""
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in run.manifest().data_spec.items()
+    }
+    return DataSpec(**fields)
+
+
+def _fill(model: Model | FittedModel, saved: Checkpoint, path: Path) -> None:
+    """Puts a checkpoint's weights into a model: the averages where the training kept them."""
+    if isinstance(model, FittedModel):
+        model.load_arrays({name: tensor.numpy() for name, tensor in saved.weights.items()})
+        return
+    check_fit(saved.weights, model.state_dict(), path)
+    averages = {
+        name.removeprefix("ema/"): value for name, value in saved.state.items() if name.startswith("ema/")
+    }
+    model.load_state_dict({**saved.weights, **averages})

@@ -1,0 +1,115 @@
+"""What a recipe comes to on this machine and data, checked before anything is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from creuset.assets import home, resolve
+from creuset.data.dataset import Dataset
+from creuset.data.load import load_data
+from creuset.device import Precision, choose_precision, resolve_device
+from creuset.errors import Problem, RecipeError
+from creuset.models import family, family_configs
+from creuset.models.base import Family
+from creuset.progress import Progress
+from creuset.recipe.resolve import Recipe, read_recipe
+from creuset.recipe.source import find_recipe
+from creuset.training.distributed import Processes
+
+SPLIT_SEED = 0
+"""Splits follow from the data alone: runs with different seeds are tested on the same samples."""
+
+Settings = Mapping[str, object] | Sequence[str]
+
+_EFFECTIVE_WITHOUT_GRADIENT = {"training.seed", "training.threads", "training.device"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A recipe with everything that it needs to run."""
+
+    recipe: Recipe
+    family: Family
+    dataset: Dataset
+    device: torch.device
+    precision: Precision
+    precision_reason: str
+    processes: Processes
+
+    @classmethod
+    def make(
+        cls, recipe: Recipe, progress: Progress, precision: tuple[Precision, str] | None = None
+    ) -> "Plan":
+        """Loads the data and chooses device and precision.
+
+        Args:
+            recipe: What is to be trained.
+            progress: Who watches.
+            precision: What a resumed run was trained in, with its reason; chosen anew where None.
+
+        Raises:
+            RecipeError: A setting that has no effect for this family or data.
+            UsageError, DataError, NotFoundError: What the recipe names cannot be used.
+        """
+        training = recipe.training
+        kind = family(recipe.model.family)
+        check_effects(recipe, kind)
+        if training.threads is not None:
+            torch.set_num_threads(training.threads)
+        device = resolve_device(training.device)
+        dataset = load_data(
+            recipe.data, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress
+        )
+        if precision is None:
+            precision = choose_precision(training.precision, device, home() / "cache" / "bfloat16.json")
+        return cls(
+            recipe=recipe,
+            family=kind,
+            dataset=dataset,
+            device=device,
+            precision=precision[0],
+            precision_reason=precision[1],
+            processes=Processes(training.distributed, device),
+        )
+
+
+def read(recipe: str | Path, settings: Settings = (), seed: int | None = None) -> Recipe:
+    """The recipe of a file or of a shipped name, with settings changed and a seed of one's own."""
+    found = find_recipe(recipe)
+    changed: dict[str, object] | list[str]
+    if isinstance(settings, Mapping):
+        changed = dict(settings) | ({} if seed is None else {"training.seed": seed})
+    else:
+        changed = [*settings, *([] if seed is None else [f"training.seed={seed}"])]
+    return read_recipe(found, settings=changed, families=family_configs())
+
+
+def check_effects(recipe: Recipe, kind: Family) -> None:
+    """Refuses settings that were written down but would be ignored.
+
+    Raises:
+        RecipeError: Each of them, where it stands.
+    """
+    ignored: dict[str, str] = {}
+    written = {key: origin for key, origin in recipe.origins.items() if origin != "default"}
+    if "gradient" not in kind.traits:
+        for key in written:
+            section = key.split(".")[0]
+            if (section == "training" and key not in _EFFECTIVE_WITHOUT_GRADIENT) or section == "players":
+                ignored[key] = f"the family {kind.name} is fitted in one go, without steps"
+            if key.startswith(("data.augmentation.", "data.batch_size")):
+                ignored[key] = f"the family {kind.name} is fitted in one go, without batches"
+    if "likelihood" not in kind.traits and "evaluation.num_importance_samples" in written:
+        ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has no likelihood"
+    if ignored:
+        raise RecipeError([_problem(key, written[key], why) for key, why in ignored.items()])
+
+
+def _problem(key: str, origin: str, why: str) -> Problem:
+    """Where a written value stands: its origin is "FILE:LINE" or "--set"."""
+    file, _, line = origin.rpartition(":")
+    if line.isdigit():
+        return Problem(file=file, line=int(line), column=1, message=f"{key} has no effect: {why}")
+    return Problem(file=f"{origin} {key}", line=1, column=1, message=f"{key} has no effect: {why}")

@@ -1,0 +1,151 @@
+"""`report.html` of a run: what was trained on what, curves, pictures, scores, and how to do it again."""
+
+from creuset.data.dataset import Dataset
+from creuset.models.base import Model
+from creuset.progress import Progress, Silent
+from creuset.reporting.blocks import (
+    Block,
+    Chapter,
+    Commands,
+    Document,
+    Facts,
+    Finding,
+    Row,
+    Table,
+    Timing,
+)
+from creuset.reporting.document import write_report
+from creuset.runs.folder import Manifest, RunFolder
+from creuset.workflows.chapters import (
+    classification_figures,
+    floor_table,
+    loss_curves,
+    picture_blocks,
+    score_block,
+)
+from creuset.workflows.evaluate import load_run_data
+from creuset.workflows.load import Loaded, load
+
+
+def write_run_report(
+    run: RunFolder, *, dataset: Dataset | None = None, progress: Progress | None = None
+) -> None:
+    """Writes the run's report.html from its folder and its best checkpoint.
+
+    Args:
+        run: The run.
+        dataset: Its data, where the caller has loaded it already.
+        progress: Who watches.
+
+    Raises:
+        NotFoundError, CheckpointError: There is no checkpoint to draw pictures with.
+        ResourceError: The disk is full.
+    """
+    loaded = load(run)
+    data = dataset or load_run_data(loaded.recipe.data, Silent() if progress is None else progress)
+    write_report(_document(loaded, data), run.report_path)
+
+
+def _document(loaded: Loaded, dataset: Dataset) -> Document:
+    run, manifest = loaded.run, loaded.run.manifest()
+    chapters = [
+        Chapter(
+            title="What was trained, on what",
+            lead=f"A model of the family `{manifest.family}`, from the recipe that lies beside this report.",
+            blocks=[_model_facts(loaded), _data_table(manifest), *_remarks(dataset)],
+        )
+    ]
+    curves = loss_curves(run)
+    if curves:
+        chapters.append(
+            Chapter(
+                title="Training",
+                lead="Means since the line before; validation is over the whole split, with the same draws.",
+                blocks=[*curves, *loss_curves(run, against="seconds")],
+            )
+        )
+    scored = _scores(run)
+    if scored:
+        chapters.append(
+            Chapter(
+                title="Scores",
+                lead="Each with its 95% interval; the signature says what was measured, on what, and how.",
+                blocks=scored,
+            )
+        )
+    pictures = picture_blocks(loaded, dataset) if dataset.spec.kind == "images" else []
+    if pictures:
+        chapters.append(Chapter(title="Pictures", blocks=pictures))
+    chapters.append(Chapter(title="Again", blocks=_again(loaded, manifest)))
+    return Document(
+        title=run.id,
+        subtitle=f"{manifest.family} on {manifest.data_source}",
+        facts={
+            "family": manifest.family,
+            "data": f"{manifest.data_source} ({manifest.data_hash[:8]})",
+            "steps": f"{loaded.step} of {manifest.step}" if loaded.step != manifest.step else manifest.step,
+            "seconds of training": round(manifest.seconds, 1),
+            "seed": manifest.seed,
+            "numbers": manifest.precision_reason,
+            "processor": manifest.machine["processor"],
+            "threads": manifest.machine["threads"],
+        },
+        chapters=chapters,
+        colophon=f"Made by creuset {manifest.machine['creuset']} on {manifest.created}.",
+    )
+
+
+def _model_facts(loaded: Loaded) -> Facts:
+    config = loaded.recipe.model.model_dump()
+    facts: dict[str, str | float | int | None] = {
+        name: value if isinstance(value, int | float | str) else str(value) for name, value in config.items()
+    }
+    if isinstance(loaded.model, Model):
+        facts["parameters"] = sum(parameter.numel() for parameter in loaded.model.parameters())
+    return Facts(facts=facts)
+
+
+def _data_table(manifest: Manifest) -> Table:
+    report = manifest.data_report
+    names = list(manifest.data_spec["class_names"])
+    counts = report["class_counts"]
+    rows = [
+        [split, number, *(counts.get(split) or [None] * len(names))]
+        for split, number in report["num_samples"].items()
+    ]
+    shown = names if len(names) <= 12 else []
+    return Table(
+        header=["split", "samples", *shown],
+        rows=[row[: 2 + len(shown)] for row in rows],
+        caption=f"Samples of {manifest.data_source}" + (", and of each class." if shown else "."),
+        note=f"content hash {manifest.data_hash}",
+    )
+
+
+def _remarks(dataset: Dataset) -> list[Block]:
+    return [Finding(text=remark, kind="warning") for remark in dataset.report.remarks()]
+
+
+def _scores(run: RunFolder) -> list[Block]:
+    blocks: list[Block] = []
+    for name, document in run.evaluations().items():
+        blocks.append(score_block({run.id: document}, f"The suite {name} on the {document['split']} split."))
+        blocks.extend(floor_table(document))
+        if document["suite"] == "classification":
+            blocks.append(Row(figures=classification_figures(document)))
+    return blocks
+
+
+def _again(loaded: Loaded, manifest: Manifest) -> list[Block]:
+    run = loaded.run
+    return [
+        Commands(
+            commands=[
+                manifest.command,
+                f"creuset train {run.path.name}/recipe.yaml --name {run.id}-again",
+                f"creuset eval {run.id}",
+            ],
+            caption="The command that made this run; the same from its resolved recipe; its scores anew.",
+        ),
+        Timing(seconds={"training": manifest.seconds}),
+    ]
