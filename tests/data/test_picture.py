@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,13 @@ def flipped_bits(path: Path) -> None:
 
 
 def huge(path: Path) -> None:
-    """A small file whose header promises 30,000 x 30,000 pixels."""
-    path.write_bytes(b"P5 30000 30000 255\n" + bytes(100))
+    """A small file whose header promises more pixels than a camera has."""
+    path.write_bytes(b"P5 9000 9000 255\n" + bytes(100))
+
+
+def monstrous(path: Path) -> None:
+    """So many that Pillow itself refuses."""
+    path.write_bytes(b"P5 90000 90000 255\n" + bytes(100))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +168,8 @@ def huge(path: Path) -> None:
         (truncated, "bmp", "cannot be read: .*truncated"),
         (truncated, "gif", "cannot be read: .*truncated"),
         (flipped_bits, "png", "cannot be read: "),
-        (huge, "pgm", "30000 x 30000 pixels are more than 67,108,864|cannot be read: Image size"),
+        (huge, "pgm", "9000 x 9000 pixels are more than 67,108,864"),
+        (monstrous, "pgm", "cannot be read: Image size .* exceeds limit"),
     ],
 )
 def test_what_would_lose_something_is_refused(
@@ -189,9 +196,5 @@ def test_damage_never_ends_in_another_error(tmp_path: Path, suffix: str) -> None
         for place in RNG.integers(0, len(whole), 3):
             content[place] = int(RNG.integers(0, 256))
         path.write_bytes(bytes(content[: int(RNG.integers(1, len(whole) + 1))]))
-        try:
-            picture = read_picture(path)
-        except UnreadableError as error:
-            assert error.message
-        else:
-            assert picture.dtype == np.uint8
+        with suppress(UnreadableError):
+            assert read_picture(path).dtype == np.uint8

@@ -95,7 +95,9 @@ def source_options(function: F) -> F:
 @command.command("show")
 @source_options
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a PNG with examples of each class."
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a PNG with examples of each class (of 20 at most).",
 )
 @json_option
 def show_command(out: Path | None, as_json: bool, **options: Any) -> None:
@@ -171,8 +173,16 @@ def _load(
 ) -> "Dataset":
     from creuset.assets import resolve
     from creuset.data.load import load_data
+    from creuset.errors import UsageError
     from creuset.recipe.sections import DataConfig
 
+    if validation_share + test_share >= 1:
+        raise UsageError(
+            "nothing would be left to train on",
+            where="--validation-share and --test-share",
+            got=f"{validation_share} and {test_share}",
+            expected="a sum below 1",
+        )
     config = DataConfig(
         source=source,
         image_size=image_size,

@@ -1,7 +1,6 @@
 """From a source as it was read to a data set: duplicates, splits, form and report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,11 +16,13 @@ from creuset.recipe.sections import DataConfig
 
 _EXAMPLES = 5
 
-HashedPart = tuple[Part, Hashes]
+Indices = NDArray[np.int64]
 
 
 def split_source(source: Source, config: DataConfig, *, seed: int) -> Dataset:
     """The source's own splits kept, the missing ones cut by content, equal samples in one split only.
+
+    Samples are chosen by their places and copied once, at the end: memory holds the source and the result.
 
     Args:
         source: What was read.
@@ -30,58 +31,60 @@ def split_source(source: Source, config: DataConfig, *, seed: int) -> Dataset:
 
     Raises:
         DataError: A split or the training samples of a class would be empty.
-        UsageError: A limit that is too high or too low.
+        UsageError: A limit that is too high.
     """
-    parts, removed, examples = _without_straddlers(source)
+    hashes = {name: sample_hashes(part.inputs) for name, part in source.parts.items()}
+    kept, removed, examples = _without_straddlers(source, hashes)
+    places = {name: (name, indices) for name, indices in kept.items()}
+
+    pool, pool_hashes, pool_labels = kept["train"], hashes["train"], source.parts["train"].labels
     shares = {"test": config.test_share, "validation": config.validation_share}
-    missing = {name: share for name, share in shares.items() if name not in parts and share > 0}
-    pool, hashes = parts["train"]
-    for name, indices in cut(hashes, pool.labels, shares=missing, seed=seed).items():
-        parts[name] = (_select(pool, indices), hashes[indices])
+    missing = {name: share for name, share in shares.items() if name not in kept and share > 0}
+    labels = None if pool_labels is None else pool_labels[pool]
+    for name, indices in cut(pool_hashes[pool], labels, shares=missing, seed=seed).items():
+        places[name] = ("train", pool[indices])
     if config.limit is not None:
-        parts["train"] = _limited(*parts["train"], config.limit, seed)
-    splits = {name: _split(*parts[name]) for name in SPLITS if name in parts}
+        train = places["train"][1]
+        labels = None if pool_labels is None else pool_labels[train]
+        places["train"] = ("train", train[_limited(pool_hashes[train], labels, config.limit, seed)])
+
+    splits = {
+        name: _split(source.parts[part], hashes[part], indices)
+        for name in SPLITS
+        if name in places
+        for part, indices in [places[name]]
+    }
     spec = _spec(source, splits["train"])
     _require_each_class(source, spec, limited=config.limit is not None)
     return make_dataset(spec, splits, _report(source, splits, removed=removed, examples=examples))
 
 
-def _without_straddlers(source: Source) -> tuple[dict[str, HashedPart], dict[str, int], list[str]]:
-    """The parts without samples that a part preceding them holds; how many those were, and some names."""
-    hashes = {name: sample_hashes(part.inputs) for name, part in source.parts.items()}
-    parts: dict[str, HashedPart] = {}
+def _without_straddlers(
+    source: Source, hashes: Mapping[str, Hashes]
+) -> tuple[dict[str, Indices], dict[str, int], list[str]]:
+    """Each part's samples that no part preceding it holds; how many others there were, and some names."""
+    kept: dict[str, Indices] = {}
     removed: dict[str, int] = {}
     examples: list[str] = []
     for name, flags in straddlers(hashes).items():
-        part = source.parts[name]
-        if not flags.any():
-            parts[name] = (part, hashes[name])
-            continue
         found = np.flatnonzero(flags)
+        kept[name] = np.flatnonzero(~flags)
+        names = source.parts[name].names
         if flags.all():
             raise DataError(
                 f"each sample of the {name} split is in another split as well",
                 where=source.origin,
-                got=f"{counted(len(found), 'sample')}, such as {part.names[found[0]]}",
+                got=f"{counted(len(found), 'sample')}, such as {names[found[0]]}",
                 next_step="give splits that differ, or one split only, from which the others are cut",
             )
-        removed[name] = len(found)
-        examples += [part.names[index] for index in found[:_EXAMPLES]]
-        parts[name] = (_select(part, np.flatnonzero(~flags)), hashes[name][~flags])
-    return parts, removed, examples
+        if len(found):
+            removed[name] = len(found)
+            examples += [names[index] for index in found[:_EXAMPLES]]
+    return kept, removed, examples
 
 
-def _select(part: Part, indices: NDArray[np.int64]) -> Part:
-    return replace(
-        part,
-        inputs=part.inputs[indices],
-        labels=None if part.labels is None else part.labels[indices],
-        names=tuple(part.names[index] for index in indices),
-    )
-
-
-def _limited(train: Part, hashes: Hashes, limit: int, seed: int) -> HashedPart:
-    """As many training samples as data.limit asks for."""
+def _limited(hashes: Hashes, labels: Indices | None, limit: int, seed: int) -> Indices:
+    """As many of the training samples as data.limit asks for."""
     if limit > len(hashes):
         raise UsageError(
             "the limit is above what there is",
@@ -90,19 +93,20 @@ def _limited(train: Part, hashes: Hashes, limit: int, seed: int) -> HashedPart:
             expected=f"at most {len(hashes)}, the number of training samples",
             next_step="remove data.limit to use all",
         )
-    chosen = take(hashes, train.labels, limit, seed)
-    return _select(train, chosen), hashes[chosen]
+    return take(hashes, labels, limit, seed)
 
 
-def _split(part: Part, hashes: Hashes) -> Split:
-    """The part as tensors, in the order of its hashes (and labels, where samples are equal)."""
-    labels = np.zeros(len(hashes), dtype=np.int64) if part.labels is None else part.labels
-    order = np.lexsort((labels, hashes[:, 1], hashes[:, 0]))
+def _split(part: Part, hashes: Hashes, indices: Indices) -> Split:
+    """These samples as tensors, in the order of their hashes (and labels, where samples are equal)."""
+    chosen = hashes[indices]
+    labels = np.zeros(len(indices), dtype=np.int64) if part.labels is None else part.labels[indices]
+    order = np.lexsort((labels, chosen[:, 1], chosen[:, 0]))
+    places = indices[order]
     return Split(
-        inputs=torch.from_numpy(np.ascontiguousarray(part.inputs[order])),
+        inputs=torch.from_numpy(np.ascontiguousarray(part.inputs[places])),
         labels=None if part.labels is None else torch.from_numpy(labels[order]),
-        hashes=hashes[order],
-        names=tuple(part.names[index] for index in order),
+        hashes=chosen[order],
+        names=tuple(part.names[place] for place in places),
     )
 
 

@@ -175,19 +175,21 @@ def make_dataset(spec: DataSpec, splits: Mapping[str, Split], report: DataReport
 def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
     """The data set as a model made for `spec` takes it: labels in its order of classes, its statistics.
 
+    Labels are dropped where the model has no classes.
+
     Raises:
         DataError: The samples have another form, or a class that the model does not know.
     """
     own = dataset.spec
     for what, got, expected in (
-        ("kind", own.kind, spec.kind),
-        ("shape", own.shape, spec.shape),
-        ("number of pixel levels", own.num_levels, spec.num_levels),
-        ("columns", own.feature_names, spec.feature_names),
+        ("another kind", own.kind, spec.kind),
+        ("another shape", own.shape, spec.shape),
+        ("another number of pixel levels", own.num_levels, spec.num_levels),
+        ("other columns", own.feature_names, spec.feature_names),
     ):
         if got != expected:
             raise DataError(
-                f"the model was made for data of another {what}",
+                f"the model was made for data of {what}",
                 where=dataset.report.origin,
                 got=got,
                 expected=expected,
@@ -201,9 +203,11 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
             got=", ".join(unknown),
             expected=f"only classes out of {', '.join(spec.class_names)}",
         )
-    place = torch.tensor([spec.class_names.index(name) for name in own.class_names], dtype=torch.int64)
+    place = None
+    if spec.class_names:
+        place = torch.tensor([spec.class_names.index(name) for name in own.class_names], dtype=torch.int64)
     splits = {
-        name: replace(split, labels=None if split.labels is None or not len(place) else place[split.labels])
+        name: replace(split, labels=None if place is None or split.labels is None else place[split.labels])
         for name, split in dataset.splits.items()
     }
     return make_dataset(spec, splits, dataset.report)

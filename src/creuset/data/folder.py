@@ -232,15 +232,16 @@ def _require_content(root: Path, files: Sequence[_File], skipped: Sequence[Skipp
     read = [file for file in files if file.name not in lost_files]
     if not read:
         raise DataError("no file of this folder can be read as a picture", where=root, got=listed(skipped))
-    # Loose files beside class folders are no pictures, so a split is also judged by its classes.
-    lost = {f"{file.part} {file.class_name}" for file in files if file.class_name is not None}
-    lost -= {f"{file.part} {file.class_name}" for file in read}
-    lost |= {file.part for file in files} - {file.part for file in read}
+    # Loose files beside class folders are no pictures, and no loss.
+    labelled = any(file.class_name is not None for file in files)
+    counting = [file for file in files if not labelled or file.class_name is not None]
+    lost = {(file.part, file.class_name) for file in counting}
+    lost -= {(file.part, file.class_name) for file in read}
     if lost:
         raise DataError(
             "folders of which no picture can be read",
             where=root,
-            got=listed(sorted(lost)),
+            got=listed(sorted(" ".join(filter(None, folder)) for folder in lost)),
             next_step="repair their pictures, or remove the folders",
         )
 

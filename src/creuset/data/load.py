@@ -38,18 +38,11 @@ def load_data(
 
     Raises:
         DataError: The source cannot be used; the error says why and what to do.
-        UsageError: Settings that contradict each other or the source.
+        UsageError: Settings that the source leaves without effect.
         NotFoundError: There is no such source (raised by `resolve`).
         ResourceError: It does not fit into memory.
     """
     shown = Silent() if progress is None else progress
-    if config.validation_share + config.test_share >= 1:
-        raise UsageError(
-            "nothing would be left to train on",
-            where="data",
-            got=f"validation_share {config.validation_share} and test_share {config.test_share}",
-            expected="a sum below 1",
-        )
     dataset = split_source(read_source(config, resolve=resolve, progress=shown), config, seed=seed)
     for remark in dataset.report.remarks():
         shown.say(f"data: {remark}")

@@ -1,5 +1,6 @@
 """Data that is known by name: scikit-learn's digits, which are installed, and the asset mnist-5k."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,4 +36,5 @@ def read_digits() -> Source:
 
 def read_mnist_5k(folder: Path) -> Source:
     """5,000 digits of MNIST, 500 of each: rows of 784 pixels and the label, without a header."""
-    return read_csv(folder / MNIST_5K_FILE, label_column="785", image_size=(28, 28))
+    source = read_csv(folder / MNIST_5K_FILE, label_column="785", image_size=(28, 28))
+    return replace(source, origin="mnist-5k: 5,000 digits of MNIST")

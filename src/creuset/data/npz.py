@@ -45,6 +45,7 @@ _KEYS = (
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
+    OSError,  # a place in the file that cannot be
     struct.error,
     EOFError,
     ValueError,
@@ -124,37 +125,42 @@ def write_npz(dataset: Dataset, path: Path) -> None:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of the file, each checked before it is read."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            expanded = sum(entry.file_size for entry in entries)
-            size = path.stat().st_size
-            if expanded > _BOMB_BYTES and expanded > _BOMB_RATIO * size:
-                raise DataError(
-                    "this file expands suspiciously",
-                    where=path,
-                    got=f"{size:,} bytes that become {expanded:,}",
-                    expected=f"at most {_BOMB_RATIO} times its size",
-                    next_step="save real data of this kind with np.savez, without compression",
-                )
-            require_memory(path, expanded)
-            arrays = {}
-            for entry in entries:
-                name = entry.filename.removesuffix(".npy")
-                if name in arrays:
-                    raise DataError(f'two arrays are called "{name}"', where=path)
-                with archive.open(entry) as file:
-                    _check_header(f"{path}: {name}", file, entry.file_size)
-                with archive.open(entry) as file:
-                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
-            return arrays
-    except _DAMAGE as error:
+    with path.open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return _arrays(path, archive)
+        except _DAMAGE as error:
+            raise DataError(
+                "cannot be read as .npz: the file is damaged, cut short or of another kind",
+                where=path,
+                got=error,
+                next_step="save it again with np.savez_compressed",
+            ) from error
+
+
+def _arrays(path: Path, archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+    entries = archive.infolist()
+    expanded = sum(entry.file_size for entry in entries)
+    size = path.stat().st_size
+    if expanded > _BOMB_BYTES and expanded > _BOMB_RATIO * size:
         raise DataError(
-            "cannot be read as .npz: the file is damaged, cut short or of another kind",
+            "this file expands suspiciously",
             where=path,
-            got=error,
-            next_step="save it again with np.savez_compressed",
-        ) from error
+            got=f"{size:,} bytes that become {expanded:,}",
+            expected=f"at most {_BOMB_RATIO} times its size",
+            next_step="save real data of this kind with np.savez, without compression",
+        )
+    require_memory(path, expanded)
+    arrays: dict[str, NDArray[Any]] = {}
+    for entry in entries:
+        name = entry.filename.removesuffix(".npy")
+        if name in arrays:
+            raise DataError(f'two arrays are called "{name}"', where=path)
+        with archive.open(entry) as member:
+            _check_header(f"{path}: {name}", member, entry.file_size)
+        with archive.open(entry) as member:
+            arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
+    return arrays
 
 
 def _check_header(where: str, file: IO[bytes], num_bytes: int) -> None:

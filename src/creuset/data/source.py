@@ -85,13 +85,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def require_memory(where: object, num_bytes: int) -> None:
-    """Raises ResourceError for data that this machine's memory cannot hold."""
+    """Raises ResourceError for data that this machine's memory cannot hold twice, as splitting needs it."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if num_bytes > memory:
+    if 2 * num_bytes > memory:
         raise ResourceError(
             "this data does not fit into memory",
             where=where,
-            got=f"{num_bytes / 1e9:,.1f} GB once read",
+            got=f"{num_bytes / 1e9:,.1f} GB once read, and as much again to split it",
             expected=f"at most {memory / 1e9:,.1f} GB, the memory of this machine",
             next_step="use fewer or smaller samples",
         )

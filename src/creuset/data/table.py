@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from creuset.data.arrays import as_pictures, dark_note
 from creuset.data.csv_file import MISSING, NUMBER, Sheet, cell_error, cut_csv
 from creuset.data.source import Part, Source, counted, encode_labels, require_memory
-from creuset.errors import DataError, Problem, UsageError
+from creuset.errors import DataError, Problem
 
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -31,7 +31,6 @@ def read_csv(path: Path, *, label_column: str | None, image_size: tuple[int, int
     Raises:
         DataError: A damaged file; an unknown or unclear label column; rows of different length; cells that
             are missing or no numbers, each as file:line:column (columns count from 1).
-        UsageError: An image_size below 1.
     """
     sheet = cut_csv(path, label_column)
     places = [place for place in range(len(sheet.columns)) if place != sheet.label_place]
@@ -122,8 +121,6 @@ def _pictures(
     path: Path, numbers: NDArray[np.float64], image_size: tuple[int, int], *, labelled: bool
 ) -> NDArray[np.uint8]:
     height, width = image_size
-    if height < 1 or width < 1:
-        raise UsageError("no such size", where="data.image_size", got=image_size, expected="1 or more each")
     num_pixels = numbers.shape[1]
     if num_pixels == height * width:
         return as_pictures(str(path), numbers.reshape(-1, height, width), 256)

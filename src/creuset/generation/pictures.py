@@ -97,24 +97,9 @@ def reconstruct(model: Model, images: Tensor, device: torch.device) -> Tensor:
     return _in_chunks(len(images), lambda a, b: model.reconstruct(images[a:b].to(device)), model)
 
 
-def interpolate(model: Model, first: Tensor, second: Tensor, num_steps: int, device: torch.device) -> Tensor:
-    """The pictures on the straight line between the codes of two, float32 (num_steps, C, H, W).
-
-    Args:
-        first: One picture, (C, H, W) in [-1, 1].
-        second: Another.
-        num_steps: Pictures in all, both ends included; at least 2.
-
-    Raises:
-        DataError: num_steps is below 2.
-    """
-    if num_steps < 2:
-        raise DataError(
-            "too few steps between two pictures", where="num_steps", got=num_steps, expected="2 or more"
-        )
-    codes = encode(model, torch.stack([first, second]), device)
-    weights = torch.linspace(0, 1, num_steps)[:, None]
-    return decode(model, torch.lerp(codes[:1], codes[1:], weights), device)
+def denoise(model: Model, images: Tensor, device: torch.device) -> Tensor:
+    """Noisy pictures without their noise, float32 (N, C, H, W) in [-1, 1]; UsageError if never learned."""
+    return _in_chunks(len(images), lambda a, b: model.denoise(images[a:b].to(device)), model)
 
 
 def log_likelihood(

@@ -17,6 +17,7 @@ Departures: the data and the interval are part of the signature; the string can 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -148,7 +149,7 @@ class Context:
     data: str = UNSTATED
     split: str = UNSTATED
     seed: int = 0
-    extra: Mapping[str, FieldValue] = field(default_factory=dict)
+    extra: Mapping[str, FieldValue] = field(default_factory=lambda: MappingProxyType({}))
 
     def generator(self) -> np.random.Generator:
         """The instrument's random numbers: afresh from the seed, so that samples in the same order are

@@ -95,7 +95,6 @@ class Autoencoder(Model):
         self.noise = config.noise
         self.noise_level = config.noise_level
         self.removes_noise = config.noise != "none"
-        self.removes_noise = config.noise != "none"
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         """The mean distance between the pictures and what is made of them, after noise where there is some.

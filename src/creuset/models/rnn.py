@@ -27,13 +27,13 @@ class RNNConfig(FamilyConfig):
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {
         "tiny": {"hidden_dim": 32, "num_layers": 1},
-        "small": {"hidden_dim": 128, "num_layers": 2},
+        "small": {"hidden_dim": 128, "num_layers": 1},
         "base": {"hidden_dim": 256, "num_layers": 2},
     }
 
     cell: Literal["gru", "lstm"] = Field("gru", description="The gated cell.")
     hidden_dim: int = Field(128, ge=1, description="Units of the state of each layer.")
-    num_layers: int = Field(2, ge=1, description="Recurrent layers one on another.")
+    num_layers: int = Field(1, ge=1, description="Recurrent layers one on another.")
     dropout: float = Field(
         0.1, ge=0, lt=1, description="Probability of a zero between layers and before the last one."
     )

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from markupsafe import Markup
 
-from creuset.errors import UsageError
+from creuset.errors import UsageError, did_you_mean
 from creuset.metrics.score import Better, Score
 from creuset.reporting.charts.curves import Reference
 from creuset.reporting.sheet import Sheet
@@ -120,7 +120,8 @@ class Scores:
         charts: Draw the charts.
 
     Raises:
-        UsageError: Two scores of one subject with the same metric and signature.
+        UsageError: Two scores of one subject with the same metric and signature, or a reference for a metric
+            without a score.
     """
 
     measured: Sequence[Measured]
@@ -140,6 +141,13 @@ class Scores:
                     next_step="give the subjects different names",
                 )
             seen.add(place)
+        metrics = {one.score.metric for one in self.measured}
+        for name in self.references:
+            if name not in metrics:
+                raise UsageError(
+                    f'a reference without a score: no score of "{name}"{did_you_mean(name, sorted(metrics))}',
+                    where=f'scores "{self.caption}"',
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,6 @@ from creuset.reporting.charts import Axis, LineChart, ReliabilityChart, Series, 
 from creuset.reporting.sheet import comparison_sheet, picture_sheet
 from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
-from creuset.workflows.evaluate import score_from_json
 from creuset.workflows.generate import code_map
 from creuset.workflows.load import Loaded
 
@@ -165,7 +164,7 @@ def floor_table(document: dict[str, Any]) -> list[Block]:
 
 def stored(document: dict[str, Any], key: str) -> list[Score]:
     """The scores under a key of a suite's document."""
-    return [score_from_json(score) for score in document[key]]
+    return [Score.from_json(score) for score in document[key]]
 
 
 def _ends(score: Score) -> tuple[float | None, float | None]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from creuset.assets import resolve
 from creuset.data.dataset import Dataset, conform, without
@@ -93,14 +92,7 @@ def evaluate(
 
 def stored_scores(run: RunFolder) -> list[Score]:
     """The scores of every evaluation that was kept beside a run."""
-    return [score_from_json(score) for document in run.evaluations().values() for score in document["scores"]]
-
-
-def score_from_json(document: Mapping[str, Any]) -> Score:
-    """The score whose `to_json` this is."""
-    fields = dict(document)
-    interval = fields.pop("interval")
-    return Score(interval=None if interval is None else (interval[0], interval[1]), **fields)
+    return [Score.from_json(score) for document in run.evaluations().values() for score in document["scores"]]
 
 
 def check_minimums(scores: list[Score], minimums: Mapping[str, float]) -> None:

@@ -117,7 +117,7 @@ def generate(
 
 
 def project(codes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Codes (N, L) in the plane of their two largest principal components, (N, 2); as they are where L <= 2."""
+    """Codes (N, L) in the plane of their two largest principal components, (N, 2); L <= 2: as they are."""
     centred = codes.astype(np.float64) - codes.mean(0)
     if centred.shape[1] <= 2:
         return np.pad(centred, ((0, 0), (0, 2 - centred.shape[1])))

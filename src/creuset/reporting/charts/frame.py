@@ -126,8 +126,13 @@ def horizontal_scale(
     """
     low, high = limits
     whole = Scale(low=low, high=high, start=left, stop=width, log=axis.log)
-    half = max((text_width(tick.text) / 2 for tick in fitting_ticks(whole, 70)), default=0.0) + 2
+    half = overhang(whole)
     return Scale(low=low, high=high, start=max(left, half), stop=width - max(half, margin), log=axis.log)
+
+
+def overhang(scale: Scale) -> float:
+    """How far a tick label of a horizontal axis may reach beyond its ends."""
+    return max((text_width(tick.text) / 2 for tick in fitting_ticks(scale, 70)), default=0.0) + 2
 
 
 def tick_width(ticks: Sequence[Tick]) -> float:

@@ -26,10 +26,14 @@ from creuset.reporting.charts.frame import (
     not_drawn,
     note_lines,
     nothing,
+    overhang,
     tick_width,
 )
 from creuset.reporting.charts.scales import Scale, has_place, value_range
 from creuset.reporting.svg import FONT_SIZE, drawing, join, label, tag, text_width
+
+_SLACK = 1e-6
+"""Pixels: what is lost when a width is taken off another and added again."""
 
 _STEPS = 2
 """Places in a pixel to which points are rounded."""
@@ -123,16 +127,19 @@ class ScatterChart:
         x_limits = self.x.limits(*value_range(points[:, 0], log=self.x.log, margin=0.04))
         y_limits = self.y.limits(*value_range(points[:, 1], log=self.y.log, margin=0.04))
         equal = self.equal and not (self.x.log or self.y.log)
-        left = 0.0
+        left = margin = 0.0
+        # Equal units widen a range, which may lengthen the labels that the room was reckoned for; the room
+        # only ever grows, and labels have a longest form, so this ends.
         while True:
-            x = horizontal_scale(self.x, x_limits, left, width)
+            x = horizontal_scale(self.x, x_limits, left, width, margin=margin)
             y = Scale(low=y_limits[0], high=y_limits[1], start=bottom, stop=top, log=self.y.log)
             if equal:
                 x, y = _equal(x, y)
-            needed = tick_width(y.ticks(7))
-            if x.start >= needed:
+            half = overhang(x)
+            needed = max(tick_width(y.ticks(7)), half)
+            if x.start >= needed - _SLACK and width - x.stop >= half - _SLACK:
                 return Plot(x=x, y=y)
-            left = needed
+            left, margin = max(left, needed), max(margin, half)
 
 
 def _equal(x: Scale, y: Scale) -> tuple[Scale, Scale]:

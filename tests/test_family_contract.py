@@ -1,0 +1,446 @@
+"""What every family must keep, chosen by its traits. A family that is added is tested without a change here.
+
+The data are scikit-learn's digits, 8 x 8 with 17 levels.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from creuset.data.spec import DataSpec
+from creuset.device import BatchGenerator
+from creuset.errors import CreusetError, UsageError
+from creuset.models import family, family_configs, family_names
+from creuset.models.base import Family, FittedModel, Model
+from creuset.recipe.sections import FamilyConfig
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
+    "linear": ({"kind": "svm"}, {"kind": "svm", "kernel": "linear"}),
+    "cnn": ({"class_weights": "balanced", "label_smoothing": 0.1},),
+    "rnn": ({"cell": "lstm", "num_layers": 2},),
+    "autoencoder": (
+        {"channels": (8,), "reconstruction": "bernoulli"},
+        {"noise": "gaussian", "noise_level": 0.5},
+        {"noise": "masking", "noise_level": 0.3},
+    ),
+    "vae": (
+        {"likelihood": "discretised", "channels": (8,)},
+        {"likelihood": "gaussian", "beta": 2.0},
+        {"likelihood": "gaussian", "variance": 0.1, "free_bits": 0.1},
+    ),
+}
+"""Settings beside the defaults that take a family through its other branches."""
+
+CASES = [(name, {}) for name in family_names()] + [
+    (name, settings) for name, variants in VARIANTS.items() for settings in variants
+]
+
+
+def cases(*traits: str, fitted: bool | None = None) -> pytest.MarkDecorator:
+    """All cases whose family has these traits; `fitted` tells families without gradients from the others."""
+    chosen = []
+    for name, settings in CASES:
+        found = family(name).traits
+        if set(traits) <= found and (fitted is None or fitted != ("gradient" in found)):
+            label = "-".join([name, *(str(value) for value in settings.values())])
+            chosen.append(pytest.param(name, settings, id=label))
+    return pytest.mark.parametrize(("name", "settings"), chosen)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def digits() -> dict[str, Tensor]:
+    data = load_digits()
+    images = torch.from_numpy(data.images).float()[:, None] / 8 - 1
+    return {"images": images, "labels": torch.from_numpy(data.target).long()}
+
+
+def digit_spec() -> DataSpec:
+    labels = load_digits().target
+    return DataSpec(
+        kind="images",
+        shape=(1, 8, 8),
+        num_levels=17,
+        class_names=tuple("0123456789"),
+        class_counts=tuple(int(count) for count in np.bincount(labels)),
+    )
+
+
+def configure(name: str, settings: dict[str, Any]) -> FamilyConfig:
+    found = family(name)
+    size = {"size": "tiny"} if found.config.sizes else {}
+    return found.config(family=name, **{**size, **settings})
+
+
+def build(name: str, settings: dict[str, Any], seed: int = 0) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return family(name).build(configure(name, settings), digit_spec())
+
+
+def draws(size: int, *labels: int | str, seed: int = 0) -> BatchGenerator:
+    return BatchGenerator(seed, "contract", *labels, size=size)
+
+
+def part(batch: dict[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
+    return {name: values[start:stop] for name, values in batch.items()}
+
+
+def train(model: Model, data: dict[str, Tensor], num_steps: int, batch_size: int = 64) -> list[float]:
+    """The loss of each step, of all players in turn."""
+    optimizers = {
+        player: torch.optim.Adam([value for _, value in model.player_parameters(player)], lr=3e-3)
+        for player in model.players
+    }
+    order = np.random.default_rng(0)
+    losses = []
+    for step in range(num_steps):
+        chosen = torch.from_numpy(order.choice(len(data["images"]), batch_size, replace=False))
+        batch = {name: values[chosen] for name, values in data.items()}
+        for player, optimizer in optimizers.items():
+            loss = model.loss(batch, player, draws(batch_size, player, step))["loss"]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def fitted(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> FittedModel:
+    model = build(name, settings)
+    assert isinstance(model, FittedModel)
+    data = part(digits, 0, 300)
+    model.fit(data["images"].flatten(1).numpy(), data["labels"].numpy(), seed=0)
+    return model
+
+
+def test_registry_lists_the_files_of_the_folder() -> None:
+    folder = Path(__file__).resolve().parent.parent / "src" / "creuset" / "models"
+    files = {file.stem for file in folder.glob("*.py")} - {"__init__", "base"}
+    assert set(family_names()) == files
+    assert list(family_names()) == sorted(family_names())
+    assert tuple(family_configs()) == family_names()
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_family_describes_itself(name: str) -> None:
+    found = family(name)
+    assert isinstance(found, Family)
+    assert found.name == name
+    assert found.traits <= {"gradient", "samples", "likelihood", "encodes", "classifies"}
+    assert found.traits
+    assert found.config is family_configs()[name]()
+    for key, field in found.config.model_fields.items():
+        assert field.description, f"{name}.{key} has no description"
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_each_size_builds(name: str) -> None:
+    found = family(name)
+    for size in found.config.sizes:
+        found.build(found.config(family=name, size=size), digit_spec())
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_a_shipped_recipe_uses_the_family(name: str) -> None:
+    recipes = [yaml.safe_load(path.read_text()) for path in sorted(RECIPES.glob("*.yaml"))]
+    assert name in {recipe["model"]["family"] for recipe in recipes}
+
+
+def test_unknown_family_is_named_with_the_nearest() -> None:
+    with pytest.raises(CreusetError, match=r'no family "vea"; did you mean "vae"\?'):
+        family("vea")
+
+
+@cases("gradient")
+def test_loss_is_finite_and_reaches_every_parameter(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    reached: set[str] = set()
+    for player in model.players:
+        model.zero_grad()
+        report = model.loss(part(digits, 0, 64), player, draws(64, player))
+        assert all(value.ndim == 0 and torch.isfinite(value) for value in report.values())
+        assert report["loss"].requires_grad
+        report["loss"].backward()
+        for key, value in model.player_parameters(player):
+            assert value.grad is not None, f"{key} is not reached"
+            assert value.grad.abs().max() > 0, f"{key} has no gradient"
+            reached.add(key)
+    assert reached == {key for key, _ in model.named_parameters()}
+
+
+@cases("gradient")
+def test_loss_of_a_batch_is_the_mean_of_its_parts(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings).double()
+    batch = {
+        key: value.double() if value.is_floating_point() else value
+        for key, value in part(digits, 0, 24).items()
+    }
+    cuts = [0, 5, 6, 24]
+    for player in model.players:
+        whole = model.loss(batch, player, draws(24))
+        model.zero_grad()
+        whole["loss"].backward()
+        expected = {key: value.grad.clone() for key, value in model.player_parameters(player)}
+        model.zero_grad()
+        generator = draws(24)
+        totals = dict.fromkeys(whole, 0.0)
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+            share = (stop - start) / 24
+            report = model.loss(part(batch, start, stop), player, generator.slice(start, stop))
+            (share * report["loss"]).backward()
+            for key, value in report.items():
+                totals[key] += share * float(value.detach())
+        assert totals == pytest.approx({key: float(value.detach()) for key, value in whole.items()}, rel=1e-10)
+        for key, value in model.player_parameters(player):
+            torch.testing.assert_close(value.grad, expected[key], rtol=1e-8, atol=1e-12)
+
+
+@cases("gradient")
+def test_seed_decides(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> None:
+    def state(seed: int) -> bytes:
+        model = build(name, settings, seed)
+        train(model, part(digits, 0, 64), 2)
+        return safetensors.torch.save({key: value.contiguous() for key, value in model.state_dict().items()})
+
+    assert state(0) == state(0)
+    assert state(0) != state(1)
+
+
+@cases("gradient")
+def test_global_generators_are_left_alone(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    batch = part(digits, 0, 16)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    for player in model.players:
+        model.loss(batch, player, draws(16))
+    model.validation_loss(batch, draws(16))
+    traits = family(name).traits
+    if "samples" in traits:
+        model.sample(4, draws(4))
+    if "likelihood" in traits:
+        model.log_likelihood(batch["images"], draws(16), 3)
+    if "encodes" in traits:
+        model.reconstruct(batch["images"])
+    if "classifies" in traits:
+        model.logits(batch["images"])
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert random.getstate() == before[2]
+
+
+@cases("gradient")
+def test_saved_is_loaded(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> None:
+    model, other = build(name, settings, 0), build(name, settings, 1)
+    train(model, part(digits, 0, 64), 2)
+    state = {key: value.contiguous() for key, value in model.state_dict().items()}
+    other.load_state_dict(safetensors.torch.load(safetensors.torch.save(state)))
+    batch = part(digits, 0, 16)
+    for player in model.players:
+        first = model.loss(batch, player, draws(16))
+        second = other.loss(batch, player, draws(16))
+        assert {key: float(value) for key, value in first.items()} == {
+            key: float(value) for key, value in second.items()
+        }
+
+
+@cases("gradient")
+def test_training_lowers_the_loss(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> None:
+    model = build(name, settings)
+    held_out = part(digits, 1500, 1700)
+    before = float(model.validation_loss(held_out, draws(200))["loss"])
+    train(model, part(digits, 0, 1500), 60)
+    assert float(model.validation_loss(held_out, draws(200))["loss"]) < 0.95 * before
+
+
+@cases("gradient")
+def test_wrong_shape_names_what_was_expected(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    batch = {"images": torch.zeros(4, 1, 9, 8), "labels": torch.zeros(4, dtype=torch.int64)}
+    with pytest.raises(UsageError, match=r"got: \(4, 1, 9, 8\)\n  expected: \(batch, 1, 8, 8\)"):
+        model.loss(batch, model.players[0], draws(4))
+
+
+@cases("samples")
+def test_samples_have_the_data_s_form(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+    samples = model.sample(5, draws(5))
+    assert samples.shape == (5, 1, 8, 8)
+    assert samples.dtype == torch.float32
+    assert samples.abs().max() <= 1
+    assert not samples.requires_grad
+    assert torch.equal(samples, model.sample(5, draws(5)))
+    assert not torch.equal(samples, model.sample(5, draws(5, seed=1)))
+    torch.testing.assert_close(samples[2:4], model.sample(2, draws(5).slice(2, 4)))
+
+
+@cases("samples")
+def test_training_moves_samples_toward_the_data(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    mean = digits["images"].mean(0)
+    before = (model.sample(100, draws(100)).mean(0) - mean).square().mean()
+    train(model, part(digits, 0, 1500), 100)
+    after = (model.sample(100, draws(100)).mean(0) - mean).square().mean()
+    assert after < 0.25 * before
+
+
+@cases("likelihood")
+def test_likelihood_prefers_data_to_noise(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    train(model, part(digits, 0, 1500), 60)
+    images = digits["images"][1500:1600]
+    shuffled = images.flatten(1)[:, torch.randperm(64, generator=torch.Generator().manual_seed(0))]
+    values = model.log_likelihood(images, draws(100), 8)
+    assert values.shape == (100,)
+    assert values.dtype == torch.float32
+    assert not values.requires_grad
+    noise = model.log_likelihood(shuffled.reshape(images.shape), draws(100), 8)
+    assert values.mean() > noise.mean() + 5
+    if model.likelihood.bound:
+        bounds = model.elbo(images, draws(100))
+        assert bounds.shape == (100,)
+        assert bounds.mean() < values.mean()
+
+
+@cases("likelihood")
+def test_observed_pictures_stay_as_they_are(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    images = digits["images"][:50]
+    observed = model.observe(images, draws(50, "first"))
+    assert observed.shape == images.shape
+    torch.testing.assert_close(model.observe(observed, draws(50, "second")), observed)
+    if model.likelihood.num_levels:
+        assert len(observed.unique()) <= model.likelihood.num_levels
+
+
+@cases("encodes")
+def test_codes_give_pictures_back(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> None:
+    model = build(name, settings)
+    images = digits["images"][1500:1600]
+    codes = model.encode(images)
+    assert codes.ndim == 2
+    assert len(codes) == 100
+    assert codes.dtype == torch.float32
+    torch.testing.assert_close(codes[:7], model.encode(images[:7]))
+    before = (model.reconstruct(images) - images).square().mean()
+    train(model, part(digits, 0, 1500), 100)
+    reconstructed = model.reconstruct(images)
+    assert reconstructed.shape == images.shape
+    assert reconstructed.abs().max() <= 1
+    assert (reconstructed - images).square().mean() < 0.5 * before
+
+
+@cases("encodes")
+def test_interpolation_ends_at_the_reconstructions(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    first, second = digits["images"][:3], digits["images"][3:6]
+    for path in ("linear", "spherical"):
+        pictures = model.interpolate(first, second, 5, path=path)
+        assert pictures.shape == (3, 5, 1, 8, 8)
+        torch.testing.assert_close(pictures[:, 0], model.reconstruct(first), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(pictures[:, -1], model.reconstruct(second), rtol=1e-4, atol=1e-5)
+
+
+@cases("gradient", "classifies")
+def test_trained_classifier_beats_chance(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    train(model, part(digits, 0, 1500), 100)
+    held_out = part(digits, 1500, 1700)
+    logits = model.logits(held_out["images"])
+    assert logits.shape == (200, 10)
+    assert logits.dtype == torch.float32
+    assert not logits.requires_grad
+    torch.testing.assert_close(logits[:7], model.logits(held_out["images"][:7]), rtol=1e-4, atol=1e-5)
+    assert (logits.argmax(1) == held_out["labels"]).float().mean() > 0.5
+
+
+@cases("classifies", fitted=True)
+def test_fitted_classifier_beats_chance_and_is_what_it_stores(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = fitted(name, settings, digits)
+    held_out = part(digits, 1500, 1700)
+    logits = model.logits(held_out["images"])
+    assert logits.shape == (200, 10)
+    assert logits.dtype == torch.float32
+    assert (logits.argmax(1) == held_out["labels"]).float().mean() > 0.8
+    tensors = {key: torch.from_numpy(array.copy()) for key, array in model.arrays().items()}
+    loaded = safetensors.torch.load(safetensors.torch.save(tensors))
+    other = build(name, settings)
+    other.load_arrays({key: tensor.numpy() for key, tensor in loaded.items()})
+    assert torch.equal(other.logits(held_out["images"]), logits)
+
+
+@cases("classifies", fitted=True)
+def test_fit_depends_on_nothing_but_data_and_seed(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    first, second = fitted(name, settings, digits), fitted(name, settings, digits)
+    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert all(np.array_equal(array, second.arrays()[key]) for key, array in first.arrays().items())
+
+
+@pytest.mark.parametrize("name", [name for name in family_names() if "classifies" in family(name).traits])
+def test_classifier_refuses_data_without_two_classes(name: str) -> None:
+    found, config = family(name), configure(name, {})
+    spec = DataSpec(kind="images", shape=(1, 8, 8), num_levels=17)
+    with pytest.raises(UsageError, match=f"{name} learns classes, and the data has no labels"):
+        found.build(config, spec)
+    spec = DataSpec(
+        kind="images", shape=(1, 8, 8), num_levels=17, class_names=("cat",), class_counts=(9,)
+    )
+    with pytest.raises(UsageError, match='one class only\n  got: "cat"\n  expected: .*two classes'):
+        found.build(config, spec)
+    spec = DataSpec(
+        kind="images",
+        shape=(1, 8, 8),
+        num_levels=17,
+        class_names=("cat", "cow", "dog"),
+        class_counts=(9, 0, 9),
+    )
+    with pytest.raises(UsageError, match='a class without training samples\n  got: "cow"'):
+        found.build(config, spec)
+
+
+@pytest.mark.parametrize("name", [name for name in family_names() if "gradient" in family(name).traits])
+def test_picture_family_refuses_a_table(name: str) -> None:
+    spec = DataSpec(kind="table", shape=(4,), num_levels=0, class_names=("a", "b"), class_counts=(5, 5))
+    with pytest.raises(UsageError, match=f"{name} takes pictures\n  got: a table with 4 columns"):
+        family(name).build(configure(name, {}), spec)
