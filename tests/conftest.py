@@ -1,11 +1,27 @@
-"""What tests share: where the development data lies, and a home and workspace of their own."""
+"""What all tests share: one thread, no network, where the development data and the starter assets lie, and a
+home and workspace of their own."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+NO_NETWORK = ROOT / "tests" / "support" / "no_network"
+STARTER_HOME = Path(os.environ.get("CREUSET_HOME") or Path.home() / ".local" / "share" / "creuset")
+"""Read before any test moves it: where `creuset models pull starter` put the assets."""
+
+# Models this small run no faster on two threads, and two workers then share two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Held to loopback from the first line of the first test, and so is each process that a test starts.
+sys.path.insert(0, str(NO_NETWORK))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")]))
+
+from loopback_only import refuse_network  # noqa: E402
+
+refuse_network()
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +35,17 @@ def shared_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has a home and a workspace of its own, and no network."""
+    """Each test has a home and a workspace of its own, and is offline."""
     place = tmp_path_factory.mktemp("creuset")
     monkeypatch.setenv("CREUSET_HOME", str(place / "home"))
     monkeypatch.setenv("CREUSET_WORKSPACE", str(place / "workspace"))
     monkeypatch.setenv("CREUSET_OFFLINE", "1")
+
+
+@pytest.fixture
+def starter(own_places: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home with the starter assets; the test is skipped where they were not pulled."""
+    if not (STARTER_HOME / "models" / "mnist-5k" / "asset.json").is_file():
+        pytest.skip("needs the starter assets (creuset models pull starter)")
+    monkeypatch.setenv("CREUSET_HOME", str(STARTER_HOME))
+    return STARTER_HOME

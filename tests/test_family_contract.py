@@ -5,6 +5,7 @@ The data are scikit-learn's digits, 8 x 8 with 17 levels.
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,10 @@ def draws(size: int, *labels: int | str, seed: int = 0) -> BatchGenerator:
 
 def part(batch: dict[str, Tensor], start: int, stop: int) -> dict[str, Tensor]:
     return {name: values[start:stop] for name, values in batch.items()}
+
+
+def numbers(report: dict[str, Tensor]) -> dict[str, float]:
+    return {key: float(value.detach()) for key, value in report.items()}
 
 
 def train(model: Model, data: dict[str, Tensor], num_steps: int, batch_size: int = 64) -> list[float]:
@@ -207,13 +212,13 @@ def test_loss_of_a_batch_is_the_mean_of_its_parts(
         model.zero_grad()
         generator = draws(24)
         totals = dict.fromkeys(whole, 0.0)
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             share = (stop - start) / 24
             report = model.loss(part(batch, start, stop), player, generator.slice(start, stop))
             (share * report["loss"]).backward()
             for key, value in report.items():
                 totals[key] += share * float(value.detach())
-        assert totals == pytest.approx({key: float(value.detach()) for key, value in whole.items()}, rel=1e-10)
+        assert totals == pytest.approx(numbers(whole), rel=1e-10)
         for key, value in model.player_parameters(player):
             torch.testing.assert_close(value.grad, expected[key], rtol=1e-8, atol=1e-12)
 
@@ -263,18 +268,16 @@ def test_saved_is_loaded(name: str, settings: dict[str, Any], digits: dict[str, 
     for player in model.players:
         first = model.loss(batch, player, draws(16))
         second = other.loss(batch, player, draws(16))
-        assert {key: float(value) for key, value in first.items()} == {
-            key: float(value) for key, value in second.items()
-        }
+        assert numbers(first) == numbers(second)
 
 
 @cases("gradient")
 def test_training_lowers_the_loss(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> None:
     model = build(name, settings)
     held_out = part(digits, 1500, 1700)
-    before = float(model.validation_loss(held_out, draws(200))["loss"])
+    before = numbers(model.validation_loss(held_out, draws(200)))["loss"]
     train(model, part(digits, 0, 1500), 60)
-    assert float(model.validation_loss(held_out, draws(200))["loss"]) < 0.95 * before
+    assert numbers(model.validation_loss(held_out, draws(200)))["loss"] < 0.95 * before
 
 
 @cases("gradient")
@@ -423,10 +426,8 @@ def test_classifier_refuses_data_without_two_classes(name: str) -> None:
     spec = DataSpec(kind="images", shape=(1, 8, 8), num_levels=17)
     with pytest.raises(UsageError, match=f"{name} learns classes, and the data has no labels"):
         found.build(config, spec)
-    spec = DataSpec(
-        kind="images", shape=(1, 8, 8), num_levels=17, class_names=("cat",), class_counts=(9,)
-    )
-    with pytest.raises(UsageError, match='one class only\n  got: "cat"\n  expected: .*two classes'):
+    spec = DataSpec(kind="images", shape=(1, 8, 8), num_levels=17, class_names=("cat",), class_counts=(9,))
+    with pytest.raises(UsageError, match=r'one class only\n  got: "cat"\n  expected: .*two classes'):
         found.build(config, spec)
     spec = DataSpec(
         kind="images",

@@ -76,6 +76,12 @@ class Subject:
     device: torch.device
 
 
+def split_hash(dataset: Dataset, split: str) -> str:
+    """Names exactly the samples and labels of one split: what scores on it are comparable by."""
+    part = dataset.split(split)
+    return content_hash(dataset.spec, {split: (part.hashes, part.labels)})
+
+
 def default_suite(family: Family) -> Suite:
     """The suite that fits a family's traits."""
     return "classification" if "classifies" in family.traits else "images"
@@ -112,7 +118,7 @@ def evaluate(
     if not part.num_samples:
         raise DataError("nothing to measure: the split is empty", where=split)
     context = Context(
-        data=content_hash(dataset.spec, {split: (part.hashes, part.labels)}),
+        data=split_hash(dataset, split),
         split=split,
         seed=seed,
         extra=dict(choices or {}),

@@ -245,6 +245,14 @@ def test_tables_align_numbers_and_mark_the_best() -> None:
     ]
 
 
+def test_yes_and_no_are_words_not_numbers() -> None:
+    table = Table(header=["pooling"], rows=[[True], [False], [None]], caption="c")
+    assert not table.numeric(0)
+    text = Page(render(of(table, Facts(facts={"beta": True, "free": None, "rate": 1e-3})))).text
+    assert "pooling yes no –" in text
+    assert "beta yes free – rate 0.001" in text
+
+
 def test_tables_refuse_what_does_not_fit() -> None:
     with pytest.raises(UsageError, match="a row has other cells than the header"):
         Table(header=["a"], rows=[[1, 2]], caption="c")
@@ -302,10 +310,10 @@ def test_a_full_report_stays_small(tmp_path: Path) -> None:
     blobs = rng.normal(size=(64, 7, 7, 1)).repeat(4, axis=1).repeat(4, axis=2)
     pictures = np.clip(128 + 90 * blobs + 30 * rng.normal(size=(64, 28, 28, 1)), 0, 255).astype(np.uint8)
     sheets = [Figure(drawing=picture_sheet(pictures, alt="noise"), caption="c") for _ in range(6)]
-    steps = np.arange(20_000)
+    steps = np.arange(4000)
     curve = LineChart(
         title="t",
-        series=[Series(name=f"run {i}", x=steps, y=rng.random(20_000)) for i in range(3)],
+        series=[Series(name=f"run {i}", x=steps, y=rng.random(4000)) for i in range(3)],
         x=Axis(label="step"),
         y=Axis(label="loss"),
     )

@@ -1,4 +1,4 @@
-"""The colours of report.css: told from the paper, and from each other, also with colour blindness."""
+"""The colours of charts.css: told from the paper, and from each other, also with colour blindness."""
 
 import re
 from itertools import combinations
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import creuset.reporting.document
+import creuset.reporting.charts
 from creuset.reporting.charts.frame import NUM_COLOURS
 
-CSS = (Path(creuset.reporting.document.__file__).parent / "report.css").read_text(encoding="utf-8")
+CSS = (Path(creuset.reporting.charts.__file__).parent / "charts.css").read_text(encoding="utf-8")
 NAME = re.compile(r"--([\w-]+): (#[0-9a-f]{6})")
 LIGHT, DARK = (dict(NAME.findall(block)) for block in re.findall(r":root \{(.*?)\}", CSS, flags=re.DOTALL))
 

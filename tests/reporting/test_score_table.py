@@ -1,4 +1,3 @@
-import math
 from typing import Any
 
 import pytest
@@ -52,16 +51,11 @@ def test_the_best_is_marked_with_all_that_overlap_it(better: str, expected: set[
     assert column.marked() == expected
 
 
-def test_marks_without_intervals_alone_or_without_numbers() -> None:
+def test_marks_without_intervals_and_alone() -> None:
     (column,) = score_columns([measured("a", 0.9), measured("b", 0.9), measured("c", 0.8)])
     assert column.marked() == {"a", "b"}
     (column,) = score_columns([measured("a", 0.9, (0.8, 1.0))])
     assert column.marked() == set()
-    (column,) = score_columns([measured("a", math.nan), measured("b", math.inf), measured("c", 0.1)])
-    assert column.marked() == set()
-    cell = column.cell("a")
-    assert cell is not None
-    assert cell.value == "NaN"
 
 
 def test_n_stands_in_the_cell_where_it_differs() -> None:

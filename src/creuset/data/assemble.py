@@ -48,12 +48,11 @@ def split_source(source: Source, config: DataConfig, *, seed: int) -> Dataset:
         labels = None if pool_labels is None else pool_labels[train]
         places["train"] = ("train", train[_limited(pool_hashes[train], labels, config.limit, seed)])
 
-    splits = {
-        name: _split(source.parts[part], hashes[part], indices)
-        for name in SPLITS
-        if name in places
-        for part, indices in [places[name]]
-    }
+    splits = {}
+    for name in SPLITS:
+        if name in places:
+            part_name, indices = places[name]
+            splits[name] = _split(source.parts[part_name], hashes[part_name], indices)
     spec = _spec(source, splits["train"])
     _require_each_class(source, spec, limited=config.limit is not None)
     return make_dataset(spec, splits, _report(source, splits, removed=removed, examples=examples))

@@ -46,15 +46,14 @@ def cut(
     order = keyed_order(unique, seed)
     in_class = [order[classes[order] == index] for index in range(int(classes.max(initial=0)) + 1)]
     counts = np.array([sizes[of_class].sum() for of_class in in_class])
-    free = counts - [sizes[of_class[-1]] if len(of_class) else 0 for of_class in in_class]
+    free = np.maximum(counts - 1, 0)  # each class keeps a group to train on
 
     split_of_group = np.zeros(len(unique), dtype=np.int64)
     for number, (name, share) in enumerate(shares.items(), start=1):
         total = max(1, int(len(hashes) * share + 0.5))
         quotas = _quotas(counts, total, free)
         for index, quota in enumerate(quotas):
-            # The class's last group is never taken: each class keeps something to train on.
-            taken = _fill(in_class[index][:-1], sizes, split_of_group, quota)
+            taken = _fill(in_class[index], sizes, split_of_group, quota)
             split_of_group[taken] = number
             free[index] -= sizes[taken].sum()
         if not (split_of_group == number).any():

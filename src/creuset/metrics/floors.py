@@ -169,6 +169,28 @@ class PixelMixture:
             parts.append(logsumexp(np.stack(joint, axis=1) + self.log_weights, axis=1))
         return np.concatenate(parts)
 
+    def expected_class_log_joint(self, grey: ArrayLike) -> FloatArray:
+        """log weight_k + E[log p_k(x)] for binary x that is on with its grey value as probability, (N, K).
+
+        By Bayes' rule the softmax over classes is what this generative model believes of a grey picture:
+        a naive Bayes classifier.
+
+        Args:
+            grey: Pictures (N, ...) in [0, 1]; the mixture has two levels.
+
+        Raises:
+            DataError: No pictures, values outside [0, 1], or another number of pixels.
+        """
+        rows = as_pictures("grey", grey, (0.0, 1.0))
+        num_dims = self.log_probs.shape[1]
+        if rows.shape[1] != num_dims:
+            raise DataError(
+                "pictures of another size", where="grey", got=f"{rows.shape[1]} pixels", expected=num_dims
+            )
+        off, on = self.log_probs[:, :, 0], self.log_probs[:, :, 1]
+        joint: FloatArray = rows @ (on - off).T + off.sum(axis=1) + self.log_weights
+        return joint
+
 
 def likelihood_floors(
     counts: PixelCounts,

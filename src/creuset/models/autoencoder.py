@@ -125,7 +125,7 @@ class Autoencoder(Model):
         return 2 * torch.sigmoid(output) - 1
 
     def denoise(self, images: Tensor) -> Tensor:
-        return super().denoise(images) if not self.removes_noise else self.reconstruct(images)
+        return self.reconstruct(images) if self.removes_noise else super().denoise(images)
 
     def disturb(self, images: Tensor, generator: BatchGenerator) -> Tensor:
         """The pictures with the recipe's noise; a masked pixel is black in all its channels."""

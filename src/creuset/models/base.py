@@ -163,8 +163,9 @@ class Model(nn.Module):
     def denoise(self, images: Tensor) -> Tensor:
         """Noisy pictures (B, C, H, W) without their noise, as far as the model learned to remove it."""
         raise UsageError(
-            f"{images.shape[0]} pictures to denoise, but this model has not learned to remove noise",
+            "this model has not learned to remove noise",
             where=type(self).__name__,
+            got=f"{len(images)} pictures to denoise",
             expected="a model that was trained on noisy pictures",
             next_step="train with model.noise: gaussian, or ask for a reconstruction",
         )

@@ -44,6 +44,10 @@ _CHUNK_NUMBERS = 2**19
 """Pixels decoded at a time for importance samples: 2 MB in float32, which stay in a processor's cache."""
 
 
+_VALIDATION_IMPORTANCE_SAMPLES = 20
+"""Enough for a curve, 1 to 2 nats above the bound with 200 on MNIST, at a tenth of its cost."""
+
+
 class VAEConfig(FamilyConfig):
     """The `model` section of a variational autoencoder."""
 
@@ -234,6 +238,13 @@ class VAE(Model):
             "reconstruction_nats": reconstruction.detach(),
             "kl_nats": kl.detach(),
         }
+
+    @torch.no_grad()
+    def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
+        """The loss and its parts, and "nll_nats": the importance-weighted bound with a few samples."""
+        report = self.loss(batch, self.players[0], generator)
+        bound = self.log_likelihood(batch["images"], generator, _VALIDATION_IMPORTANCE_SAMPLES)
+        return {**report, "nll_nats": -bound.mean()}
 
     @torch.no_grad()
     def sample(self, num_samples: int, generator: BatchGenerator) -> Tensor:

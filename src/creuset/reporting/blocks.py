@@ -15,7 +15,8 @@ from creuset.metrics.score import Better, Score
 from creuset.reporting.charts.curves import Reference
 from creuset.reporting.sheet import Sheet
 
-Cell = str | float | int | None
+Cell = str | float | int | bool | None
+"""A text, a number, a yes or no, or nothing: a dash."""
 
 
 class Chart(Protocol):
@@ -95,7 +96,7 @@ class Table:
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers, and nothing else but missing values."""
         cells = [row[column] for row in self.rows if row[column] is not None]
-        return bool(cells) and all(isinstance(cell, int | float) for cell in cells)
+        return bool(cells) and not any(isinstance(cell, str | bool) for cell in cells)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -260,6 +260,8 @@ def _facts(facts: Any) -> list[tuple[str, Markup]]:
 def _cell(cell: Cell) -> str:
     if cell is None:
         return "–"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
     return cell if isinstance(cell, str) else numbers.number(cell)
 
 

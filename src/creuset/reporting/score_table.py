@@ -5,7 +5,6 @@ things. In a column with two subjects or more the best value is marked, together
 interval overlaps the best one's: by their intervals alone these are not told apart.
 """
 
-import math
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +67,7 @@ class ScoreColumn:
 
     def marked(self) -> set[str]:
         """The subject with the best value and those whose intervals overlap its; none if it is alone."""
-        values = {name: s.value for name, s in self.scores.items() if math.isfinite(s.value)}
+        values = {name: score.value for name, score in self.scores.items()}
         if len(values) < 2:
             return set()
         best = (max if self.better == "higher" else min)(values.values())

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from markupsafe import Markup, escape
 
 FONT_SIZE = 12
-"""Size of a chart's text, in pixels; report.css sets the same."""
+"""Size of a chart's text, in pixels; charts/charts.css sets the same."""
 
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 

@@ -159,7 +159,7 @@ def _session(plan: Plan) -> Session | FittedModel:
 
 def _create(plan: Plan, name: str | Path | None) -> RunFolder:
     recipe = plan.recipe
-    path = run_path(name) if name is not None else _free_path(workspace() / "runs", recipe.name)
+    path = run_path(name) if name is not None else free_path(workspace() / "runs", recipe.name)
     manifest = Manifest(
         id=path.name,
         created=now(),
@@ -180,7 +180,7 @@ def _create(plan: Plan, name: str | Path | None) -> RunFolder:
     return RunFolder.create(path, recipe.to_yaml(), manifest)
 
 
-def _free_path(folder: Path, name: str) -> Path:
+def free_path(folder: Path, name: str) -> Path:
     """`name`, or `name-2`, `name-3`, ... where it is taken."""
     path, number = folder / name, 1
     while path.exists():

@@ -2,7 +2,7 @@
 
 A chart is a frozen description of what to show; `svg(width=...)` draws it for a width, in pixels, so that a
 document can hold one drawing for a page and one for a phone, each with text of its true size. Colours are
-classes and CSS variables (report.css), so that light, dark and print each choose their own.
+classes and CSS variables (charts.css), so that light, dark and print each choose their own.
 """
 
 from creuset.reporting.charts.curves import Reference, Series

@@ -18,7 +18,7 @@ WIDE, NARROW = 720, 352
 """The two widths, in pixels, in which a document draws each chart: for a page; for a phone or half a page."""
 
 NUM_COLOURS = 10
-"""Colours of the palette in report.css; the colours repeat beyond."""
+"""Colours of the palette in charts.css; the colours repeat beyond."""
 
 LINE_HEIGHT = 17
 _GAP = 10
@@ -70,10 +70,10 @@ class Plot:
     y: Scale
 
     def clip(self, key: str) -> Markup:
-        """Cuts at the frame what refers to it by url(#key-clip), with a pixel of room for strokes."""
+        """Cuts at the frame what refers to it by url(#key-clip), with room for the dots at its edge."""
         left, top = self.x.start, self.y.stop
         rectangle = tag(
-            "rect", x=left - 1, y=top - 1, width=self.x.stop - left + 2, height=self.y.start - top + 2
+            "rect", x=left - 4, y=top - 4, width=self.x.stop - left + 8, height=self.y.start - top + 8
         )
         return tag("clipPath", rectangle, id=f"{key}-clip")
 

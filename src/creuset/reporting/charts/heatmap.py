@@ -20,7 +20,8 @@ from creuset.reporting.numbers import fixed, number, significant_decimals
 from creuset.reporting.svg import FONT_SIZE, coordinate, drawing, join, label, tag, text_width
 
 _SHADES = 16
-_LARGEST_CELL = 44
+_LARGEST_CELL, _LARGEST_HEIGHT = 44, 460
+"""Of one cell, and of all rows together, in pixels: a matrix fits on a page with what stands around it."""
 _NAME_SHARE = 0.3
 _KEY_STEPS, _KEY_CELL = 8, 12
 
@@ -149,7 +150,8 @@ class _Layout:
 
         names = max((text_width(name) for name in chart.row_names), default=0.0)
         self.left = min(names, _NAME_SHARE * width) + (8 if chart.row_names else 1)
-        self.cell: float = min((width - self.left - 1) / self.num_columns, _LARGEST_CELL)
+        across, down = (width - self.left - 1) / self.num_columns, _LARGEST_HEIGHT / self.num_rows
+        self.cell: float = min(across, down, _LARGEST_CELL)
         tops = [text_width(name) for name in chart.column_names]
         self.turned = max(tops, default=0.0) > self.cell - 4
         top_names = 0.0 if not tops else min(max(tops), 90.0) if self.turned else FONT_SIZE

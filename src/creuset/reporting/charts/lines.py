@@ -120,7 +120,7 @@ class _Layout:
         self.height = bottom + 38 + LINE_HEIGHT * len(self.notes)
         y_low, y_high = _y_limits(chart, good)
         y = Scale(low=y_low, high=y_high, start=bottom, stop=top, log=chart.y.log)
-        self.y_ticks = y.ticks(6)
+        self.y_ticks = y.ticks(8 if chart.y.log else 6)
         left = tick_width(self.y_ticks)
         x_limits = chart.x.limits(*value_range((x for x, _ in good), log=chart.x.log))
         x = horizontal_scale(chart.x, x_limits, left, width, margin=longest + 12 if direct else 0)

@@ -6,7 +6,7 @@ are many, joined by 2 and 5 times a power when there are few.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from creuset.reporting.numbers import fixed, power_of_ten
@@ -89,10 +89,12 @@ def value_range(values: Iterable[float], *, log: bool = False, margin: float = 0
 
 
 def rounded_range(low: float, high: float, max_count: int) -> tuple[float, float]:
-    """[low, high] widened to the next ticks of a linear axis on both sides."""
-    multiple, exponent = _nice_step(low, high, max_count)
-    step = float(f"{multiple}e{exponent}")
-    below, above = math.floor(low / step + _SAME), math.ceil(high / step - _SAME)
+    """[low, high] widened on both sides to the next multiples of a round step, `max_count` multiples at most."""
+    for multiple, exponent in _steps(high - low, max_count):
+        step = _exact(multiple, exponent)
+        below, above = math.floor(low / step + _SAME), math.ceil(high / step - _SAME)
+        if above - below < max_count:
+            break
     return _exact(below * multiple, exponent), _exact(above * multiple, exponent)
 
 
@@ -101,27 +103,31 @@ def linear_ticks(low: float, high: float, max_count: int) -> list[Tick]:
 
     There are `max_count` at most, and two at least when five or more are allowed.
     """
-    multiple, exponent = _nice_step(low, high, max_count)
-    step = float(f"{multiple}e{exponent}")
-    first, last = math.ceil(low / step - _SAME), math.floor(high / step + _SAME)
+    for multiple, exponent in _steps(high - low, max_count):
+        step = _exact(multiple, exponent)
+        first, last = math.ceil(low / step - _SAME), math.floor(high / step + _SAME)
+        if last - first < max_count:
+            break
     values = [_exact(k * multiple, exponent) for k in range(first, last + 1)]
     return [Tick(value, text) for value, text in zip(values, _linear_texts(values, exponent), strict=True)]
 
 
 def log_ticks(low: float, high: float, max_count: int) -> list[Tick]:
-    """Powers of ten in [low, high], `max_count` at most; between few of them also 2 and 5 times a power.
+    """Powers of ten in [low, high]; where there are few, also 2 and 5 times a power.
 
-    A range that holds less than two such numbers gets linear ticks.
+    There are `max_count` at most, which must be two or more. A range that holds less than two such numbers
+    gets linear ticks.
     """
     first = math.ceil(math.log10(low) - _SAME)
     last = math.floor(math.log10(high) + _SAME)
     decades = range(first, last + 1)
     if len(decades) >= 3:
-        stride = math.ceil(len(decades) / max(max_count, 1))
+        stride = math.ceil(len(decades) / max_count)
         chosen = [exponent for exponent in decades if exponent % stride == 0]
-        if len(chosen) >= 2:
-            plain = first >= -3 and last <= 5
-            return [Tick(_exact(1, k), _decade_text(k, plain=plain)) for k in chosen]
+        if len(chosen) < 2:
+            chosen = list(decades[::stride])
+        plain = first >= -3 and last <= 5
+        return [Tick(_exact(1, k), _decade_text(k, plain=plain)) for k in chosen]
     steps = [
         (multiple, exponent)
         for exponent in range(first - 1, last + 1)
@@ -136,14 +142,11 @@ def log_ticks(low: float, high: float, max_count: int) -> list[Tick]:
     return [Tick(_exact(m, k), _decade_text(k, multiple=m, plain=plain)) for m, k in steps]
 
 
-def _nice_step(low: float, high: float, max_count: int) -> tuple[int, int]:
-    """(multiple, exponent) of the smallest step 1, 2 or 5 x 10^exponent with at most `max_count` ticks."""
-    exponent = math.floor(math.log10((high - low) / (max_count + 1)))
+def _steps(span: float, max_count: int) -> Iterator[tuple[int, int]]:
+    """Round steps (multiple, exponent), ascending from one that is too fine for `max_count` ticks over `span`."""
+    exponent = math.floor(math.log10(span / (max_count + 1)))
     while True:
-        for multiple in (1, 2, 5):
-            step = _exact(multiple, exponent)
-            if math.floor(high / step + _SAME) - math.ceil(low / step - _SAME) < max_count:
-                return multiple, exponent
+        yield from ((multiple, exponent) for multiple in (1, 2, 5))
         exponent += 1
 
 

@@ -13,10 +13,13 @@ class _Chart(Protocol):
 
 
 def standalone(chart: _Chart, *, width: int = WIDE) -> str:
-    """The chart as the text of an .svg file, which follows the viewer's light or dark colours."""
-    drawing = str(chart.svg(width=width, key="chart"))
-    styles = (Path(__file__).parent.parent / "report.css").read_text()
-    opening, rest = drawing.split(">", 1)
-    if "xmlns=" not in opening:
-        opening += ' xmlns="http://www.w3.org/2000/svg"'
+    """The chart as the text of an .svg file, which follows the viewer's light or dark colours.
+
+    Args:
+        chart: What is drawn.
+        width: In pixels.
+    """
+    svg = str(chart.svg(width=width, key="chart"))
+    styles = (Path(__file__).parent / "charts.css").read_text(encoding="utf-8")
+    opening, rest = svg.split(">", 1)
     return f"{opening}><style><![CDATA[\n{styles}]]></style>{rest}\n"
