@@ -1,0 +1,281 @@
+"""The run folder: the only place, with checkpoint.py, that knows its file names.
+
+    runs/ID/
+      recipe.yaml        the resolved recipe, each value with its origin
+      manifest.json      format 1: versions, machine, seed, data, parent, status, last and best checkpoint
+      journal.jsonl      what happened (journal.py)
+      checkpoints/       step-00000500/{weights,optimizer,state}.safetensors + manifest.json (checkpoint.py)
+      samples/           step-00000500.png
+      evaluation/        one JSON a suite
+      tensorboard/       event files
+      report.html
+      .lock              held while a process trains here
+
+A folder appears complete or not at all, and each later change of the manifest is atomic.
+"""
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from creuset.errors import CheckpointError, CreusetError, NotFoundError, UsageError, did_you_mean
+from creuset.files import atomic_folder, disk_errors, remove_folder, remove_leftovers, write_atomic
+from creuset.runs.checkpoint import (
+    Checkpoint,
+    DamagedCheckpoint,
+    keep_only,
+    load_checkpoint,
+    save_checkpoint,
+)
+from creuset.runs.lock import held, holder
+from creuset.runs.manifest import Manifest, Status, read_manifest
+
+_ABANDONED_SECONDS = 3600.0
+"""What has been half written for so long belongs to a process that was killed."""
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe_path = path / "recipe.yaml"
+        self.manifest_path = path / "manifest.json"
+        self.journal_path = path / "journal.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+        self.evaluation = path / "evaluation"
+        self.tensorboard = path / "tensorboard"
+        self.report_path = path / "report.html"
+        self._lock_path = path / ".lock"
+
+    @classmethod
+    def create(cls, path: Path, recipe_text: str, manifest: Manifest) -> "RunFolder":
+        """Makes the folder with its recipe and manifest, all at once.
+
+        Raises:
+            UsageError: There is something at `path` already.
+        """
+        refuse_existing(path)
+        remove_leftovers(path.parent, older_than=_ABANDONED_SECONDS)
+        try:
+            with atomic_folder(path) as temporary:
+                fresh = cls(temporary)
+                fresh.recipe_path.write_text(recipe_text, encoding="utf-8")
+                fresh.manifest_path.write_text(manifest.to_text(), encoding="utf-8")
+                fresh.journal_path.touch()
+                for folder in (fresh.checkpoints, fresh.samples, fresh.evaluation):
+                    folder.mkdir()
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                refuse_existing(path)  # another process was quicker
+            raise
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """The run at `path`.
+
+        Raises:
+            NotFoundError: There is no run.
+        """
+        run = cls(path)
+        if not run.manifest_path.is_file():
+            siblings = [item.name for item in run_paths(path.parent)] if path.parent.is_dir() else []
+            raise NotFoundError(
+                f"no run here{did_you_mean(path.name, siblings)}", where=path, next_step="creuset runs list"
+            )
+        run.manifest()
+        return run
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    def manifest(self) -> Manifest:
+        """The manifest as it stands now.
+
+        Raises:
+            CheckpointError: It cannot be read, or a newer creuset wrote it.
+        """
+        return read_manifest(self.manifest_path)
+
+    def update(self, **changes: Any) -> Manifest:
+        """Changes fields of the manifest, atomically."""
+        manifest = self.manifest().model_copy(update=changes)
+        write_atomic(self.manifest_path, manifest.to_text())
+        return manifest
+
+    def keep(self, checkpoint: Checkpoint, *, best: bool) -> str:
+        """Saves a checkpoint, then removes those that are neither the last two nor the best.
+
+        The manifest is changed between the two, so a kill at any moment leaves a run that can go on.
+        Returns the checkpoint's name.
+
+        Raises:
+            ResourceError: The disk is full; the manifest and earlier checkpoints are as they were.
+        """
+        save_checkpoint(self.checkpoints, checkpoint)
+        before = self.manifest()
+        manifest = self.update(
+            last=checkpoint.name,
+            previous=before.last if before.last != checkpoint.name else before.previous,
+            best=checkpoint.name if best else before.best,
+            best_validation_loss=checkpoint.facts.get("best_validation_loss"),
+            step=checkpoint.step,
+            seconds=checkpoint.facts["seconds"],
+        )
+        self._drop_unnamed(manifest)
+        return checkpoint.name
+
+    def last_good(self) -> tuple[Checkpoint | None, list[CreusetError]]:
+        """The newest checkpoint that is whole, and what is wrong with newer ones; None where there is none.
+
+        For the process that holds the lock. What a killed process left behind is removed: temporary files,
+        and checkpoints that it had not yet named in the manifest. Damaged checkpoints are named no more.
+
+        Raises:
+            CheckpointError: A newer creuset wrote a checkpoint.
+        """
+        for folder in (self.path, self.checkpoints, self.samples):
+            remove_leftovers(folder)
+        remove_leftovers(self.evaluation, older_than=_ABANDONED_SECONDS)  # others may be measuring
+        manifest = self.manifest()
+        self._drop_unnamed(manifest)
+        found = None
+        damaged: dict[str, CreusetError] = {}
+        for name in sorted(manifest.checkpoints, reverse=True):
+            try:
+                found = load_checkpoint(self.checkpoints / name)
+                break
+            except (DamagedCheckpoint, NotFoundError) as error:
+                damaged[name] = error
+        if damaged and found is not None:
+            self.update(
+                last=found.name,
+                previous=None,
+                best=None if manifest.best in damaged else manifest.best,
+                best_validation_loss=found.facts.get("best_validation_loss"),
+                step=found.step,
+                seconds=found.facts["seconds"],
+            )
+        return found, list(damaged.values())
+
+    def checkpoint_path(self, which: str = "best") -> Path:
+        """The folder of a checkpoint: "best" (the last one where none was validated), "last", or a name.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        manifest = self.manifest()
+        names = {"best": manifest.best or manifest.last, "last": manifest.last}
+        name = names.get(which, which)
+        there = self.checkpoint_names()
+        if name is None or name not in there:
+            raise NotFoundError(
+                f'no checkpoint "{which}" in this run',
+                where=self.path,
+                expected=f"one of {', '.join(['best', 'last', *there])}"
+                if there
+                else "a run that made a checkpoint",
+                next_step=f"creuset train --resume {self.id}",
+            )
+        return self.checkpoints / name
+
+    def checkpoint_names(self) -> list[str]:
+        """The checkpoints that are kept, by step."""
+        return sorted(path.name for path in self.checkpoints.glob("step-*"))
+
+    def _drop_unnamed(self, manifest: Manifest) -> None:
+        keep_only(self.checkpoints, manifest.checkpoints)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by the one process that trains in this folder, or removes it.
+
+        Raises:
+            UsageError: Another process holds it.
+        """
+        with held(self._lock_path) as acquired:
+            if not acquired:
+                raise UsageError(
+                    f"process {self.running_process() or '?'} is training in this run",
+                    where=self.path,
+                    next_step=f"creuset runs stop {self.id}, or wait",
+                )
+            yield
+
+    def running_process(self) -> int | None:
+        """The process that trains in this folder now, or None."""
+        return holder(self._lock_path)
+
+    def status(self) -> Status:
+        """What the manifest says, less what a killed process could not write any more."""
+        written = self.manifest().status
+        if self.running_process() is not None:
+            return "running"
+        return "stopped" if written == "running" else written
+
+    def stop(self) -> bool:
+        """Asks the process that trains here to checkpoint and stop; False when there is none."""
+        process = self.running_process()
+        if process is None:
+            return False
+        os.kill(process, signal.SIGTERM)
+        return True
+
+    def remove(self) -> None:
+        """Deletes the run.
+
+        Raises:
+            UsageError: A process is training in it.
+        """
+        with self.lock(), disk_errors(self.path):
+            remove_folder(self.path)
+
+    def write_evaluation(self, suite: str, document: dict[str, Any]) -> Path:
+        """Writes evaluation/SUITE.json and returns its path."""
+        path = self.evaluation / f"{suite}.json"
+        write_atomic(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+        return path
+
+    def evaluations(self) -> dict[str, dict[str, Any]]:
+        """The suites measured so far: name -> document.
+
+        Raises:
+            CheckpointError: One of them cannot be read.
+        """
+        documents: dict[str, dict[str, Any]] = {}
+        for path in sorted(self.evaluation.glob("[!.]*.json")):
+            try:
+                documents[path.stem] = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise CheckpointError(
+                    "this evaluation cannot be read",
+                    where=path,
+                    got=error,
+                    next_step=f"delete it, then creuset eval {self.id}",
+                ) from error
+        return documents
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises UsageError where there is something at the path of a new run."""
+    if path.exists():
+        raise UsageError(
+            "there is a run of this name already",
+            where=path,
+            next_step=f"creuset train --resume {path.name}, or another --name",
+        )
+
+
+def run_paths(folder: Path) -> list[Path]:
+    """The run folders directly below `folder`, by name."""
+    return sorted(
+        path.parent for path in folder.glob("*/manifest.json") if not path.parent.name.startswith(".")
+    )
