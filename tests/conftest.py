@@ -2,10 +2,11 @@
 home and workspace of their own."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
+
+from loopback_only import refuse_network
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_NETWORK = ROOT / "tests" / "support" / "no_network"
@@ -15,12 +16,8 @@ STARTER_HOME = Path(os.environ.get("CREUSET_HOME") or Path.home() / ".local" / "
 # Models this small run no faster on two threads, and two workers then share two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Held to loopback from the first line of the first test, and so is each process that a test starts.
-sys.path.insert(0, str(NO_NETWORK))
+# Held to loopback from before the first test, and so is each Python that a test starts.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")]))
-
-from loopback_only import refuse_network  # noqa: E402
-
 refuse_network()
 
 

@@ -9,18 +9,21 @@ at hand, so results depend neither on gradient accumulation nor on the number of
 
 import hashlib
 import json
+import os
 import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from creuset.errors import UsageError
+from creuset.errors import ResourceError, UsageError
+from creuset.files import write_atomic
 
 Precision = Literal["float32", "bfloat16", "float64"]
 
@@ -98,9 +101,10 @@ class BatchGenerator:
 
 def resolve_device(name: str) -> torch.device:
     """The device that a recipe's `training.device` names; "auto" takes an accelerator where there is one."""
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        # torchrun numbers the processes of a machine: one GPU each
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", torch.cuda.current_device())))
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("cpu")
     try:
         device = torch.device(name)
@@ -124,6 +128,28 @@ def processor_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+@contextmanager
+def memory_errors(next_step: str) -> Iterator[None]:
+    """Turns running out of memory into an error that says what to do.
+
+    Raises:
+        ResourceError: Memory ran out within the block.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch reports a refused allocation on the processor as a plain RuntimeError
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(
+            error
+        ):
+            raise
+        raise ResourceError(
+            "out of memory",
+            got=(str(error).splitlines() or [type(error).__name__])[0],
+            next_step=next_step,
+        ) from error
 
 
 def machine_facts() -> dict[str, Any]:
@@ -162,15 +188,12 @@ def bfloat16_gain(device: torch.device, cache: Path) -> float:
     known: dict[str, float] = {}
     if cache.exists():
         try:
-            known = json.loads(cache.read_text())
-        except ValueError:
-            known = {}  # a cache cut short is measured again
+            known = dict(json.loads(cache.read_text()))
+        except (TypeError, ValueError):
+            known = {}  # a damaged cache is measured again
     if key not in known:
         known[key] = _seconds_of_product(device, torch.float32) / _seconds_of_product(device, torch.bfloat16)
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = cache.with_suffix(f".{time.time_ns()}.tmp")
-        temporary.write_text(json.dumps(known, indent=1, sort_keys=True))
-        temporary.replace(cache)
+        write_atomic(cache, json.dumps(known, indent=1, sort_keys=True))
     return known[key]
 
 

@@ -82,9 +82,14 @@ def split_hash(dataset: Dataset, split: str) -> str:
     return content_hash(dataset.spec, {split: (part.hashes, part.labels)})
 
 
-def default_suite(family: Family) -> Suite:
-    """The suite that fits a family's traits."""
-    return "classification" if "classifies" in family.traits else "images"
+def suites(family: Family) -> tuple[Suite, ...]:
+    """The suites that fit a family's traits, the most telling first."""
+    found: list[Suite] = []
+    if "classifies" in family.traits:
+        found.append("classification")
+    if family.traits & {"likelihood", "encodes"}:
+        found.append("images")
+    return tuple(found)
 
 
 def evaluate(
@@ -117,6 +122,13 @@ def evaluate(
     part = dataset.split(split)
     if not part.num_samples:
         raise DataError("nothing to measure: the split is empty", where=split)
+    if suite not in suites(subject.family):
+        raise UsageError(
+            f"the suite {suite} does not fit the family {subject.family.name}",
+            where="--suite",
+            got=f"traits {', '.join(sorted(subject.family.traits))}",
+            expected=" or ".join(suites(subject.family)),
+        )
     context = Context(
         data=split_hash(dataset, split),
         split=split,
@@ -129,7 +141,6 @@ def evaluate(
 
 
 def _classification(subject: Subject, dataset: Dataset, split: str, context: Context) -> Evaluation:
-    _require("classifies", "classification", subject.family)
     part = dataset.split(split)
     if part.labels is None:
         raise DataError("the data has no labels to compare with", where=dataset.report.origin)
@@ -180,8 +191,6 @@ def _images(
     progress: Progress,
 ) -> Evaluation:
     traits = subject.family.traits
-    if not traits & {"likelihood", "encodes"}:
-        _require("likelihood", "images", subject.family)
     model = subject.model
     assert isinstance(model, Model)
     scores: list[Score] = []
@@ -273,14 +282,3 @@ def levels(images: Tensor, num_levels: int) -> np.ndarray[Any, np.dtype[np.int64
 
 def _draws(seed: int, purpose: str, start: int, size: int, subject: Subject) -> BatchGenerator:
     return BatchGenerator(seed, "evaluation", purpose, start, size=size, device=subject.device)
-
-
-def _require(trait: str, suite: str, family: Family) -> None:
-    if trait not in family.traits:
-        raise UsageError(
-            f"the suite {suite} does not fit the family {family.name}",
-            where="--suite",
-            got=f"traits {', '.join(sorted(family.traits))}",
-            expected=f"a family with the trait {trait}",
-            next_step=f"--suite {default_suite(family)}",
-        )

@@ -5,8 +5,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from creuset.errors import ResourceError, UsageError
@@ -100,13 +101,29 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files and folders that a killed process left in `folder`."""
+def remove_leftovers(folder: Path, *, older_than: float = 0.0) -> None:
+    """Removes the temporary files and folders that a killed process left in `folder`.
+
+    Args:
+        folder: Where they are looked for; may not exist.
+        older_than: Seconds since their last change, where other processes may be writing there.
+    """
+    latest = time.time() - older_than
     for item in folder.glob(".*.tmp"):
-        if item.is_dir():
-            shutil.rmtree(item)
-        else:
-            item.unlink()
+        with suppress(FileNotFoundError):  # its owner may be quicker
+            if older_than and item.stat().st_mtime > latest:
+                continue
+            if item.is_dir():
+                shutil.rmtree(item)
+            else:
+                item.unlink()
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder so that nobody finds half of it: it is gone at once, then deleted."""
+    doomed = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
 
 
 def sha256_of(path: Path) -> str:

@@ -68,6 +68,7 @@ def test_denoising_brings_pictures_nearer_to_the_clean_ones(
     digits: dict[str, Tensor], digit_spec: DataSpec, noise: str, level: float
 ) -> None:
     model = autoencoder(digit_spec, noise=noise, noise_level=level, hidden_dims=(128,), latent_dim=32)
+    assert model.removes_noise
     train(model, digits["images"][:1500], 300)
     clean = digits["images"][1500:]
     noisy = model.disturb(clean, BatchGenerator(1, size=len(clean)))
@@ -92,12 +93,13 @@ def test_linear_autoencoder_does_no_better_than_principal_components(
 
 
 def test_a_plain_autoencoder_refuses_to_denoise(digits: dict[str, Tensor], digit_spec: DataSpec) -> None:
+    assert not autoencoder(digit_spec).removes_noise
     with pytest.raises(UsageError, match=r"not learned to remove noise\n(.|\n)*next: train with model.noise"):
         autoencoder(digit_spec).denoise(digits["images"][:3])
 
 
 def test_codes_of_another_length_are_refused(digit_spec: DataSpec) -> None:
-    with pytest.raises(UsageError, match=r"got: \(2, 5\)\n  expected: \(batch, 16\)"):
+    with pytest.raises(UsageError, match=r"got: \(2, 5\)\n  expected: \(batch, 32\)"):
         autoencoder(digit_spec).decode(torch.zeros(2, 5))
 
 

@@ -82,6 +82,12 @@ def test_charts_are_drawn_where_subjects_share_a_measure() -> None:
     assert score_charts(silent, score_columns(silent.measured)) == []
 
 
+def test_measures_are_written_as_people_write_them() -> None:
+    names = ("f1_macro", "label_nll", "bits_per_dim")
+    columns = score_columns([measured("a", 0.5, metric=name) for name in names])
+    assert [column.metric for column in columns] == ["F1 macro", "label NLL", "bits per dim"]
+
+
 def test_many_measures_stand_in_bands() -> None:
     columns = score_columns([measured("a", 0.5, metric=f"m{i}", signature=str(i)) for i in range(30)])
     assert [len(band) for band in column_bands(columns)] == [4] * 7 + [2]

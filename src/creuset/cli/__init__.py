@@ -69,7 +69,7 @@ def cli(offline: bool) -> None:
 def main() -> None:
     """Run the command line; a creuset error becomes a sentence on stderr and its exit code."""
     from creuset.cli.console import fail
-    from creuset.errors import CreusetError
+    from creuset.errors import CreusetError, ResourceError
 
     try:
         # click's own ending would make an interrupt exit code 1
@@ -82,6 +82,10 @@ def main() -> None:
         sys.exit(130)
     except CreusetError as error:
         fail(error)
+    except MemoryError as error:
+        fail(ResourceError("out of memory", got=str(error) or None, next_step="work on less at once"))
+    except PermissionError as error:
+        fail(CreusetError("this may not be read or written", where=error.filename, got=error.strerror))
     except BrokenPipeError:
         # The reader of a pipe went away (creuset runs log | head): nobody is left to tell.
         sys.stderr.close()

@@ -1,14 +1,15 @@
 """What the command line prints and how: results on stdout, progress and errors on stderr, one JSON form."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import click
 
-from creuset.errors import CreusetError
+from creuset.errors import CreusetError, Interrupted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,19 +24,26 @@ def json_option(function: F) -> F:
     )
 
 
+def process_number() -> int:
+    """Which of torchrun's processes this is; the first, 0, speaks for all."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def emit_json(document: Any) -> None:
     """One JSON document on stdout; NaN and infinities are refused, since JSON has none."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def say(text: str) -> None:
     """A result, on stdout."""
-    click.echo(text)
+    if process_number() == 0:
+        click.echo(text)
 
 
 def note(text: str) -> None:
     """A line beside the result, on stderr."""
-    click.echo(text, err=True)
+    if process_number() == 0:
+        click.echo(text, err=True)
 
 
 def next_step(command: str) -> None:
@@ -54,13 +62,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def fail(error: CreusetError) -> None:
     """The error as a person reads it, on stderr, and the end of the program with its exit code."""
-    click.echo(f"creuset: {error}", err=True)
+    number = process_number()
+    if number == 0:
+        click.echo(f"creuset: {error}", err=True)
+    elif not isinstance(error, Interrupted):  # what stops all processes is told by the first
+        click.echo(f"creuset, process {number}: {error}", err=True)
     raise SystemExit(error.exit_code)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 42 s, 3 min 05 s, 2 h 10 min."""
-    if seconds < 60:
+    """Seconds as people say them: 0.8 s, 42 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -69,7 +83,16 @@ def duration(seconds: float) -> str:
 
 
 class TerminalProgress:
-    """Progress on stderr: a bar with the time left on a terminal, now and then a line elsewhere."""
+    """Progress on stderr: a bar with the time left on a terminal, now and then a line elsewhere.
+
+    As a context manager it leaves the terminal as it was, however the block ends.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -84,7 +107,7 @@ class TerminalProgress:
         self.finish()
         self._name, self._unit, self._total = task, unit, total
         self._begin = self._last_line = time.monotonic()
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and process_number() == 0:
             from rich.console import Console
             from rich.progress import (
                 BarColumn,

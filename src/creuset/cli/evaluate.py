@@ -1,5 +1,7 @@
 """`creuset eval`: scores with intervals and signatures."""
 
+import math
+
 import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say
@@ -15,9 +17,12 @@ class Minimum(click.ParamType["tuple[str, float]"]):
     ) -> tuple[str, float]:
         metric, _, number = str(value).partition("=")
         try:
-            return metric, float(number)
+            limit = float(number)
         except ValueError:
+            limit = math.nan
+        if not metric or not math.isfinite(limit):
             self.fail(f'"{value}" is no limit; write accuracy=0.97', param, ctx)
+        return metric, limit
 
 
 @click.command("eval")
@@ -28,7 +33,7 @@ class Minimum(click.ParamType["tuple[str, float]"]):
     help="Which measures; default: what fits the model.",
 )
 @click.option("--data", help="Other data than the run's own; samples it was trained on are left out.")
-@click.option("--split", default="test", show_default=True, help="Which part of the data.")
+@click.option("--split", help="Which part of the data; default: test, where there is one.")
 @click.option(
     "--importance-samples",
     type=click.IntRange(min=1),
@@ -46,7 +51,7 @@ def command(
     run: str,
     suite: str | None,
     data: str | None,
-    split: str,
+    split: str | None,
     importance_samples: int | None,
     seed: int,
     checkpoint: str,
@@ -59,16 +64,17 @@ def command(
     from creuset.evaluation import Suite
     from creuset.workflows.evaluate import check_minimums, evaluate
 
-    result = evaluate(
-        run,
-        suite=cast("Suite | None", suite),
-        data=data,
-        split=split,
-        num_importance_samples=importance_samples,
-        seed=seed,
-        checkpoint=checkpoint,
-        progress=TerminalProgress(),
-    )
+    with TerminalProgress() as progress:
+        result = evaluate(
+            run,
+            suite=cast("Suite | None", suite),
+            data=data,
+            split=split,
+            num_importance_samples=importance_samples,
+            seed=seed,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
     if as_json:
         emit_json({"scores": [score.to_json() for score in result.scores]})
     else:

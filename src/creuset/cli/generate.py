@@ -11,7 +11,7 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 
 @click.command("generate")
 @click.argument("run")
-@click.option("-n", "--num", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
+@click.option("-n", "--num", type=click.IntRange(min=1), help="How many; default: what a sheet shows well.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides what is drawn."
 )
@@ -21,10 +21,10 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
     default="sample",
     show_default=True,
     help="sample: new pictures. reconstruct, denoise: pictures above what the model makes of them. "
-    "interpolate: rows from one picture to another, NUM steps each. encode: the code of each picture.",
+    "interpolate: rows of NUM pictures from one to another. encode: the code of each picture.",
 )
 @click.option("--data", help="Other pictures than the run's own.")
-@click.option("--split", default="test", show_default=True, help="Which part of the data.")
+@click.option("--split", help="Which part of the data; default: test, where there is one.")
 @click.option(
     "--checkpoint", default="best", show_default=True, help="best, last, or a name such as step-00000500."
 )
@@ -37,11 +37,11 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 @json_option
 def command(
     run: str,
-    num: int,
+    num: int | None,
     seed: int,
     mode: str,
     data: str | None,
-    split: str,
+    split: str | None,
     checkpoint: str,
     out: Path,
     as_json: bool,
@@ -52,17 +52,18 @@ def command(
 
     from creuset.workflows.generate import Mode, generate
 
-    record = generate(
-        run,
-        out,
-        mode=cast("Mode", mode),
-        num=num,
-        seed=seed,
-        data=data,
-        split=split,
-        checkpoint=checkpoint,
-        progress=TerminalProgress(),
-    )
+    with TerminalProgress() as progress:
+        record = generate(
+            run,
+            out,
+            mode=cast("Mode", mode),
+            num=num,
+            seed=seed,
+            data=data,
+            split=split,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
     if as_json:
         emit_json({"out": str(out), "record": json.loads(record.to_json())})
     else:

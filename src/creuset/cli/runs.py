@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from creuset.cli.console import duration, emit_json, json_option, next_step, say, table
+from creuset.cli.console import duration, emit_json, json_option, next_step, note, say, table
 
 if TYPE_CHECKING:
     from creuset.runs.folder import RunFolder
@@ -28,11 +28,17 @@ def command() -> None:
 def list_runs(as_json: bool) -> None:
     """All runs, the newest last."""
     from creuset.assets import workspace
+    from creuset.errors import CheckpointError
     from creuset.runs.folder import RunFolder, run_paths
 
     folder = workspace() / "runs"
-    runs = [RunFolder(path) for path in run_paths(folder)] if folder.is_dir() else []
-    rows = sorted((_row(run) for run in runs), key=lambda row: row["created"])
+    rows: list[dict[str, Any]] = []
+    for path in run_paths(folder) if folder.is_dir() else []:
+        try:
+            rows.append(_row(RunFolder(path)))
+        except CheckpointError as error:
+            note(f"warning: {error}")
+    rows.sort(key=lambda row: row["created"])
     if as_json:
         emit_json({"runs": rows})
         return
@@ -82,7 +88,7 @@ def show(run: str, as_json: bool) -> None:
     folder = find_run(run)
     manifest = folder.manifest()
     scores: list[Score] = stored_scores(folder)
-    checkpoints = sorted(path.name for path in folder.checkpoints.glob("step-*"))
+    checkpoints = folder.checkpoint_names()
     if as_json:
         emit_json(
             {
@@ -125,30 +131,34 @@ def _marked(name: str, last: str | None, best: str | None) -> str:
 @command.command("log")
 @click.argument("run")
 @click.option("-f", "--follow", is_flag=True, help="Go on printing new lines until the run ends.")
-@json_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: one document; with -f one a line.")
 def log(run: str, follow: bool, as_json: bool) -> None:
     """The journal of RUN, a line an event."""
     from creuset.workflows.load import find_run
 
-    folder = find_run(run)
-    for line in _lines(folder, follow):
+    lines = _lines(find_run(run), follow)
+    if as_json and not follow:
+        emit_json({"events": list(lines)})
+        return
+    for line in lines:
         say(json.dumps(line) if as_json else _journal_line(line))
 
 
 def _lines(folder: "RunFolder", follow: bool) -> Iterator[dict[str, Any]]:
-    """The journal's lines, and with `follow` those to come; one that a resume cut is read from there."""
-    position = 0
+    """The journal's lines, and with `follow` those to come until the run ends.
+
+    A resume cuts the journal: then the lines from its `resume` event on are new.
+    """
+    from creuset.runs.journal import read_journal
+
+    seen = 0
     while True:
         running = folder.running_process() is not None
-        size = folder.journal_path.stat().st_size
-        position = min(position, size)
-        with folder.journal_path.open("rb") as file:
-            file.seek(position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                position += len(line)
-                yield json.loads(line)
+        lines = list(read_journal(folder.journal_path))
+        if len(lines) < seen:
+            seen = max((at for at, line in enumerate(lines) if line["event"] == "resume"), default=0)
+        yield from lines[seen:]
+        seen = len(lines)
         if not follow or not running:
             return
         time.sleep(_POLL_SECONDS)
@@ -186,11 +196,12 @@ def remove(runs: tuple[str, ...], yes: bool) -> None:
     """Delete RUNS with their checkpoints."""
     from creuset.workflows.load import find_run
 
-    folders = [find_run(run) for run in runs]
+    folders = [find_run(run) for run in dict.fromkeys(runs)]
     for folder in folders:
         size = sum(path.stat().st_size for path in Path(folder.path).rglob("*") if path.is_file())
-        if not yes:
-            click.confirm(f"delete {folder.path} ({size / 1e6:.1f} MB)?", abort=True, err=True)
+        if not yes and not click.confirm(f"delete {folder.path} ({size / 1e6:.1f} MB)?", err=True):
+            say(f"{folder.path}: kept")
+            continue
         folder.remove()
         say(f"{folder.path}: deleted, {size / 1e6:.1f} MB freed")
     free = shutil.disk_usage(folders[0].path.parent).free

@@ -80,20 +80,20 @@ def _train(
 ) -> None:
     from creuset.workflows import train as workflow
 
-    progress = TerminalProgress()
-    if resume is not None:
-        run = workflow.resume(resume, max_seconds=max_seconds, measure=measure, progress=progress)
-    else:
-        assert recipe is not None
-        run = workflow.train(
-            recipe,
-            name=name,
-            seed=seed,
-            settings=settings,
-            max_seconds=max_seconds,
-            measure=measure,
-            progress=progress,
-        )
+    with TerminalProgress() as progress:
+        if resume is not None:
+            run = workflow.resume(resume, max_seconds=max_seconds, measure=measure, progress=progress)
+        else:
+            assert recipe is not None
+            run = workflow.train(
+                recipe,
+                name=name,
+                seed=seed,
+                settings=settings,
+                max_seconds=max_seconds,
+                measure=measure,
+                progress=progress,
+            )
     outcome, folder = run.outcome, run.folder
     if as_json:
         emit_json(
@@ -124,7 +124,8 @@ def _dry_run(recipe: str | None, settings: tuple[str, ...], seed: int | None, as
     from creuset.workflows.rehearse import dry_run
 
     assert recipe is not None
-    result = dry_run(recipe, settings=settings, seed=seed, progress=TerminalProgress())
+    with TerminalProgress() as progress:
+        result = dry_run(recipe, settings=settings, seed=seed, progress=progress)
     if as_json:
         emit_json(
             {
@@ -151,7 +152,8 @@ def _estimate(recipe: str | None, settings: tuple[str, ...], seed: int | None, a
     from creuset.workflows.rehearse import estimate
 
     assert recipe is not None
-    result = estimate(recipe, settings=settings, seed=seed, progress=TerminalProgress())
+    with TerminalProgress() as progress:
+        result = estimate(recipe, settings=settings, seed=seed, progress=progress)
     if as_json:
         emit_json(result.to_json())
         return

@@ -26,21 +26,21 @@ class AutoencoderConfig(FamilyConfig):
     """The `model` section of an autoencoder."""
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {
-        "tiny": {"hidden_dims": (64,)},
-        "small": {"hidden_dims": (500, 250)},
-        "base": {"hidden_dims": (1000, 500, 250)},
+        "tiny": {"hidden_dims": (64,), "latent_dim": 8},
+        "small": {"hidden_dims": (500,), "latent_dim": 32},
+        "base": {"hidden_dims": (1000, 500), "latent_dim": 64},
     }
 
-    latent_dim: int = Field(16, ge=1, description="Numbers of a code.")
+    latent_dim: int = Field(32, ge=1, description="Numbers of a code.")
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (), description="Channels of each convolution stage, which halves the picture; none: a dense network."
     )
     hidden_dims: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (500, 250),
+        (500,),
         description="Units of each dense layer from the picture, or the last stage, to the code; the decoder "
         "mirrors them.",
     )
-    activation: Activation = Field("relu", description="The function between layers.")
+    activation: Activation = Field("gelu", description="The function between layers.")
     reconstruction: Literal["mse", "bernoulli"] = Field(
         "mse",
         description="The loss: mse, the mean squared error of a pixel; bernoulli, the cross entropy of grey "

@@ -192,7 +192,7 @@ class SupportVectorMachine(_Classifier):
         """The largest margin with hinge losses weighted by C; nothing in it is drawn at random.
 
         Returns:
-            "converged" (0 or 1), "iterations", "training_accuracy", a fraction, and "num_support_vectors".
+            "converged" (0 or 1), "iterations" and "num_support_vectors".
         """
         from sklearn import svm
 
@@ -219,9 +219,7 @@ class SupportVectorMachine(_Classifier):
             "num_support": estimator.n_support_.astype(np.int64),
             "gamma": np.array([gamma]),
         }
-        hits = self.logits(torch.from_numpy(features)).argmax(1).numpy() == labels
-        num_vectors = float(len(estimator.support_vectors_))
-        return {**record, "training_accuracy": float(hits.mean()), "num_support_vectors": num_vectors}
+        return {**record, "num_support_vectors": float(len(estimator.support_vectors_))}
 
     def _scores(self, rows: Array) -> Array:
         pairs = self._pair_decisions(rows)

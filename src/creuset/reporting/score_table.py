@@ -15,6 +15,7 @@ from creuset.reporting.charts import Axis, Dot, DotChart, Reference
 from creuset.reporting.numbers import common_decimals, compact
 
 _UNITS = {"fraction": "%", "bits_per_dim": "bits/dim", "score": ""}
+_ABBREVIATIONS = frozenset(("auroc", "bleu", "elbo", "f1", "fd", "fid", "kid", "mse", "nll", "psnr", "rouge"))
 _COLUMNS_A_TABLE = 4
 """With more measures than this, the next ones go into rows of their own below."""
 
@@ -127,7 +128,7 @@ def score_columns(measured: Sequence[Measured]) -> list[ScoreColumn]:
     return [
         ScoreColumn(
             letter=string.ascii_lowercase[i % 26] * (i // 26 + 1),
-            metric=metric.replace("_", " "),
+            metric=_words(metric),
             unit=_UNITS.get(unit, unit.replace("_", " ")),
             better=better,
             signature=signature,
@@ -146,8 +147,13 @@ def score_charts(scores: Scores, columns: Sequence[ScoreColumn]) -> list[DotChar
     """A chart for each column that two subjects or more share."""
     if not scores.charts:
         return []
-    references = {name.replace("_", " "): given for name, given in scores.references.items()}
+    references = {_words(name): given for name, given in scores.references.items()}
     return [c.chart(references.get(c.metric, ())) for c in columns if len(c.scores) > 1]
+
+
+def _words(metric: str) -> str:
+    """A measure's name as people write it: f1_macro is F1 macro."""
+    return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in metric.split("_"))
 
 
 def _overlap(one: Score, other: Score) -> bool:

@@ -43,6 +43,7 @@ class Checkpoint:
         optimizer: Optimizer tensors by "player/parameter/name".
         state: Other tensors of the loop.
         facts: Small values of the loop as JSON, such as the best validation loss so far.
+        hashes: SHA-256 of each part that was read; empty before it is saved.
     """
 
     step: int
@@ -51,6 +52,7 @@ class Checkpoint:
     optimizer: Mapping[str, Tensor] = field(default_factory=dict)
     state: Mapping[str, Tensor] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -105,6 +107,7 @@ def load_checkpoint(path: Path, *, parts: tuple[str, ...] = _PARTS) -> Checkpoin
     """
     document = read_checkpoint_manifest(path)
     tensors: dict[str, dict[str, Tensor]] = {part: {} for part in _PARTS}
+    hashes: dict[str, str] = {}
     for part in parts:
         file = path / f"{part}.safetensors"
         expected = document["files"][file.name]
@@ -115,8 +118,11 @@ def load_checkpoint(path: Path, *, parts: tuple[str, ...] = _PARTS) -> Checkpoin
         found = sha256_of(file)
         if found != expected["sha256"]:
             raise _damaged(file, f"sha256 {found}", f"sha256 {expected['sha256']}")
+        hashes[part] = found
         tensors[part] = safetensors.torch.load_file(file)
-    return Checkpoint(step=document["step"], family=document["family"], facts=document["facts"], **tensors)
+    return Checkpoint(
+        step=document["step"], family=document["family"], facts=document["facts"], hashes=hashes, **tensors
+    )
 
 
 def read_checkpoint_manifest(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ nothing, and a full disk is met where it can be reported.
 """
 
 import functools
+import math
 import socket
 import struct
 import time
@@ -25,6 +26,8 @@ _CASTAGNOLI = 0x82F63B78
 """The polynomial of CRC-32C, its bits reversed (RFC 3720, appendix B.4)."""
 _MASK = 0xA282EAD8
 """TFRecord masks checksums: rotated by 15 bits, plus this constant (tensorflow/core/lib/hash/crc32c.h)."""
+_LARGEST = 3.4028234663852886e38
+"""The largest float32."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 """Protocol buffers' wire types."""
@@ -35,11 +38,11 @@ class EventFile:
 
     Args:
         folder: Where event files lie; a run has one file for each time that it was started.
-        start: The first step of this file where a run goes on: TensorBoard drops what earlier files hold of
-            this step and of later ones. None for a new run.
+        start: The first step that this file will hold. Where there are earlier files, TensorBoard drops what
+            they hold of this step and of later ones.
     """
 
-    def __init__(self, folder: Path, *, start: int | None) -> None:
+    def __init__(self, folder: Path, *, start: int) -> None:
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             # files are read in the order of their names, those of the same second too
@@ -48,11 +51,13 @@ class EventFile:
             self.path = folder / name
             self._file = self.path.open("xb", buffering=0)
         self._write(_field(3, _VERSION))
-        if start is not None:
+        if number:
             self._write(_field(2, start) + _field(7, _field(1, 1)))
 
     def scalar(self, tag: str, value: float, step: int) -> None:
-        """One number of a curve."""
+        """One number of a curve; beyond what a float32 holds it becomes infinite."""
+        if abs(value) > _LARGEST:
+            value = math.copysign(math.inf, value)
         number = _field(1, tag.encode()) + _key(2, _FIXED32) + struct.pack("<f", value)
         self._write(_field(2, step) + _field(5, _field(1, number)))
 

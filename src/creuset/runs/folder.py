@@ -142,9 +142,7 @@ class RunFolder:
         Raises:
             CheckpointError: A newer creuset wrote a checkpoint.
         """
-        for folder in (self.path, self.checkpoints, self.samples):
-            remove_leftovers(folder)
-        remove_leftovers(self.evaluation, older_than=_ABANDONED_SECONDS)  # others may be measuring
+        self.tidy()
         manifest = self.manifest()
         self._drop_unnamed(manifest)
         found = None
@@ -165,6 +163,12 @@ class RunFolder:
                 seconds=found.facts["seconds"],
             )
         return found, list(damaged.values())
+
+    def tidy(self) -> None:
+        """Removes the temporary files that a killed process left; for the process that holds the lock."""
+        for folder in (self.path, self.checkpoints, self.samples):
+            remove_leftovers(folder)
+        remove_leftovers(self.evaluation, older_than=_ABANDONED_SECONDS)  # others may be measuring
 
     def checkpoint_path(self, which: str = "best") -> Path:
         """The folder of a checkpoint: "best" (the last one where none was validated), "last", or a name.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from creuset.device import Precision
 from creuset.errors import CheckpointError
 
 FORMAT = 1
@@ -30,7 +31,7 @@ class Manifest(BaseModel):
     family: str
     seed: int
     device: str
-    precision: str
+    precision: Precision
     precision_reason: str
     machine: dict[str, Any]
     data_source: str

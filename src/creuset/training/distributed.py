@@ -22,11 +22,18 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from creuset.device import BatchGenerator
+from creuset.errors import CreusetError
 from creuset.models.base import Model
+
+_CONNECTION_LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+"""How gloo says that the other end of a collective is gone."""
 
 LossFunction = Callable[[dict[str, Tensor], str, BatchGenerator], dict[str, Tensor]]
 
-_FORWARD_METHODS = ("loss", "validation_loss", "sample", "encode", "decode", "reconstruct", "logits")
+
+def world_size() -> int:
+    """How many processes torchrun started; 1 where it started none."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class Processes:
@@ -35,10 +42,12 @@ class Processes:
     def __init__(self, strategy: Literal["ddp", "fsdp"], device: torch.device) -> None:
         self.strategy = strategy
         self.device = device
-        self.world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        self.world_size = world_size()
         self.rank = int(os.environ.get("RANK", "0"))
         self._owns_group = False
         if self.distributed and not torch.distributed.is_initialized():
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
             torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
             self._owns_group = True
 
@@ -64,8 +73,24 @@ class Processes:
         assert isinstance(model, FSDPModule)
         model.set_gradient_divide_factor(1.0)
         model.set_force_sum_reduction_for_comms(True)
-        for method in _FORWARD_METHODS:
-            register_fsdp_forward_method(model, method)
+        register_fsdp_forward_method(model, "loss")
+
+    @contextmanager
+    def unsharded(self, model: nn.Module) -> Iterator[None]:
+        """Within the block a sharded model can be used as any other, without gradients, on every process.
+
+        Its parameters are gathered anew for the block and given up after it, so that neither the block nor
+        the next training step sees parameters from before a change.
+        """
+        if not isinstance(model, FSDPModule):
+            yield
+            return
+        model.reshard()
+        model.unshard()
+        try:
+            yield
+        finally:
+            model.reshard()
 
     def wrap(self, model: nn.Module, loss: LossFunction, *, several_players: bool) -> LossFunction:
         """The loss function to call, with gradients joined over the processes in its backward pass."""
@@ -93,17 +118,13 @@ class Processes:
             model.set_requires_gradient_sync(join)
             yield
 
-    def any(self, flag: bool) -> bool:
-        """Whether `flag` is set on any process."""
-        return bool(self.sum(float(flag)) > 0)
-
-    def sum(self, value: float) -> float:
-        """The sum of `value` over all processes."""
+    def largest(self, *values: int) -> list[int]:
+        """The largest of each value over all processes."""
         if not self.distributed:
-            return value
-        total = torch.tensor(value, dtype=torch.float64, device=self.device)
-        torch.distributed.all_reduce(total)
-        return float(total)
+            return list(values)
+        box = torch.tensor(values, dtype=torch.int64, device=self.device)
+        torch.distributed.all_reduce(box, torch.distributed.ReduceOp.MAX)
+        return [int(value) for value in box]
 
     def sum_tensor(self, values: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""
@@ -119,6 +140,25 @@ class Processes:
         box = [value]
         torch.distributed.broadcast_object_list(box, src=0, device=self.device)
         return box[0]
+
+    @contextmanager
+    def losing_none(self) -> Iterator[None]:
+        """Within the block, a collective that fails because another process ended says so.
+
+        Raises:
+            CreusetError: Another process ended.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if not self.distributed or not any(sign in str(error) for sign in _CONNECTION_LOST):
+                raise
+            raise CreusetError(
+                "another process of this training has ended",
+                where=f"process {self.rank}",
+                got=str(error).splitlines()[0],
+                next_step="see what the other process reported",
+            ) from error
 
     def wait(self) -> None:
         """Until every process is here."""

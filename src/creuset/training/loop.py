@@ -5,11 +5,13 @@ a journal line with the means since the last one, a validation, a sheet of sampl
 follows from (recipe, seed, step), so a run that was killed and resumed writes the same journal and weights.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,46 +24,30 @@ from creuset.training.distributed import Processes, shard_like, whole
 from creuset.training.ema import ExponentialMovingAverage
 from creuset.training.optimizer import Player, learning_rate_factor
 from creuset.training.recorder import Recorder
+from creuset.training.schedule import Schedule
 from creuset.training.stopping import Patience, StopRequest, TimeLimit
 from creuset.training.update import Updates
+
+T = TypeVar("T")
 
 StopReason = Literal["finished", "early_stop", "max_time", "signal"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a training ended."""
+    """How a training ended.
+
+    Args:
+        step: Training steps done.
+        reason: Why no further one was.
+        signal_number: The signal that came, if one did.
+        seconds: Of training, over all of its parts.
+    """
 
     step: int
     reason: StopReason
     signal_number: int | None
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """Steps between the events of a training; a default is a share of its steps."""
-
-    num_steps: int
-    log_every: int
-    validate_every: int
-    checkpoint_every: int
-    sample_every: int
-
-    @classmethod
-    def of(cls, training: TrainingConfig) -> "Schedule":
-        tenth, fifth = max(1, training.num_steps // 10), max(1, training.num_steps // 5)
-        return cls(
-            num_steps=training.num_steps,
-            log_every=training.log_every,
-            validate_every=training.validate_every or tenth,
-            checkpoint_every=training.checkpoint_every or tenth,
-            sample_every=training.sample_every or fifth,
-        )
-
-    def due(self, step: int, every: int) -> bool:
-        """Whether an event that comes every so many steps comes after step `step` (counted from 1)."""
-        return step % every == 0 or step == self.num_steps
 
 
 class Loop:
@@ -111,31 +97,41 @@ class Loop:
     def run(self, max_seconds: float | None = None) -> Outcome:
         """Trains until the last step, early stop, the time limit or a signal; ends with a checkpoint.
 
+        Args:
+            max_seconds: Stop when so many seconds have gone by, after one step at least.
+
         Raises:
             NumericalError: NaN or infinity; the last good checkpoint is named.
         """
         limit = TimeLimit(max_seconds)
-        reason: StopReason = "finished"
         progress = self.recorder.progress
         self._begin = time.monotonic()
         self._last_log = (self._begin, self.step)
+        first_step, saved = self.step, self._checkpointed is not None
+        reason: StopReason = "finished"
+        signal_number: int | None = None
         progress.start("training", self.schedule.num_steps, "steps")
-        with StopRequest().listening() as request:
-            while self.step < self.schedule.num_steps:
-                self.take_step()
-                saved = self._after_step()
-                stop = self._stop_reason(request, limit)
-                if stop is not None:
-                    reason = stop
-                    if not saved:
-                        self._checkpoint(best=False, recorded=False)
-                    break
-        progress.finish()
+        try:
+            with StopRequest().listening() as request:
+                while self.step < self.schedule.num_steps:
+                    timed_out = limit.reached() and self.step > first_step
+                    stop, signal_number = self._stop_reason(request.signal_number, timed_out)
+                    if stop is not None:
+                        reason = stop
+                        if not saved:
+                            self._checkpoint(best=False, scheduled=False)
+                        break
+                    self.take_step()
+                    saved = self._after_step()
+        finally:
+            progress.finish()
+        if reason == "finished":
+            signal_number = request.signal_number  # it came during the last step
         seconds = self._seconds()
-        if self.step < self.schedule.num_steps:
+        if reason != "finished":
             self.recorder.record(self.step, "stop", {"reason": reason}, clock={"seconds": seconds})
         self.recorder.sync()
-        return Outcome(step=self.step, reason=reason, signal_number=request.signal_number, seconds=seconds)
+        return Outcome(step=self.step, reason=reason, signal_number=signal_number, seconds=seconds)
 
     def take_step(self) -> dict[str, dict[str, float]]:
         """One training step, without the events after it; returns what each player reports.
@@ -149,10 +145,7 @@ class Loop:
         try:
             reports = self.updates.step(self.step)
         except NumericalError as error:
-            kept = "no checkpoint was made yet" if self._checkpointed is None else self._checkpointed
-            error.next_step = (
-                f"last good checkpoint: {kept}; lower training.learning_rate, or set training.clip_norm"
-            )
+            error.next_step = self._advice()
             raise
         if self.ema is not None:
             self.ema.update(self.step)
@@ -171,15 +164,17 @@ class Loop:
             self._log()
         best = False
         if self.validate is not None and due(self.step, schedule.validate_every):
-            values = self._with_average(self.validate)
+            # one process decides, or two that round differently would part
+            values = self.processes.share(self._as_used(self.validate))
+            self._require_finite(values)
             self.recorder.record(self.step, "validation", values, clock={"seconds": self._seconds()})
             best = self._patience.see(values["loss"])
         if self._sample is not None and due(self.step, schedule.sample_every):
             sample = self._sample
-            self._with_average(lambda: sample(self.step))
+            self._as_used(lambda: sample(self.step))
             self.recorder.record(self.step, "sample", {}, clock={"seconds": self._seconds()})
         if best or due(self.step, schedule.checkpoint_every):
-            self._checkpoint(best=best, recorded=True)
+            self._checkpoint(best=best, scheduled=True)
             return True
         return False
 
@@ -205,34 +200,52 @@ class Loop:
     def _player(self, name: str) -> Player:
         return next(player for player in self.players if player.name == name)
 
-    def _stop_reason(self, request: StopRequest, limit: TimeLimit) -> StopReason | None:
-        if self.step >= self.schedule.num_steps:
-            return None
+    def _stop_reason(
+        self, signal_number: int | None, timed_out: bool
+    ) -> tuple[StopReason | None, int | None]:
+        """Whether to stop before the next step, and the signal that asks for it, on any process."""
         if self._patience.exhausted():
-            return "early_stop"
+            return "early_stop", None
         # signals and clocks differ between processes: they stop together
-        if self.processes.any(request.signal_number is not None):
-            return "signal"
-        if self.processes.any(limit.reached()):
-            return "max_time"
-        return None
+        number, timed_out_anywhere = self.processes.largest(
+            0 if signal_number is None else signal_number, int(timed_out)
+        )
+        if number:
+            return "signal", number
+        return ("max_time" if timed_out_anywhere else None), None
 
-    def _with_average(self, work: Callable[[], Any]) -> Any:
-        if self.ema is None:
+    def _as_used(self, work: Callable[[], T]) -> T:
+        """`work` with the weights that the trained model is used with: the averages where there are some."""
+        with (
+            nullcontext() if self.ema is None else self.ema.applied(),
+            self.processes.unsharded(self.model),
+        ):
             return work()
-        with self.ema.applied():
-            return work()
+
+    def _require_finite(self, values: Mapping[str, float]) -> None:
+        if not all(math.isfinite(value) for value in values.values()):
+            raise NumericalError(
+                "NaN or infinity in the validation loss",
+                where=f"step {self.step}, validation",
+                got=", ".join(f"{name} {value:.6g}" for name, value in values.items()),
+                expected="finite numbers",
+                next_step=self._advice(),
+            )
+
+    def _advice(self) -> str:
+        kept = "no checkpoint was made yet" if self._checkpointed is None else self._checkpointed
+        return f"last good checkpoint: {kept}; lower training.learning_rate, or set training.clip_norm"
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._begin
 
-    def _checkpoint(self, *, best: bool, recorded: bool) -> None:
+    def _checkpoint(self, *, best: bool, scheduled: bool) -> None:
         """Saves; a scheduled checkpoint has its own journal line, the one of a stop has the stop's."""
-        checkpoint = self.checkpoint(scheduled=recorded)
+        checkpoint = self.checkpoint(scheduled=scheduled)
         if self.processes.first:
             self._checkpointed = self._save(checkpoint, best)
         self.processes.wait()
-        if recorded:
+        if scheduled:
             self.recorder.record(self.step, "checkpoint", {}, clock={"seconds": self._seconds()})
 
     def checkpoint(self, *, scheduled: bool = True) -> Checkpoint:
@@ -240,14 +253,26 @@ class Loop:
 
         Args:
             scheduled: Whether it has a journal line of its own (not so when made for a stop).
+
+        Raises:
+            NumericalError: A weight is NaN or infinite: the last update ruined it.
         """
+        weights = {name: whole(value) for name, value in self.model.state_dict().items()}
+        for name, value in weights.items():
+            if not bool(torch.isfinite(value).all()):
+                raise NumericalError(
+                    f"NaN or infinity in parameter {name}",
+                    where=f"step {self.step}",
+                    expected="finite numbers",
+                    next_step=self._advice(),
+                )
         state = {}
         if self.ema is not None:
             state = {f"ema/{name}": whole(value) for name, value in self.ema.averages.items()}
         return Checkpoint(
             step=self.step,
             family=self.family,
-            weights={name: whole(value) for name, value in self.model.state_dict().items()},
+            weights=weights,
             optimizer={key: whole(value) for player in self.players for key, value in player.state()},
             state=state,
             facts={

@@ -66,7 +66,10 @@ class Player:
                 f"the optimizer of player {self.name} has no state for this parameter", got=missing[0]
             )
         for name, slots in known.items():
-            self.optimizer.state[self.parameters[name]] = dict(slots)
+            parameter = self.parameters[name]
+            self.optimizer.state[parameter] = {
+                slot: value.to(parameter.device) for slot, value in slots.items()
+            }
 
 
 def _make_optimizer(

@@ -1,11 +1,11 @@
 """What a training tells: journal lines, TensorBoard events and progress, each from the same numbers."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from creuset.progress import Progress
-from creuset.runs.journal import Event, Journal
+from creuset.runs.events import EventFile
+from creuset.runs.journal import Event, Journal, read_journal
 
 
 class Recorder:
@@ -14,7 +14,7 @@ class Recorder:
     Args:
         journal: The run's journal, or None to write nothing at all.
         tensorboard: The folder of event files.
-        step: The step at which this recording begins; above 0 the event file says that it goes on from there.
+        step: The steps done before this recording.
         progress: Who watches.
     """
 
@@ -23,12 +23,14 @@ class Recorder:
     ) -> None:
         self._journal = journal
         self.progress = progress
-        self._writer = None
+        self._events: EventFile | None = None
         if tensorboard is not None:
-            from tensorboardX import SummaryWriter
-
-            # purge_step writes a SessionLog START, on which TensorBoard drops what a killed process left
-            self._writer = SummaryWriter(str(tensorboard), purge_step=step if step > 0 else None)
+            self._events = EventFile(tensorboard, start=step)
+            if journal is not None:
+                # a viewer drops this step of the earlier files, and the journal still has it
+                for line in read_journal(journal.path):
+                    if line["step"] == step:
+                        self._scalars(step, line["event"], line["values"], line["player"])
 
     def record(
         self,
@@ -42,18 +44,22 @@ class Recorder:
         """One line of the journal, and its numbers as TensorBoard scalars "event/player/name"."""
         if self._journal is not None:
             self._journal.append(step, event, values, player=player, clock=clock)
-        if self._writer is not None:
-            prefix = event if player is None else f"{event}/{player}"
-            for name, value in values.items():
-                if not isinstance(value, str) and math.isfinite(value):
-                    self._writer.add_scalar(f"{prefix}/{name}", value, step)
+        self._scalars(step, event, values, player)
+
+    def _scalars(self, step: int, event: str, values: Mapping[str, float | str], player: str | None) -> None:
+        if self._events is None:
+            return
+        prefix = event if player is None else f"{event}/{player}"
+        for name, value in values.items():
+            if not isinstance(value, str):
+                self._events.scalar(f"{prefix}/{name}", value, step)
 
     def sync(self) -> int:
         """Makes the journal survive a power cut; returns its length in bytes (0 where there is none)."""
         return 0 if self._journal is None else self._journal.sync()
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._events is not None:
+            self._events.close()
         if self._journal is not None:
             self._journal.close()

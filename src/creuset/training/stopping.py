@@ -1,33 +1,44 @@
 """When a training ends before its last step: a signal, the time limit, or no more progress."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_SAME_REQUEST_SECONDS = 1.0
+"""Signals so close together are one request: torchrun passes on a Ctrl-C that its processes got, too."""
+
 
 class StopRequest:
-    """Remembers the first SIGINT or SIGTERM; a second SIGINT interrupts at once."""
+    """Remembers the first SIGINT or SIGTERM; a later SIGINT interrupts at once."""
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
+        self._came = 0.0
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
-        """Within the block, signals are remembered instead of ending the process."""
+        """Within the block, signals are remembered instead of ending the process.
 
-        def remember(number: int, _frame: FrameType | None) -> None:
-            if self.signal_number is not None and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self.signal_number = number
-
-        before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        Signals come to a program's main thread alone, so in another one there is nothing to listen to.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _remember(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal_number is None:
+            self.signal_number, self._came = number, time.monotonic()
+        elif number == signal.SIGINT and time.monotonic() - self._came >= _SAME_REQUEST_SECONDS:
+            raise KeyboardInterrupt
 
 
 class TimeLimit:

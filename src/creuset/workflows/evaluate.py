@@ -5,16 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from creuset.assets import resolve
-from creuset.data.dataset import Dataset, conform, without
+from creuset.data.dataset import Dataset, without
 from creuset.data.load import load_data
-from creuset.errors import GateError, UsageError, did_you_mean
-from creuset.evaluation import Evaluation, Subject, Suite, default_suite
+from creuset.device import memory_errors
+from creuset.errors import DataError, GateError, UsageError, did_you_mean
+from creuset.evaluation import Evaluation, Subject, Suite, suites
 from creuset.evaluation import evaluate as run_suite
 from creuset.metrics.score import Score
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
 from creuset.workflows.load import Loaded, load
+from creuset.workflows.other_data import EVERYTHING, load_other
 from creuset.workflows.plan import SPLIT_SEED
 
 FORMAT = 1
@@ -25,7 +27,7 @@ def evaluate(
     *,
     suite: Suite | None = None,
     data: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     num_importance_samples: int | None = None,
     seed: int = 0,
     checkpoint: str = "best",
@@ -38,7 +40,7 @@ def evaluate(
         run: The run's ID, its folder, or an opened run.
         suite: Which measures; default: what the recipe says, else what fits the family.
         data: Other data than the run's; samples that the run was trained on are left out and counted.
-        split: Which part of the data. Where the run kept no test split, its validation split is measured.
+        split: Which part of the data; default: see `default_split`.
         num_importance_samples: Draws per picture for a bound on the likelihood; default: the recipe's.
         seed: Decides the draws of the evaluation.
         checkpoint: "best", "last", or a name.
@@ -47,43 +49,47 @@ def evaluate(
 
     Raises:
         NotFoundError, CheckpointError, DataError, UsageError: See `load` and the suites.
+        ResourceError: Out of memory or disk.
     """
     watcher = Silent() if progress is None else progress
     loaded = load(run, checkpoint=checkpoint)
     recipe = loaded.recipe
     chosen = suite or _suite_of(loaded)
-    own = dataset or load_run_data(recipe.data, watcher)
+    own = load_run_data(recipe.data, watcher) if dataset is None else dataset
     choices: dict[str, str | int] = {}
-    measured = own
     name: str = chosen
-    if data is not None:
-        other = conform(
-            load_run_data(DataConfig(source=data, image_size=recipe.data.image_size), watcher), loaded.spec
-        )
-        measured, dropped = _without_training(other, own, split)
+    if data is None:
+        measured = own
+        part = default_split(own, watcher) if split is None else split
+    else:
+        other = load_other(data, recipe.data, loaded.spec, watcher)
+        part = default_split(other, watcher) if split is None else split
+        measured, dropped = _without_training(other, own, part)
         if dropped:
             choices["training_samples_left_out"] = dropped
             watcher.say(f"{dropped} samples of {data} are left out: the run was trained on them")
-        name = f"{chosen}-on-{Path(data).stem}"
-    elif split not in own.splits and "validation" in own.splits:
-        watcher.say(f"the run kept no {split} split: its validation split is measured")
-        split = "validation"
-    evaluation = run_suite(
-        Subject(family=loaded.family, model=loaded.model, device=loaded.device),
-        measured,
-        split,
-        suite=chosen,
-        num_importance_samples=num_importance_samples or recipe.evaluation.num_importance_samples,
-        seed=seed,
-        progress=watcher,
-        choices=choices,
-    )
+        name = f"{chosen}-on-{Path(data).name.split('.')[0] or 'data'}"
+    with memory_errors("take fewer importance samples, or a smaller split"):
+        evaluation = run_suite(
+            Subject(family=loaded.family, model=loaded.model, device=loaded.device),
+            measured,
+            part,
+            suite=chosen,
+            num_importance_samples=(
+                recipe.evaluation.num_importance_samples
+                if num_importance_samples is None
+                else num_importance_samples
+            ),
+            seed=seed,
+            progress=watcher,
+            choices=choices,
+        )
     document = {
         "format": FORMAT,
         "run": loaded.run.id,
         "step": loaded.step,
         "checkpoint": loaded.checkpoint_hash,
-        "data": data or recipe.data.source,
+        "data": recipe.data.source if data is None else data,
         **evaluation.to_json(),
     }
     loaded.run.write_evaluation(name, document)
@@ -115,9 +121,17 @@ def check_minimums(scores: list[Score], minimums: Mapping[str, float]) -> None:
             )
 
 
-def _suite_of(loaded: Loaded) -> Suite:
-    asked = loaded.recipe.evaluation.suite
-    return default_suite(loaded.family) if asked is None or asked == "none" else asked
+def default_split(dataset: Dataset, progress: Progress) -> str:
+    """The split that is measured and shown where none is named.
+
+    It is the test split; all of another source that has no splits; the validation split where none was kept
+    for a test.
+    """
+    for split in ("test", EVERYTHING):
+        if split in dataset.splits:
+            return split
+    progress.say("there is no test split: the validation split is taken")
+    return "validation"
 
 
 def load_run_data(config: DataConfig, progress: Progress) -> Dataset:
@@ -125,9 +139,30 @@ def load_run_data(config: DataConfig, progress: Progress) -> Dataset:
     return load_data(config, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress)
 
 
+def _suite_of(loaded: Loaded) -> Suite:
+    asked = loaded.recipe.evaluation.suite
+    if asked is not None and asked != "none":
+        return asked
+    fitting = suites(loaded.family)
+    if not fitting:
+        raise UsageError(f"no suite measures the family {loaded.family.name}", where=loaded.run.path)
+    return fitting[0]
+
+
 def _without_training(other: Dataset, own: Dataset, split: str) -> tuple[Dataset, int]:
-    """The other data without samples that the model has seen in training or selection."""
+    """The other data without samples that the model has seen in training or selection.
+
+    Beside them stands the run's own training split, from which the floors are made.
+    """
     part = other.split(split)
     seen = [own.splits[name] for name in ("train", "validation") if name in own.splits]
     kept = without(part, *seen)
-    return replace(other, splits={**other.splits, split: kept}), part.num_samples - kept.num_samples
+    if not kept.num_samples:
+        raise DataError(
+            "nothing is left to measure: the run was trained on all of these samples",
+            where=other.report.origin,
+            got=f"{part.num_samples} samples in the split {split}",
+            expected="data that the run has not seen",
+        )
+    measured = replace(other, splits={"train": own.splits["train"], split: kept})
+    return measured, part.num_samples - kept.num_samples

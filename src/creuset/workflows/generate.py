@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,17 +13,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from creuset.data.dataset import Dataset, conform
+from creuset.data.dataset import Dataset
+from creuset.device import memory_errors, stream
 from creuset.errors import DataError, UsageError, did_you_mean
 from creuset.files import write_atomic
-from creuset.generation.pictures import to_pictures
+from creuset.generation.pictures import Pictures, to_pictures
 from creuset.progress import Progress, Silent
-from creuset.recipe.sections import DataConfig
 from creuset.reporting.charts import Axis, ScatterChart
 from creuset.reporting.charts.standalone import standalone
 from creuset.reporting.sheet import Sheet, comparison_sheet, picture_sheet
-from creuset.workflows.evaluate import load_run_data
+from creuset.workflows.evaluate import default_split, load_run_data
 from creuset.workflows.load import Loaded, load
+from creuset.workflows.other_data import load_other
 
 Mode = Literal["sample", "reconstruct", "denoise", "interpolate", "encode"]
 
@@ -32,6 +35,10 @@ _SUFFIXES: dict[Mode, tuple[str, ...]] = {
     "interpolate": (".png", ".npz"),
     "encode": (".npz", ".svg"),
 }
+_NUM: dict[Mode, int] = {"sample": 64, "reconstruct": 30, "denoise": 30, "interpolate": 10}
+"""How many are made where nothing is said: what a sheet shows well. To encode: all there are."""
+_MOST_WAYS = 10
+"""Rows of a sheet of interpolations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +56,42 @@ class Record:
         return json.dumps({"format": 1, **self.__dict__})
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """Arrays by name, and what draws them."""
+
+    arrays: dict[str, NDArray[Any]]
+    draw: Callable[[], Sheet | ScatterChart]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Material:
+    """The pictures that something is made of, and the seed that chooses among them."""
+
+    dataset: Dataset
+    split: str
+    seed: int
+
+    def indices(self, num: int) -> torch.Tensor:
+        """`num` samples; DataError where there are fewer."""
+        available = self.dataset.split(self.split).num_samples
+        if available < num:
+            raise DataError("too few pictures", where=self.split, got=available, expected=f"at least {num}")
+        return torch.randperm(available, generator=stream(self.seed, "choice of pictures"))[:num]
+
+    def images(self, indices: torch.Tensor) -> torch.Tensor:
+        return self.dataset.batch(self.split, indices)["images"]
+
+
 def generate(
     run: str | Path,
     out: Path,
     *,
     mode: Mode = "sample",
-    num: int = 64,
+    num: int | None = None,
     seed: int = 0,
     data: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     checkpoint: str = "best",
     progress: Progress | None = None,
 ) -> Record:
@@ -67,52 +101,40 @@ def generate(
         run: The run's ID or folder.
         out: A sheet (.png), arrays (.npz: pictures uint8 (N, H, W, C), codes float32 (N, L)), or for codes a
             map in two dimensions (.svg).
-        mode: sample; reconstruct and denoise: pictures above what the model makes of them; interpolate: rows
-            from one picture to another; encode: the code of each picture.
-        num: How many samples, pictures, or pictures of each way.
-        seed: Decides samples, and which pictures are taken.
+        mode: sample; reconstruct: pictures above what the model makes of them; denoise: the same with noisy
+            pictures, where `data` gives none the run's own with noise added; interpolate: rows from one
+            picture to another; encode: the code of each picture.
+        num: How many samples, pictures, or pictures of each way; default: what a sheet shows well, and to
+            encode all there are.
+        seed: Decides samples and noise, and which pictures are taken.
         data: Other pictures than the run's own.
-        split: Which part of the data.
+        split: Which part of the data; default: see `default_split`.
         checkpoint: "best", "last", or a name.
         progress: Who watches.
 
     Raises:
         UsageError: The family cannot do that, or `out` has an unknown ending.
+        DataError: There are too few pictures, or they have another form than the run's.
+        ResourceError: Out of memory or disk.
     """
-    if mode not in _SUFFIXES:
-        raise UsageError(f'no mode "{mode}"{did_you_mean(mode, _SUFFIXES)}')
-    if out.suffix not in _SUFFIXES[mode]:
-        raise UsageError(
-            "unknown ending", where=out, got=out.suffix or "none", expected=" or ".join(_SUFFIXES[mode])
-        )
-    if num < 1:
-        raise UsageError("nothing to make", where="num", got=num, expected="at least 1")
+    _check(mode, out, num, {"data": data, "split": split})
+    watcher = Silent() if progress is None else progress
     loaded = load(run, checkpoint=checkpoint)
-    record = Record(run=loaded.run.id, step=loaded.step, mode=mode, seed=seed, num=num, data=data)
-    if mode == "sample":
-        if data is not None:
-            raise UsageError("samples are drawn from nothing: --data has no effect", where="--data", got=data)
-        drawn = loaded.generate(num, seed=seed)
-        _write(out, {"pictures": drawn}, picture_sheet(drawn, alt=f"{num} samples"), record)
-        return record
-    dataset = _pictures_of(loaded, data, Silent() if progress is None else progress)
-    if mode == "encode":
-        _encode(loaded, dataset, split, out, record)
-        return record
-    wanted = num if mode != "interpolate" else 2 * _num_ways(num)
-    originals = _choose(dataset, split, wanted, seed)
-    if mode == "interpolate":
-        ways = [
-            loaded.interpolate(originals[2 * way], originals[2 * way + 1], num)
-            for way in range(_num_ways(num))
-        ]
-        stacked = np.concatenate(ways)
-        sheet = picture_sheet(stacked, alt="ways between two pictures", columns=num)
-        _write(out, {"pictures": np.stack(ways)}, sheet, record)
-        return record
-    made = loaded.reconstruct(originals) if mode == "reconstruct" else loaded.denoise(originals)
-    sheet = comparison_sheet({"original": originals, mode: made}, alt=f"originals above {mode}d pictures")
-    _write(out, {"originals": originals, "pictures": made}, sheet, record)
+    with memory_errors("ask for fewer"):
+        if mode == "sample":
+            made = _sample(loaded, _NUM[mode] if num is None else num, seed)
+        else:
+            loaded.require("encodes", f"{mode} pictures")
+            if data is None:
+                dataset = load_run_data(loaded.recipe.data, watcher)
+            else:
+                dataset = load_other(data, loaded.recipe.data, loaded.spec, watcher)
+            part = default_split(dataset, watcher) if split is None else split
+            material = _Material(dataset=dataset, split=part, seed=seed)
+            made = _make(loaded, mode, material, num, noisy=data is not None)
+    made_num = len(next(iter(made.arrays.values())))
+    record = Record(run=loaded.run.id, step=loaded.step, mode=mode, seed=seed, num=made_num, data=data)
+    _write(out, made, record)
     return record
 
 
@@ -139,50 +161,81 @@ def code_map(codes: NDArray[np.float32], labels: Any, class_names: tuple[str, ..
     )
 
 
-def _num_ways(num_steps: int) -> int:
-    """Ways on a sheet: about as many rows as fit a sheet that is as high as it is wide."""
-    return max(1, min(10, num_steps))
+def _check(mode: Mode, out: Path, num: int | None, material: dict[str, str | None]) -> None:
+    """Refuses what cannot be done before anything is loaded."""
+    if mode not in _SUFFIXES:
+        raise UsageError(f'no mode "{mode}"{did_you_mean(mode, _SUFFIXES)}')
+    if out.suffix not in _SUFFIXES[mode]:
+        raise UsageError(
+            "unknown ending", where=out, got=out.suffix or "none", expected=" or ".join(_SUFFIXES[mode])
+        )
+    lowest = 2 if mode == "interpolate" else 1
+    if num is not None and num < lowest:
+        raise UsageError("too few to make", where="num", got=num, expected=f"at least {lowest}")
+    for name, value in material.items():
+        if mode == "sample" and value is not None:
+            raise UsageError(f"samples are drawn from nothing: {name} has no effect", where=name, got=value)
 
 
-def _pictures_of(loaded: Loaded, data: str | None, progress: Progress) -> Dataset:
-    own = loaded.recipe.data
-    config = own if data is None else DataConfig(source=data, image_size=own.image_size)
-    return conform(load_run_data(config, progress), loaded.spec)
+def _make(loaded: Loaded, mode: Mode, material: _Material, num: int | None, *, noisy: bool) -> _Made:
+    """What a mode makes of pictures; `noisy` where they have noise already."""
+    available = material.dataset.split(material.split).num_samples
+    if mode == "encode":
+        return _encode(loaded, material, torch.arange(available) if num is None else material.indices(num))
+    if mode == "interpolate":
+        return _interpolate(loaded, material, _NUM[mode] if num is None else num, available)
+    chosen = material.indices(min(_NUM[mode], available) if num is None else num)
+    originals = to_pictures(material.images(chosen))
+    if mode == "reconstruct":
+        return _comparison({"originals": originals, "pictures": loaded.reconstruct(originals)})
+    if noisy:
+        return _comparison({"originals": originals, "pictures": loaded.denoise(originals)})
+    disturbed = loaded.add_noise(originals, seed=material.seed)
+    return _comparison({"originals": originals, "noisy": disturbed, "pictures": loaded.denoise(disturbed)})
 
 
-def _choose(dataset: Dataset, split: str, num: int, seed: int) -> NDArray[np.uint8]:
-    """`num` pictures of a split, chosen by the seed, uint8 (num, H, W, C)."""
-    available = dataset.split(split).num_samples
-    if available < num:
-        raise DataError("too few pictures", where=split, got=available, expected=f"at least {num}")
-    generator = torch.Generator().manual_seed(seed)
-    indices = torch.randperm(available, generator=generator)[:num]
-    return to_pictures(dataset.batch(split, indices)["images"])
+def _sample(loaded: Loaded, num: int, seed: int) -> _Made:
+    drawn = loaded.generate(num, seed=seed)
+    return _Made(arrays={"pictures": drawn}, draw=partial(picture_sheet, drawn, alt=f"{num} samples"))
 
 
-def _encode(loaded: Loaded, dataset: Dataset, split: str, out: Path, record: Record) -> None:
-    part = dataset.split(split)
-    images = dataset.batch(split, torch.arange(part.num_samples))["images"]
-    codes = loaded.encode(images)
-    labels = None if part.labels is None else part.labels.numpy()
-    if out.suffix == ".svg":
-        chart = code_map(codes, labels, dataset.spec.class_names)
-        write_atomic(out, standalone(chart))
-        return
+def _comparison(rows: dict[str, Pictures]) -> _Made:
+    shown = {"pictures": "from the model"}
+    named = {shown.get(name, name): pictures for name, pictures in rows.items()}
+    return _Made(arrays=dict(rows), draw=partial(comparison_sheet, named, alt=" above ".join(named)))
+
+
+def _interpolate(loaded: Loaded, material: _Material, num: int, available: int) -> _Made:
+    num_ways = max(1, min(_MOST_WAYS, available // 2))
+    ends = to_pictures(material.images(material.indices(2 * num_ways)))
+    ways = [loaded.interpolate(ends[2 * way], ends[2 * way + 1], num) for way in range(num_ways)]
+    draw = partial(picture_sheet, np.concatenate(ways), alt="ways between two pictures", columns=num)
+    return _Made(arrays={"pictures": np.stack(ways)}, draw=draw)
+
+
+def _encode(loaded: Loaded, material: _Material, indices: torch.Tensor) -> _Made:
+    labels = material.dataset.split(material.split).labels
+    codes = loaded.encode(material.images(indices))
     arrays: dict[str, NDArray[Any]] = {"codes": codes}
     if labels is not None:
-        arrays["labels"] = labels
-    _write(out, arrays, None, record)
+        arrays["labels"] = labels[indices].numpy()
+    names = material.dataset.spec.class_names
+    return _Made(arrays=arrays, draw=partial(code_map, codes, arrays.get("labels"), names))
 
 
-def _write(out: Path, arrays: dict[str, NDArray[Any]], sheet: Sheet | None, record: Record) -> None:
+def _write(out: Path, made: _Made, record: Record) -> None:
+    """The arrays or the drawing, as the ending says, with the record inside where the format has a place."""
     buffer = io.BytesIO()
     if out.suffix == ".npz":
-        everything: dict[str, Any] = {**arrays, "record": np.array(record.to_json())}
+        everything: dict[str, Any] = {**made.arrays, "record": np.array(record.to_json())}
         np.savez_compressed(buffer, **everything)
-    else:
-        assert sheet is not None
-        note = PngImagePlugin.PngInfo()
-        note.add_text("creuset", record.to_json())
-        Image.open(io.BytesIO(sheet.png)).save(buffer, "PNG", pnginfo=note, optimize=True)
+        write_atomic(out, buffer.getvalue())
+        return
+    drawing = made.draw()
+    if isinstance(drawing, ScatterChart):
+        write_atomic(out, standalone(drawing))
+        return
+    note = PngImagePlugin.PngInfo()
+    note.add_text("creuset", record.to_json())
+    Image.open(io.BytesIO(drawing.png)).save(buffer, "PNG", pnginfo=note, optimize=True)
     write_atomic(out, buffer.getvalue())

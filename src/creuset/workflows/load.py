@@ -8,18 +8,24 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.assets import workspace
+from creuset.data.dataset import standardise
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator, resolve_device
-from creuset.errors import UsageError
-from creuset.files import sha256_of
+from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.generation import pictures
 from creuset.generation.pictures import Pictures
 from creuset.models import family, family_configs
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.resolve import Recipe, parse_recipe
-from creuset.runs.checkpoint import Checkpoint, check_fit, load_checkpoint
+from creuset.recipe.source import read_text
+from creuset.runs.checkpoint import Checkpoint, DamagedCheckpoint, check_fit, load_checkpoint
 from creuset.runs.folder import RunFolder
 from creuset.training.session import build_model
+
+_CHUNK = 500
+"""Samples classified at once."""
+_TRIES = 5
+"""To read a checkpoint of a run that is training."""
 
 
 class Loaded:
@@ -81,14 +87,14 @@ class Loaded:
 
     def add_noise(self, images: Any, *, seed: int = 0) -> Pictures:
         """The pictures with the noise that the model was trained to remove, uint8 (N, H, W, C)."""
-        model = self._having("encodes", "add noise")
+        model = self._denoising()
         tensor = pictures.to_images(images, self.spec)
         draws = BatchGenerator(seed, "noise", size=len(tensor), device=self.device)
         return pictures.to_pictures(model.disturb(tensor.to(self.device), draws))
 
     def denoise(self, images: Any) -> Pictures:
         """Noisy pictures without their noise, uint8 (N, H, W, C); for a model that was trained to do so."""
-        model = self._having("encodes", "remove noise")
+        model = self._denoising()
         return pictures.to_pictures(
             pictures.denoise(model, pictures.to_images(images, self.spec), self.device)
         )
@@ -114,15 +120,15 @@ class Loaded:
         ).numpy()
 
     def logits(self, inputs: Any) -> NDArray[np.float32]:
-        """One score a class, float32 (N, K), for pictures, or for table rows (N, F)."""
-        self._require("classifies", "classify")
+        """One score a class, float32 (N, K), for pictures, or for table rows (N, F) as a file holds them."""
+        self.require("classifies", "classify")
         if self.spec.kind == "images":
             tensor = pictures.to_images(inputs, self.spec)
         else:
-            tensor = torch.as_tensor(inputs, dtype=torch.float32)
+            tensor = self._rows(inputs)
         with torch.no_grad():
             parts = [
-                self.model.logits(part.to(self.device)).float().cpu() for part in torch.split(tensor, 500)
+                self.model.logits(part.to(self.device)).float().cpu() for part in torch.split(tensor, _CHUNK)
             ]
         return torch.cat(parts).numpy()
 
@@ -130,12 +136,35 @@ class Loaded:
         """The most likely class of each picture or row, by name."""
         return [self.spec.class_names[label] for label in self.logits(inputs).argmax(1)]
 
+    def _denoising(self) -> Model:
+        model = self._having("encodes", "remove noise")
+        if not model.removes_noise:
+            raise UsageError(
+                "this model has not learned to remove noise",
+                where=self.run.path,
+                expected="a model that was trained on noisy pictures",
+                next_step="train an autoencoder with model.noise: gaussian, or ask for a reconstruction",
+            )
+        return model
+
+    def _rows(self, inputs: Any) -> torch.Tensor:
+        """Table rows as the model takes them."""
+        rows = torch.as_tensor(np.asarray(inputs, dtype=np.float32))
+        if rows.ndim != 2 or tuple(rows.shape[1:]) != self.spec.shape or not len(rows):
+            raise DataError(
+                "these rows are not of the form that the model was trained on",
+                got=f"shape {tuple(rows.shape)}",
+                expected=f"(N, {self.spec.shape[0]}): {', '.join(self.spec.feature_names)}",
+            )
+        return standardise(rows, self.spec)
+
     def _having(self, trait: str, ability: str) -> Model:
-        self._require(trait, ability)
+        self.require(trait, ability)
         assert isinstance(self.model, Model)
         return self.model
 
-    def _require(self, trait: str, ability: str) -> None:
+    def require(self, trait: str, ability: str) -> None:
+        """Raises UsageError where the family has not this trait; `ability` is what was asked for."""
         if trait not in self.family.traits:
             raise UsageError(
                 f"a model of the family {self.family.name} cannot {ability}",
@@ -152,7 +181,7 @@ def find_run(name: str | Path) -> RunFolder:
         NotFoundError: There is none.
     """
     path = Path(name)
-    if path.is_dir() or len(path.parts) > 1:
+    if len(path.parts) > 1 or (path / "manifest.json").is_file():
         return RunFolder.open(path)
     return RunFolder.open(workspace() / "runs" / path)
 
@@ -174,8 +203,7 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
     recipe = run_recipe(folder)
     kind = family(recipe.model.family)
     spec = data_spec(folder)
-    path = folder.checkpoint_path(checkpoint)
-    saved = load_checkpoint(path, parts=("weights", "state"))
+    path, saved = _checkpoint(folder, checkpoint)
     place = resolve_device(device)
     model = build_model(kind, recipe.model, spec, recipe.training.seed)
     _fill(model, saved, path)
@@ -189,13 +217,26 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
         model,
         device=place,
         step=saved.step,
-        checkpoint_hash=sha256_of(path / "weights.safetensors"),
+        checkpoint_hash=saved.hashes["weights"],
     )
+
+
+def _checkpoint(folder: RunFolder, which: str) -> tuple[Path, Checkpoint]:
+    """A checkpoint of a run that may be training: there it can be dropped for a newer one meanwhile."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            path = folder.checkpoint_path(which)
+            return path, load_checkpoint(path, parts=("weights", "state"))
+        except (NotFoundError, DamagedCheckpoint):
+            if not tries_left or folder.running_process() is None:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def run_recipe(run: RunFolder) -> Recipe:
     """The resolved recipe of a run."""
-    return parse_recipe(run.recipe_path.read_text(), str(run.recipe_path), families=family_configs())
+    text = read_text(run.recipe_path)
+    return parse_recipe(text, str(run.recipe_path), families=family_configs())
 
 
 def data_spec(run: RunFolder) -> DataSpec:

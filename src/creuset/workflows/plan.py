@@ -10,13 +10,14 @@ from creuset.assets import home, resolve
 from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.device import Precision, choose_precision, resolve_device
-from creuset.errors import Problem, RecipeError
+from creuset.errors import Problem, RecipeError, UsageError
+from creuset.evaluation import suites
 from creuset.models import family, family_configs
 from creuset.models.base import Family
 from creuset.progress import Progress
 from creuset.recipe.resolve import Recipe, read_recipe
 from creuset.recipe.source import find_recipe
-from creuset.training.distributed import Processes
+from creuset.training.distributed import Processes, world_size
 
 SPLIT_SEED = 0
 """Splits follow from the data alone: runs with different seeds are tested on the same samples."""
@@ -56,14 +57,24 @@ class Plan:
         training = recipe.training
         kind = family(recipe.model.family)
         check_effects(recipe, kind)
+        if "gradient" not in kind.traits and world_size() > 1:
+            raise UsageError(
+                f"the family {kind.name} is fitted in one go, on one process",
+                got=f"{world_size()} processes",
+                next_step="train it without torchrun",
+            )
         if training.threads is not None:
             torch.set_num_threads(training.threads)
         device = resolve_device(training.device)
         dataset = load_data(
             recipe.data, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress
         )
+        processes = Processes(training.distributed, device)
         if precision is None:
-            precision = choose_precision(training.precision, device, home() / "cache" / "bfloat16.json")
+            chosen = None
+            if processes.first:
+                chosen = choose_precision(training.precision, device, home() / "cache" / "bfloat16.json")
+            precision = processes.share(chosen)
         return cls(
             recipe=recipe,
             family=kind,
@@ -71,7 +82,7 @@ class Plan:
             device=device,
             precision=precision[0],
             precision_reason=precision[1],
-            processes=Processes(training.distributed, device),
+            processes=processes,
         )
 
 
@@ -90,7 +101,7 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
     """Refuses settings that were written down but would be ignored.
 
     Raises:
-        RecipeError: Each of them, where it stands.
+        RecipeError: Each of them, where it stands; also a suite that the family cannot be measured by.
     """
     ignored: dict[str, str] = {}
     written = {key: origin for key, origin in recipe.origins.items() if origin != "default"}
@@ -101,15 +112,26 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
                 ignored[key] = f"the family {kind.name} is fitted in one go, without steps"
             if key.startswith(("data.augmentation.", "data.batch_size")):
                 ignored[key] = f"the family {kind.name} is fitted in one go, without batches"
-    if "likelihood" not in kind.traits and "evaluation.num_importance_samples" in written:
-        ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has no likelihood"
-    if ignored:
-        raise RecipeError([_problem(key, written[key], why) for key, why in ignored.items()])
+    if "training.sample_every" in written and not kind.traits & {"samples", "encodes"}:
+        ignored["training.sample_every"] = f"the family {kind.name} makes no pictures"
+    suite = recipe.evaluation.suite
+    if "evaluation.num_importance_samples" in written:
+        if "likelihood" not in kind.traits:
+            ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has no likelihood"
+        elif suite == "none":
+            ignored["evaluation.num_importance_samples"] = "evaluation.suite is none"
+    problems = [_problem(key, written[key], f"{key} has no effect: {why}") for key, why in ignored.items()]
+    if suite not in (None, "none") and suite not in suites(kind):
+        fitting = ", ".join([*suites(kind), "none"])
+        text = f"evaluation.suite: {suite} does not fit the family {kind.name}; there is: {fitting}"
+        problems.append(_problem("evaluation.suite", written["evaluation.suite"], text))
+    if problems:
+        raise RecipeError(problems)
 
 
-def _problem(key: str, origin: str, why: str) -> Problem:
+def _problem(key: str, origin: str, message: str) -> Problem:
     """Where a written value stands: its origin is "FILE:LINE" or "--set"."""
     file, _, line = origin.rpartition(":")
     if line.isdigit():
-        return Problem(file=file, line=int(line), column=1, message=f"{key} has no effect: {why}")
-    return Problem(file=f"{origin} {key}", line=1, column=1, message=f"{key} has no effect: {why}")
+        return Problem(file=file, line=int(line), column=1, message=message)
+    return Problem(file=f"{origin} {key}", line=1, column=1, message=message)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from creuset.device import peak_memory_bytes
+from creuset.device import memory_errors, peak_memory_bytes
 from creuset.errors import CheckpointError, UsageError
 from creuset.models.base import Model
 from creuset.progress import Progress, Silent
@@ -22,6 +22,7 @@ from creuset.workflows.plan import Plan, Settings, read
 
 _ESTIMATE_SECONDS = 10.0
 """How long steps are measured for an estimate, after a first one that is not counted."""
+_SMALLER = "lower data.batch_size, or raise training.accumulate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +80,12 @@ def dry_run(
     Raises:
         CheckpointError: The reloaded training did not go on exactly as the first did.
         UsageError, DataError: The recipe or its data cannot be used.
+        ResourceError: Out of memory.
     """
     plan = Plan.make(read(recipe, settings, seed), Silent() if progress is None else progress)
-    first, model = _silent_loop(plan)
-    losses = [first.take_step(), first.take_step()]
+    with memory_errors(_SMALLER):
+        first, model = _silent_loop(plan)
+        losses = [first.take_step(), first.take_step()]
     with tempfile.TemporaryDirectory() as folder:
         path = save_checkpoint(Path(folder), first.checkpoint())
         size = sum(file.stat().st_size for file in path.iterdir())
@@ -107,11 +110,19 @@ def dry_run(
 def estimate(
     recipe: str | Path, *, settings: Settings = (), seed: int | None = None, progress: Progress | None = None
 ) -> Estimate:
-    """Measures steps, a validation and a checkpoint, and adds them up for the whole training."""
+    """Measures steps, a validation and a checkpoint, and adds them up for the whole training.
+
+    Raises:
+        UsageError, DataError: The recipe or its data cannot be used.
+        ResourceError: Out of memory.
+    """
     plan = Plan.make(read(recipe, settings, seed), Silent() if progress is None else progress)
-    loop, _ = _silent_loop(plan)
-    loop.take_step()
-    seconds = _timed_steps(loop)
+    with memory_errors(_SMALLER):
+        loop, _ = _silent_loop(plan)
+        first = _seconds(loop.take_step)
+        seconds = _timed_steps(loop)
+    if not seconds:  # a training of one step
+        seconds = [first]
     schedule = loop.schedule
     with tempfile.TemporaryDirectory() as folder:
         saving = _seconds(lambda: save_checkpoint(Path(folder), loop.checkpoint()))
@@ -153,7 +164,7 @@ def _timed_steps(loop: Loop) -> list[float]:
     end = time.monotonic() + _ESTIMATE_SECONDS
     while time.monotonic() < end and loop.step < loop.schedule.num_steps:
         seconds.append(_seconds(loop.take_step))
-    return seconds or [0.0]
+    return seconds
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -15,7 +15,8 @@ from creuset.reporting.blocks import (
     Timing,
 )
 from creuset.reporting.document import write_report
-from creuset.runs.folder import Manifest, RunFolder
+from creuset.runs.folder import RunFolder
+from creuset.runs.manifest import Manifest
 from creuset.workflows.chapters import (
     classification_figures,
     floor_table,

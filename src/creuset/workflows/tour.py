@@ -36,11 +36,12 @@ from creuset.workflows.train import Run, free_path, train
 
 @dataclass(frozen=True, kw_only=True)
 class Station:
-    """One model of the tour: a shipped recipe, and the steps that fit the tour where it has any."""
+    """One model of the tour: a shipped recipe, the steps that fit the tour, and other settings for so few."""
 
     subject: str
     recipe: str
     num_steps: int | None = None
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -59,7 +60,7 @@ class Journey:
         """Trains and measures one model."""
         self.progress.say(f"tour: {station.subject}")
         begin = time.monotonic()
-        settings = [*self._steps(station), *self.settings]
+        settings = [*self._steps(station), *station.settings, *self.settings]
         run = train(
             station.recipe,
             name=self.folder / "runs" / station.recipe,
@@ -91,7 +92,12 @@ GENERATIVE = (
         recipe="denoising-autoencoder-mnist",
         num_steps=1000,
     ),
-    Station(subject="VAE", recipe="vae-mnist", num_steps=3000),
+    Station(
+        subject="VAE",
+        recipe="vae-mnist",
+        num_steps=3000,
+        settings=("training.validate_every=300", "training.log_every=100"),
+    ),
 )
 
 

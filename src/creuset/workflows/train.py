@@ -1,35 +1,26 @@
 """`creuset.train`: from a recipe to a run folder with a trained model, its scores and its report."""
 
+import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from creuset.assets import workspace
 from creuset.device import machine_facts
-from creuset.errors import CheckpointError, CreusetError, Interrupted, UsageError
-from creuset.files import write_atomic
-from creuset.generation import pictures
+from creuset.errors import UsageError
 from creuset.metrics.score import Score
-from creuset.models.base import FittedModel
 from creuset.progress import Progress, Silent
-from creuset.reporting.sheet import picture_sheet
-from creuset.runs.checkpoint import Checkpoint
-from creuset.runs.folder import Manifest, RunFolder, now
-from creuset.runs.journal import Journal
-from creuset.training.fit import fit
-from creuset.training.loop import Outcome
-from creuset.training.recorder import Recorder
-from creuset.training.session import Session, build_model
-from creuset.workflows.evaluate import evaluate, stored_scores
+from creuset.runs.folder import RunFolder, refuse_existing
+from creuset.runs.manifest import Manifest, now
+from creuset.training.loop import Outcome, StopReason
+from creuset.workflows.evaluate import stored_scores
+from creuset.workflows.execute import carry_out, make_session
+from creuset.workflows.execute import measure as measure_run
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.plan import Plan, Settings, read
-from creuset.workflows.report import write_run_report
 
-_SHEET = 64
-"""Pictures on a sheet of samples."""
+_DECIDES_BYTES = ("torch", "numpy", "processor", "threads")
+"""What of a machine decides how sums are rounded."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +81,15 @@ def train(
     watcher = Silent() if progress is None else progress
     resolved = read(recipe, settings, seed)
     if name is not None:
-        _refuse_existing(run_path(name))
+        refuse_existing(run_path(name))
     plan = Plan.make(resolved, watcher)
-    session = _session(plan)
-    folder = plan.processes.share(_create(plan, name).path if plan.processes.first else None)
-    return _carry_out(plan, session, RunFolder(folder), measure, max_seconds, watcher)
+    session = make_session(plan)
+    path = plan.processes.share(_create(plan, name).path if plan.processes.first else None)
+    folder = RunFolder(path)
+    outcome = carry_out(plan, session, folder, max_seconds=max_seconds, progress=watcher)
+    if measure and plan.processes.first:
+        measure_run(plan, folder, watcher)
+    return Run(folder, outcome)
 
 
 def resume(
@@ -106,7 +101,8 @@ def resume(
 ) -> Run:
     """Goes on with a run from its last good checkpoint, as if it had never stopped.
 
-    Recipe, seed and precision come from the run. Without a checkpoint it starts at step 0.
+    Recipe, seed and precision come from the run. Without a checkpoint it starts at step 0. A run that is
+    finished is measured where that is still to be done, and else left as it is.
 
     Args:
         run: The run's ID or path.
@@ -121,51 +117,87 @@ def resume(
     watcher = Silent() if progress is None else progress
     folder = find_run(run)
     manifest = folder.manifest()
-    recipe = run_recipe(folder)
-    plan = Plan.make(recipe, watcher, (manifest.precision, manifest.precision_reason))  # type: ignore[arg-type]
+    finished = folder.status() == "finished"
+    if finished:
+        watcher.say(f"{folder.id} is finished, at step {manifest.step}: nothing is left to train")
+        measure = measure and not folder.report_path.exists()
+        if not measure:
+            return Run(folder, _outcome_of(manifest))
+    plan = Plan.make(run_recipe(folder), watcher, (manifest.precision, manifest.precision_reason))
     if plan.dataset.content_hash != manifest.data_hash:
         raise UsageError(
             "the data is not what this run was trained on",
-            where=recipe.data.source,
+            where=plan.recipe.data.source,
             got=f"data hash {plan.dataset.content_hash[:16]}",
             expected=f"data hash {manifest.data_hash[:16]}",
             next_step="put the data back as it was, or start a new run",
         )
-    return _carry_out(plan, _session(plan), folder, measure, max_seconds, watcher)
+    if finished:
+        outcome = _outcome_of(manifest)
+        with folder.lock():
+            folder.tidy()
+    else:
+        _warn_of_another_machine(manifest, watcher)
+        outcome = carry_out(plan, make_session(plan), folder, max_seconds=max_seconds, progress=watcher)
+    if measure and plan.processes.first:
+        measure_run(plan, folder, watcher)
+    return Run(folder, outcome)
+
+
+def _outcome_of(manifest: Manifest) -> Outcome:
+    """How a finished run ended."""
+    reason: StopReason = "early_stop" if manifest.stop_reason == "early_stop" else "finished"
+    return Outcome(step=manifest.step, reason=reason, signal_number=None, seconds=manifest.seconds)
+
+
+def _warn_of_another_machine(manifest: Manifest, progress: Progress) -> None:
+    """Says what may make the rest of the run differ from what it would have been, in its last digits."""
+    here = machine_facts()
+    changed = [
+        f"{name} {manifest.machine.get(name)} is now {here[name]}"
+        for name in _DECIDES_BYTES
+        if manifest.machine.get(name) != here[name]
+    ]
+    if changed:
+        progress.say(f"warning: the last digits may differ from an uninterrupted run: {', '.join(changed)}")
 
 
 def run_path(name: str | Path) -> Path:
-    """Where a run of this name lies: a path as it is, an ID below the workspace's runs/."""
+    """Where a run of this name lies: a path as it is, an ID below the workspace's runs/.
+
+    Raises:
+        UsageError: A run of that name could not be found again.
+    """
     path = Path(name)
+    if not path.name or path.name.startswith("."):
+        raise UsageError(
+            "not a name for a run",
+            where="--name",
+            got=repr(str(name)),
+            expected="a name that does not begin with a dot, or a path",
+        )
     return path if len(path.parts) > 1 or path.is_absolute() else workspace() / "runs" / path
 
 
-def _refuse_existing(path: Path) -> None:
-    if path.exists():
-        raise UsageError(
-            "there is a run of this name already",
-            where=path,
-            next_step=f"creuset train --resume {path.name}, or another --name",
-        )
-
-
-def _session(plan: Plan) -> Session | FittedModel:
-    if "gradient" in plan.family.traits:
-        return Session.prepare(plan.recipe, plan.family, plan.dataset, plan.precision, plan.processes)
-    model = build_model(plan.family, plan.recipe.model, plan.dataset.spec, plan.recipe.training.seed)
-    assert isinstance(model, FittedModel)
-    return model
-
-
 def _create(plan: Plan, name: str | Path | None) -> RunFolder:
+    if name is not None:
+        return _create_at(run_path(name), plan)
+    while True:
+        path = free_path(workspace() / "runs", plan.recipe.name)
+        try:
+            return _create_at(path, plan)
+        except UsageError:
+            if not path.exists():
+                raise
+            # a training that began at the same moment was quicker: the next name
+
+
+def _create_at(path: Path, plan: Plan) -> RunFolder:
     recipe = plan.recipe
-    path = run_path(name) if name is not None else free_path(workspace() / "runs", recipe.name)
     manifest = Manifest(
         id=path.name,
         created=now(),
-        command=" ".join(["creuset", *sys.argv[1:]])
-        if Path(sys.argv[0]).stem == "creuset"
-        else "creuset.train",
+        command=_command(),
         family=plan.family.name,
         seed=recipe.training.seed,
         device=str(plan.device),
@@ -180,6 +212,14 @@ def _create(plan: Plan, name: str | Path | None) -> RunFolder:
     return RunFolder.create(path, recipe.to_yaml(), manifest)
 
 
+def _command() -> str:
+    """What the user typed, to be typed again; or the function that was called."""
+    program = Path(sys.argv[0])
+    if "creuset" not in (program.stem, program.parent.name):
+        return "creuset.train"
+    return shlex.join(["creuset", *sys.argv[1:]])
+
+
 def free_path(folder: Path, name: str) -> Path:
     """`name`, or `name-2`, `name-3`, ... where it is taken."""
     path, number = folder / name, 1
@@ -187,138 +227,3 @@ def free_path(folder: Path, name: str) -> Path:
         number += 1
         path = folder / f"{name}-{number}"
     return path
-
-
-def _carry_out(
-    plan: Plan,
-    session: Session | FittedModel,
-    folder: RunFolder,
-    measure: bool,
-    max_seconds: float | None,
-    progress: Progress,
-) -> Run:
-    processes = plan.processes
-    if not processes.first:
-        outcome = _work(plan, session, folder, max_seconds, Silent())
-        processes.close()
-        return Run(folder, outcome)
-    with folder.lock():
-        folder.update(status="running", stop_reason=None)
-        try:
-            outcome = _work(plan, session, folder, max_seconds, progress)
-        except BaseException as error:
-            folder.update(status="failed", stop_reason=_first_line(error))
-            raise
-        finished = outcome.reason in ("finished", "early_stop")
-        folder.update(status="finished" if finished else "stopped", stop_reason=outcome.reason)
-    processes.close()
-    if outcome.signal_number is not None:
-        raise Interrupted(
-            f"stopped after step {outcome.step}; checkpoint {folder.manifest().last}",
-            signal_number=outcome.signal_number,
-            next_step=f"creuset train --resume {folder.id}",
-        )
-    if measure:
-        if plan.recipe.evaluation.suite != "none":
-            evaluate(folder, dataset=plan.dataset, progress=progress)
-        write_run_report(folder, dataset=plan.dataset)
-    return Run(folder, outcome)
-
-
-def _work(
-    plan: Plan,
-    session: Session | FittedModel,
-    folder: RunFolder,
-    max_seconds: float | None,
-    progress: Progress,
-) -> Outcome:
-    """The training itself, from the last good checkpoint where there is one."""
-    checkpoint, damaged = folder.last_good()
-    for error in damaged:
-        progress.say(f"warning: {error}")
-    if damaged and checkpoint is None:
-        raise CheckpointError(
-            "every checkpoint of this run is damaged", where=folder.checkpoints, next_step="start a new run"
-        )
-    journal = _journal(folder, checkpoint) if plan.processes.first else None
-    recorder = Recorder(
-        journal,
-        folder.tensorboard if plan.processes.first else None,
-        step=0 if checkpoint is None else checkpoint.step,
-        progress=progress,
-    )
-    try:
-        if isinstance(session, FittedModel):
-            return _fit(plan, session, folder, checkpoint, recorder)
-        progress.say(f"{plan.family.name} on {plan.device}, {plan.precision_reason}")
-        loop = session.loop(
-            recorder, sample=_sampler(session, folder), save=lambda saved, best: folder.keep(saved, best=best)
-        )
-        if checkpoint is not None:
-            loop.restore(checkpoint, folder.checkpoints / checkpoint.name)
-            _record_resume(recorder, checkpoint)
-        return loop.run(max_seconds)
-    finally:
-        recorder.close()
-
-
-def _journal(folder: RunFolder, checkpoint: Checkpoint | None) -> Journal:
-    journal = Journal(folder.journal_path)
-    journal.cut(0 if checkpoint is None else checkpoint.facts["journal_bytes"])
-    return journal
-
-
-def _record_resume(recorder: Recorder, checkpoint: Checkpoint) -> None:
-    """The checkpoint's own line was written after it, so a cut journal lacks it."""
-    clock = {"seconds": checkpoint.facts["seconds"]}
-    if checkpoint.facts["scheduled"]:
-        recorder.record(checkpoint.step, "checkpoint", {}, clock=clock)
-    recorder.record(checkpoint.step, "resume", {}, clock=clock)
-
-
-def _fit(
-    plan: Plan, model: FittedModel, folder: RunFolder, checkpoint: Checkpoint | None, recorder: Recorder
-) -> Outcome:
-    if checkpoint is None:
-        outcome, checkpoint = fit(model, plan.recipe, plan.dataset, recorder)
-        folder.keep(checkpoint, best=True)
-    else:
-        seconds = float(checkpoint.facts["seconds"])
-        outcome = Outcome(step=1, reason="finished", signal_number=None, seconds=seconds)
-    return outcome
-
-
-def _sampler(session: Session, folder: RunFolder) -> Callable[[int], None] | None:
-    """Draws the sheet of a step: samples, or originals above their reconstructions."""
-    traits, device = session.family.traits, session.processes.device
-    seed = session.recipe.training.seed
-    if "samples" in traits:
-
-        def draw() -> torch.Tensor:
-            return pictures.sample(session.model, _SHEET, seed=seed, device=device)
-
-    elif "encodes" in traits and "validation" in session.dataset.splits:
-
-        def draw() -> torch.Tensor:
-            available = session.dataset.splits["validation"].num_samples
-            originals = session.dataset.batch("validation", torch.arange(min(_SHEET // 2, available)))[
-                "images"
-            ]
-            copies = pictures.reconstruct(session.model, originals, device)
-            return torch.stack([originals, copies], dim=1).flatten(0, 1)
-
-    else:
-        return None
-
-    def write(step: int) -> None:
-        drawn = pictures.to_pictures(draw())
-        if session.processes.first:
-            sheet = picture_sheet(drawn, alt=f"step {step}")
-            write_atomic(folder.samples / f"step-{step:08d}.png", sheet.png)
-
-    return write
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error) if isinstance(error, CreusetError) else f"{type(error).__name__}: {error}"
-    return text.splitlines()[0] if text else type(error).__name__

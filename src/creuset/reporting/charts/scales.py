@@ -89,7 +89,7 @@ def value_range(values: Iterable[float], *, log: bool = False, margin: float = 0
 
 
 def rounded_range(low: float, high: float, max_count: int) -> tuple[float, float]:
-    """[low, high] widened on both sides to the next multiples of a round step, `max_count` multiples at most."""
+    """[low, high] widened on both sides to multiples of a round step, `max_count` of them at most."""
     for multiple, exponent in _steps(high - low, max_count):
         step = _exact(multiple, exponent)
         below, above = math.floor(low / step + _SAME), math.ceil(high / step - _SAME)
@@ -143,7 +143,7 @@ def log_ticks(low: float, high: float, max_count: int) -> list[Tick]:
 
 
 def _steps(span: float, max_count: int) -> Iterator[tuple[int, int]]:
-    """Round steps (multiple, exponent), ascending from one that is too fine for `max_count` ticks over `span`."""
+    """Round steps (multiple, exponent), ascending from one too fine for `max_count` ticks over `span`."""
     exponent = math.floor(math.log10(span / (max_count + 1)))
     while True:
         yield from ((multiple, exponent) for multiple in (1, 2, 5))

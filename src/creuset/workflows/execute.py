@@ -1,0 +1,230 @@
+"""Carries out a planned training inside its run folder: journal, checkpoints, samples, status, scores."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import torch
+
+from creuset.device import memory_errors
+from creuset.errors import CheckpointError, CreusetError, Interrupted, ResourceError
+from creuset.evaluation import suites
+from creuset.files import write_atomic
+from creuset.generation import pictures
+from creuset.models.base import FittedModel
+from creuset.progress import Progress, Silent
+from creuset.reporting.sheet import picture_sheet
+from creuset.runs.checkpoint import Checkpoint, load_checkpoint
+from creuset.runs.folder import RunFolder
+from creuset.runs.journal import Journal
+from creuset.training.fit import fit
+from creuset.training.loop import Outcome
+from creuset.training.recorder import Recorder
+from creuset.training.session import Session, build_model
+from creuset.workflows.evaluate import evaluate
+from creuset.workflows.plan import Plan
+from creuset.workflows.report import write_run_report
+
+_SHEET = 64
+"""Pictures on a sheet of samples."""
+
+
+def make_session(plan: Plan) -> Session | FittedModel:
+    """The untrained model of a plan, ready for its training.
+
+    Raises:
+        UsageError: The family cannot take the data, or has no such player.
+        ResourceError: The model does not fit into memory.
+    """
+    with memory_errors("choose a smaller model.size"):
+        if "gradient" in plan.family.traits:
+            return Session.prepare(plan.recipe, plan.family, plan.dataset, plan.precision, plan.processes)
+        model = build_model(plan.family, plan.recipe.model, plan.dataset.spec, plan.recipe.training.seed)
+    assert isinstance(model, FittedModel)
+    return model
+
+
+def carry_out(
+    plan: Plan,
+    session: Session | FittedModel,
+    folder: RunFolder,
+    *,
+    max_seconds: float | None,
+    progress: Progress,
+) -> Outcome:
+    """Trains in a run folder, from its last good checkpoint where there is one.
+
+    Raises:
+        Interrupted: A signal came; a checkpoint was made.
+        NumericalError, ResourceError, CheckpointError: See `creuset.train`; the manifest says "failed".
+        UsageError: Another process trains there.
+    """
+    if plan.processes.first:
+        with folder.lock():
+            outcome = _with_status(plan, session, folder, max_seconds, progress)
+    else:
+        outcome = _train(plan, session, folder, max_seconds, Silent())
+    plan.processes.close()
+    if outcome.signal_number is None:
+        return outcome
+    if outcome.reason == "finished":
+        raise Interrupted(
+            f"training is finished at step {outcome.step}, but was not measured",
+            signal_number=outcome.signal_number,
+            next_step=f"creuset eval {folder.id}",
+        )
+    raise Interrupted(
+        f"stopped after step {outcome.step}; checkpoint {folder.manifest().last}",
+        signal_number=outcome.signal_number,
+        next_step=f"creuset train --resume {folder.id}",
+    )
+
+
+def measure(plan: Plan, folder: RunFolder, progress: Progress) -> None:
+    """Evaluates a trained run as its recipe says, and writes its report."""
+    if plan.recipe.evaluation.suite != "none" and suites(plan.family):
+        evaluate(folder, dataset=plan.dataset, progress=progress)
+    write_run_report(folder, dataset=plan.dataset)
+
+
+def _with_status(
+    plan: Plan,
+    session: Session | FittedModel,
+    folder: RunFolder,
+    max_seconds: float | None,
+    progress: Progress,
+) -> Outcome:
+    """The training, with its status in the manifest before and after."""
+    folder.update(status="running", stop_reason=None)
+    try:
+        outcome = _train(plan, session, folder, max_seconds, progress)
+    except KeyboardInterrupt:
+        folder.update(status="stopped", stop_reason="interrupted")
+        raise
+    except Exception as error:
+        with suppress(ResourceError):  # the disk may be full; then the status is told by the lock
+            folder.update(status="failed", stop_reason=_first_line(error))
+        raise
+    finished = outcome.reason in ("finished", "early_stop")
+    folder.update(status="finished" if finished else "stopped", stop_reason=outcome.reason)
+    return outcome
+
+
+def _train(
+    plan: Plan,
+    session: Session | FittedModel,
+    folder: RunFolder,
+    max_seconds: float | None,
+    progress: Progress,
+) -> Outcome:
+    """The training itself, on this process."""
+    checkpoint = _last_good(plan, folder, progress)
+    step = 0 if checkpoint is None else checkpoint.step
+    journal = _journal(folder, checkpoint) if plan.processes.first else None
+    recorder = Recorder(
+        journal, None if journal is None else folder.tensorboard, step=step, progress=progress
+    )
+    try:
+        with memory_errors(_smaller(checkpoint)), plan.processes.losing_none():
+            if isinstance(session, FittedModel):
+                return _fit(plan, session, folder, checkpoint, recorder)
+            progress.say(f"{plan.family.name} on {plan.device}, {plan.precision_reason}")
+            loop = session.loop(
+                recorder,
+                sample=_sampler(session, folder),
+                save=lambda saved, best: folder.keep(saved, best=best),
+            )
+            if checkpoint is not None:
+                loop.restore(checkpoint, folder.checkpoints / checkpoint.name)
+                _record_resume(recorder, checkpoint)
+            return loop.run(max_seconds)
+    finally:
+        recorder.close()
+
+
+def _last_good(plan: Plan, folder: RunFolder, progress: Progress) -> Checkpoint | None:
+    """The checkpoint to go on from, the same on every process; the first one finds it and tidies up."""
+    processes = plan.processes
+    found: Checkpoint | None = None
+    if processes.first:
+        found, damaged = folder.last_good()
+        for error in damaged:
+            progress.say(f"warning: {error}")
+        if damaged and found is None:
+            raise CheckpointError(
+                "every checkpoint of this run is damaged",
+                where=folder.checkpoints,
+                got="; ".join(_first_line(error) for error in damaged),
+                next_step="start a new run",
+            )
+    name = processes.share(None if found is None else found.name)
+    return found if processes.first or name is None else load_checkpoint(folder.checkpoints / name)
+
+
+def _journal(folder: RunFolder, checkpoint: Checkpoint | None) -> Journal:
+    journal = Journal(folder.journal_path)
+    journal.cut(0 if checkpoint is None else checkpoint.facts["journal_bytes"])
+    return journal
+
+
+def _record_resume(recorder: Recorder, checkpoint: Checkpoint) -> None:
+    """The checkpoint's own line was written after it, so a cut journal lacks it."""
+    clock = {"seconds": checkpoint.facts["seconds"]}
+    if checkpoint.facts["scheduled"]:
+        recorder.record(checkpoint.step, "checkpoint", {}, clock=clock)
+    recorder.record(checkpoint.step, "resume", {}, clock=clock)
+
+
+def _fit(
+    plan: Plan, model: FittedModel, folder: RunFolder, checkpoint: Checkpoint | None, recorder: Recorder
+) -> Outcome:
+    if checkpoint is None:
+        outcome, checkpoint = fit(model, plan.recipe, plan.dataset, recorder)
+        folder.keep(checkpoint, best=True)
+        return outcome
+    return Outcome(
+        step=checkpoint.step,
+        reason="finished",
+        signal_number=None,
+        seconds=float(checkpoint.facts["seconds"]),
+    )
+
+
+def _sampler(session: Session, folder: RunFolder) -> Callable[[int], None] | None:
+    """Draws the sheet of a step: samples, or originals above their reconstructions."""
+    traits, device = session.family.traits, session.processes.device
+    seed = session.recipe.training.seed
+    if "samples" in traits:
+
+        def draw() -> torch.Tensor:
+            return pictures.sample(session.model, _SHEET, seed=seed, device=device)
+
+    elif "encodes" in traits and "validation" in session.dataset.splits:
+
+        def draw() -> torch.Tensor:
+            available = session.dataset.splits["validation"].num_samples
+            originals = session.dataset.batch("validation", torch.arange(min(_SHEET // 2, available)))[
+                "images"
+            ]
+            copies = pictures.reconstruct(session.model, originals, device)
+            return torch.stack([originals, copies], dim=1).flatten(0, 1)
+
+    else:
+        return None
+
+    def write(step: int) -> None:
+        drawn = pictures.to_pictures(draw())
+        if session.processes.first:
+            sheet = picture_sheet(drawn, alt=f"step {step}")
+            write_atomic(folder.samples / f"step-{step:08d}.png", sheet.png)
+
+    return write
+
+
+def _smaller(checkpoint: Checkpoint | None) -> str:
+    kept = "" if checkpoint is None else f"what was trained up to {checkpoint.name} is kept; "
+    return f"{kept}lower data.batch_size, or raise training.accumulate, in a new run"
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error) if isinstance(error, CreusetError) else f"{type(error).__name__}: {error}"
+    return text.splitlines()[0] if text else type(error).__name__

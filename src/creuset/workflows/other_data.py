@@ -1,0 +1,79 @@
+"""Data that a run was not made from: to measure its model on, or to show what it makes of it.
+
+It is read as any source, but not cut into splits, since nothing of it is needed for training.
+"""
+
+import numpy as np
+import torch
+
+from creuset.assets import resolve
+from creuset.data.dataset import DataReport, Dataset, Split, conform, make_dataset
+from creuset.data.hashing import sample_hashes
+from creuset.data.load import read_source
+from creuset.data.source import Part, Source
+from creuset.data.spec import DataSpec
+from creuset.progress import Progress
+from creuset.recipe.sections import DataConfig
+
+EVERYTHING = "everything"
+"""The one split of a source without splits of its own."""
+
+_CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+
+
+def load_other(source: str, own: DataConfig, spec: DataSpec, progress: Progress) -> Dataset:
+    """Another source in the form that a run's model takes.
+
+    Args:
+        source: A name, a folder or a file, as in a recipe's data.source.
+        own: The run's data section, whose columns and picture size are meant for a CSV file as well.
+        spec: The form of the run's data.
+        progress: Who watches.
+
+    Raises:
+        DataError: It cannot be read, has another form, or a class that the model does not know.
+        NotFoundError: There is no such source.
+    """
+    config = DataConfig(source=source)
+    if source.lower().endswith(_CSV_ENDINGS):
+        config = DataConfig(source=source, image_size=own.image_size, label_column=own.label_column)
+    found = read_source(config, resolve=lambda name: resolve(name).path, progress=progress)
+    dataset = _as_it_is(found)
+    for remark in dataset.report.remarks():
+        progress.say(f"data: {remark}")
+    return conform(dataset, spec)
+
+
+def _as_it_is(source: Source) -> Dataset:
+    """A source as a data set, each of its parts a split."""
+    parts = source.parts if len(source.parts) > 1 else {EVERYTHING: source.parts["train"]}
+    splits = {name: _split(part) for name, part in parts.items()}
+    spec = DataSpec(
+        kind=source.kind,
+        shape=tuple(source.parts["train"].inputs.shape[1:]),
+        num_levels=source.num_levels,
+        class_names=source.class_names,
+        feature_names=source.feature_names,
+    )
+    report = DataReport(
+        origin=source.origin,
+        own_splits=tuple(source.parts),
+        num_samples={name: split.num_samples for name, split in splits.items()},
+        class_counts={},
+        duplicates_within={},
+        duplicates_removed={},
+        skipped=source.skipped,
+        notes=source.notes,
+    )
+    return make_dataset(spec, splits, report)
+
+
+def _split(part: Part) -> Split:
+    hashes = sample_hashes(part.inputs)
+    whole = Split(
+        inputs=torch.from_numpy(part.inputs),
+        labels=None if part.labels is None else torch.from_numpy(part.labels),
+        hashes=hashes,
+        names=part.names,
+    )
+    return whole.select(np.lexsort((hashes[:, 1], hashes[:, 0])))

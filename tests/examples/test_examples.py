@@ -1,0 +1,55 @@
+"""The scripts of examples/ run, and leave what they say."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from source_tree import ROOT
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def example(name: str) -> Callable[..., None]:
+    """The main function of a script."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[..., None] = module.main
+    return found
+
+
+def test_each_script_has_a_test() -> None:
+    text = Path(__file__).read_text()
+    assert [path.stem for path in EXAMPLES if f'example("{path.stem}")' not in text] == []
+    assert all(f"python examples/{path.name}" in path.read_text() for path in EXAMPLES)
+
+
+def test_draw_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("draw_digits")(num_steps=20, folder=tmp_path)
+    assert "nll " in capsys.readouterr().out
+    with Image.open(tmp_path / "digits.png") as picture:
+        assert picture.size == (512, 512)
+
+
+def test_compare_classifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("compare_classifiers")(num_steps=20, folder=tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("logistic regression: 0.9")
+    assert lines[1].startswith("convolutional network: ")
+    assert lines[2].startswith("the first five digits are read as ")
+
+
+def test_map_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("map_digits")(num_steps=20, folder=tmp_path)
+    assert "digit 9 lies around (" in capsys.readouterr().out
+    with np.load(tmp_path / "codes.npz") as arrays:
+        assert arrays["codes"].shape == (1797, 2)
+        assert arrays["labels"].shape == (1797,)
+    with Image.open(tmp_path / "way.png") as picture:
+        assert picture.size == (640, 64)

@@ -1,0 +1,51 @@
+"""Every recipe that is shipped resolves, says what it is, and takes two real steps."""
+
+from pathlib import Path
+
+import pytest
+
+from command_line import run_command
+from creuset.models import family, family_configs
+from creuset.recipe.resolve import read_recipe
+from creuset.recipe.source import shipped_recipes
+
+RECIPES = shipped_recipes()
+STARTER_DATA = ("mnist-5k",)
+
+
+def test_there_are_recipes() -> None:
+    families = {read_recipe(path, families=family_configs()).model.family for path in RECIPES.values()}
+    assert families == set(family_configs())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_resolves_and_says_what_it_is(name: str) -> None:
+    recipe = read_recipe(name, families=family_configs())
+    assert recipe.name == name
+    assert RECIPES[name].read_text().startswith("# ")
+    answer = run_command(["config", "check", name])
+    assert (answer.exit_code, answer.stdout) == (0, f"{name}: nothing wrong\n")
+
+
+@pytest.mark.starter
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest) -> None:
+    recipe = read_recipe(name, families=family_configs())
+    if recipe.data.source in STARTER_DATA:
+        request.getfixturevalue("starter")
+    if "gradient" in family(recipe.model.family).traits:
+        answer = run_command(["train", name, "--dry-run"])
+        assert "step 3 gave the same numbers on both" in answer.stdout
+    else:
+        answer = run_command(["train", name, "--no-eval", "--set", "data.limit=200"])
+        assert "finished after 1 steps" in answer.stdout
+    assert answer.exit_code == 0, answer.stderr
+
+
+def test_a_recipe_written_out_is_the_same_recipe(tmp_path: Path) -> None:
+    for name in RECIPES:
+        recipe = read_recipe(name, families=family_configs())
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(recipe.to_yaml())
+        assert read_recipe(path, families=family_configs()) == recipe
