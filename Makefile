@@ -11,7 +11,7 @@ CODE := src tests docs benchmarks examples
 FILES := $(shell find $(CODE) recipes -not -name '*.pyc' -not -name '__pycache__' -not -path '*/.venvs/*') \
 	Makefile pyproject.toml constraints.txt README.md CHANGELOG.md
 # Small models run no faster on two threads: one thread each, and as many tests at a time as there are cores.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 .PHONY: setup run test check format docs
 setup: $(READY)

@@ -19,30 +19,22 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-RECIPE = """
-model: {family: vae, size: tiny}
-data: {source: digits, batch_size: 64}
-training: {num_steps: 150, learning_rate: 2e-3, schedule: cosine, warmup_steps: 10, clip_norm: 5.0,
+_NUM_STEPS = 150
+RECIPE = f"""
+model: {{family: vae, size: tiny}}
+data: {{source: digits, batch_size: 64}}
+training: {{num_steps: {_NUM_STEPS}, learning_rate: 2e-3, schedule: cosine, warmup_steps: 10, clip_norm: 5.0,
            ema_decay: 0.99, accumulate: 2, log_every: 7, validate_every: 11, sample_every: 40,
-           checkpoint_every: 13}
-evaluation: {num_importance_samples: 2}
+           checkpoint_every: 13}}
+evaluation: {{num_importance_samples: 2}}
 """
-_DIED_SECONDS = 300.0
+_HANGS_SECONDS = 300.0
 """A training that takes so long hangs."""
-
-
-@dataclass
-class Victim:
-    """One run that is killed, and what became of it."""
-
-    folder: Path
-    kills: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
 
 
 def main() -> int:
@@ -54,9 +46,8 @@ def main() -> int:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         failures = compare_all(Path(place), arguments.runs, random.Random(arguments.seed))
-    print(
-        f"{arguments.runs} runs, {failures} differ from the uninterrupted one, {time.monotonic() - begin:.0f} s"
-    )
+    seconds = time.monotonic() - begin
+    print(f"{arguments.runs} runs, {failures} differ from the uninterrupted one, {seconds:.0f} s")
     return 1 if failures else 0
 
 
@@ -68,19 +59,20 @@ def compare_all(place: Path, num_runs: int, moments: random.Random) -> int:
     _import_everything()
     begin = time.monotonic()
     reference = place / "runs" / "reference"
-    _expect_success(_start(recipe, reference), reference)
+    Training(recipe, reference).finish()
     seconds = time.monotonic() - begin
     print(f"uninterrupted: {seconds:.2f} s")
     failures = 0
     for number in range(num_runs):
-        victim = Victim(place / "runs" / f"run-{number:03d}")
-        for _ in range(moments.randint(1, 3)):
-            _kill_once(recipe, victim, moments, seconds, inside_a_save=len(victim.kills) % 3 == number % 3)
-        _expect_success(_start(recipe, victim.folder), victim.folder)
-        victim.differences = differences(reference, victim.folder)
-        failures += bool(victim.differences)
-        outcome = "; ".join(victim.differences) or "equal"
-        print(f"{victim.folder.name}: killed {', '.join(victim.kills)}: {outcome}", flush=True)
+        victim = place / "runs" / f"run-{number:03d}"
+        kills = []
+        for index in range(moments.randint(1, 3)):
+            inside = (number + index) % 3 == 0
+            kills.append(_kill_once(recipe, victim, moments, seconds, inside_a_save=inside))
+        Training(recipe, victim).finish()
+        found = differences(reference, victim)
+        failures += bool(found)
+        print(f"{victim.name}: killed {', '.join(kills)}: {'; '.join(found) or 'equal'}", flush=True)
     return failures
 
 
@@ -160,86 +152,89 @@ def _first_difference(wanted: dict[Any, Any], got: dict[Any, Any]) -> str:
     return "in order"
 
 
+class Training:
+    """A process that trains a folder from its recipe, or resumes it where there is something."""
+
+    def __init__(self, recipe: Path, folder: Path) -> None:
+        self.folder = folder
+        self._code: int | None = None
+        folder.parent.mkdir(exist_ok=True)
+        self._said = folder.with_suffix(".stderr")
+        sys.stdout.flush()
+        self._process = os.fork()
+        if not self._process:
+            _train(recipe, folder, self._said)
+
+    def ended(self) -> int | None:
+        """The exit code, or None while it runs."""
+        if self._code is None:
+            found, status = os.waitpid(self._process, os.WNOHANG)
+            if found:
+                self._code = os.waitstatus_to_exitcode(status)
+        return self._code
+
+    def wait(self, seconds: float) -> None:
+        """Until it ends, but no longer than so many seconds."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.ended() is None:
+            time.sleep(0.001)
+
+    def wait_for_save(self, number: int) -> None:
+        """Until the `number`-th temporary folder of a checkpoint has appeared, or the process has ended."""
+        seen: set[str] = set()
+        end = time.monotonic() + _HANGS_SECONDS
+        while len(seen) < number and time.monotonic() < end and self.ended() is None:
+            seen.update(path.name for path in self.folder.glob("checkpoints/.step-*.tmp"))
+            time.sleep(0.0002)
+
+    def kill(self) -> str:
+        """Kills it; returns how far it had come."""
+        if self.ended() is not None:
+            return "after its end"
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+        self._code = -signal.SIGKILL
+        if not (self.folder / "manifest.json").exists():
+            return "before its folder"
+        if any(self.folder.glob("checkpoints/.*.tmp")):
+            return "in a save"
+        state = json.loads((self.folder / "manifest.json").read_text())
+        if state["status"] == "finished":
+            return "while measured"
+        return f"after {state['last'] or 'no checkpoint'}"
+
+    def finish(self) -> None:
+        """Waits for its end; SystemExit where it fails or hangs."""
+        self.wait(_HANGS_SECONDS)
+        if self.ended() != 0:
+            raise SystemExit(f"{self.folder.name} ended with {self.ended()}:\n{self._said.read_text()}")
+
+
 def _kill_once(
-    recipe: Path, victim: Victim, moments: random.Random, seconds: float, inside_a_save: bool
-) -> None:
-    """Starts or resumes a run, and kills it; notes where it was."""
-    process = _start(recipe, victim.folder)
+    recipe: Path, folder: Path, moments: random.Random, seconds: float, *, inside_a_save: bool
+) -> str:
+    """Starts or resumes a run and kills it; returns where it was."""
+    left = seconds * (1 - _done(folder))
+    training = Training(recipe, folder)
     if inside_a_save:
-        _wait_for_save(process, victim.folder, moments.randint(1, 12))
+        training.wait_for_save(moments.randint(1, 8))
         time.sleep(moments.uniform(0, 0.004))
     else:
-        _wait(process, moments.uniform(0, seconds))
-    if _ended(process) is not None:
-        victim.kills.append("after its end")
-        return
-    os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    victim.kills.append(_where(victim.folder))
+        training.wait(moments.uniform(0, left))
+    return training.kill()
 
 
-def _where(folder: Path) -> str:
-    """How far a killed run had come."""
-    if not (folder / "manifest.json").exists():
-        return "before its folder"
-    if any(folder.glob("checkpoints/.*.tmp")):
-        return "in a save"
-    state = json.loads((folder / "manifest.json").read_text())
-    if state["status"] == "finished":
-        return "while measured"
-    return f"after {state['last'] or 'no checkpoint'}"
+def _done(folder: Path) -> float:
+    """The share of a run's steps that need not be done again."""
+    manifest = folder / "manifest.json"
+    return json.loads(manifest.read_text())["step"] / _NUM_STEPS if manifest.exists() else 0.0
 
 
-def _wait_for_save(process: int, folder: Path, number: int) -> None:
-    """Until the `number`-th temporary folder of a checkpoint has appeared, or the process has ended."""
-    seen: set[str] = set()
-    end = time.monotonic() + _DIED_SECONDS
-    while len(seen) < number and time.monotonic() < end:
-        seen.update(path.name for path in folder.glob("checkpoints/.step-*.tmp"))
-        if _ended(process) is not None:
-            return
-        time.sleep(0.0002)
-
-
-def _wait(process: int, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and _ended(process) is None:
-        time.sleep(0.001)
-
-
-_EXIT_CODES: dict[int, int] = {}
-"""Of the processes that have been waited for."""
-
-
-def _ended(process: int) -> int | None:
-    """The exit code of a process that has ended, None of one that runs."""
-    if process not in _EXIT_CODES:
-        found, status = os.waitpid(process, os.WNOHANG)
-        if found == 0:
-            return None
-        _EXIT_CODES[process] = os.waitstatus_to_exitcode(status)
-    return _EXIT_CODES[process]
-
-
-def _expect_success(process: int, folder: Path) -> None:
-    _wait(process, _DIED_SECONDS)
-    code = _ended(process)
-    if code != 0:
-        said = folder.with_suffix(".stderr").read_text()
-        raise SystemExit(f"{folder.name} ended with {code}:\n{said}")
-
-
-def _start(recipe: Path, folder: Path) -> int:
-    """A process that trains `folder` from its recipe, or resumes it where there is something."""
-    sys.stdout.flush()
-    process = os.fork()
-    if process:
-        return process
+def _train(recipe: Path, folder: Path, said: Path) -> NoReturn:
+    """What a forked process does."""
     code = 1
     try:
-        folder.parent.mkdir(exist_ok=True)
-        said = os.open(folder.with_suffix(".stderr"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(said, 2)
+        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
         from creuset.workflows.train import resume, train
 
         if folder.exists():
@@ -248,8 +243,6 @@ def _start(recipe: Path, folder: Path) -> int:
             train(recipe, name=folder)
         code = 0
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         os._exit(code)

@@ -202,11 +202,13 @@ def bad_input_page() -> str:
 
 # -- the README
 
+_CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
+
 
 def readme_commands(text: str) -> list[tuple[str, str]]:
     """Each command of the README's console blocks with the output that stands below it."""
     found: list[tuple[str, str]] = []
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+    for block in _CONSOLE.findall(text):
         for piece in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = piece.partition("\n")
             found.append((command, output.rstrip("\n")))
@@ -246,11 +248,14 @@ def readme_outputs(text: str) -> list[tuple[str, str]]:
 def readme_page() -> str:
     """The README with the outputs of its commands as they are now."""
     text = README.read_text()
-    for (command, old), (_, new) in zip(readme_commands(text), readme_outputs(text), strict=True):
-        begin = text.index(f"$ {command}\n") + len(f"$ {command}\n")
-        assert text.startswith(old, begin), command
-        text = text[:begin] + new + text[begin + len(old) :]
-    return text
+    outputs = iter(readme_outputs(text))
+
+    def block(found: re.Match[str]) -> str:
+        commands = readme_commands(found[0])
+        pairs = [next(outputs) for _ in commands]
+        return "```console\n" + "".join(f"$ {command}\n{output}\n" for command, output in pairs) + "```"
+
+    return _CONSOLE.sub(block, text)
 
 
 PAGES: dict[Path, Callable[[], str]] = {

@@ -43,7 +43,7 @@ def loss_curves(run: RunFolder, *, against: str = "step") -> list[Figure]:
     for name, by_source in curves.items():
         series = [
             Series(name=source, x=[x for x, _ in points], y=[y for _, y in points])
-            for source, points in by_source.items()
+            for source, points in sorted(by_source.items())  # one colour each in every chart
         ]
         if all(len(one.x) < 2 for one in series):
             continue
