@@ -13,7 +13,7 @@ FILES := $(shell find $(CODE) recipes -not -name '*.pyc' -not -name '__pycache__
 # Small models run no faster on two threads: one thread each, and as many tests at a time as there are cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-.PHONY: setup run test check format docs
+.PHONY: setup run test check format pages
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 run: setup
-	$(BIN)/creuset models pull starter
+	$(BIN)/creuset models pull mnist-5k
 	$(BIN)/creuset tour
 
 test:
@@ -46,6 +46,6 @@ format: setup
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-# The pages that are made from the code, and the README's outputs.
-docs: setup
-	PYTHONPATH=tests/support $(BIN)/python -m pages
+# The pages of docs/ that are made from the code, and the README's outputs.
+pages: setup
+	OMP_NUM_THREADS=1 PYTHONPATH=tests/support $(BIN)/python -m pages

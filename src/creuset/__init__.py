@@ -7,22 +7,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from creuset import metrics
     from creuset.workflows.load import Loaded, load
-    from creuset.workflows.train import Run, train
+    from creuset.workflows.train import Run, resume, train
 
 __version__ = "0.1.0"
 
-__all__ = ["Loaded", "Run", "__version__", "load", "train"]
+__all__ = ["Loaded", "Run", "__version__", "load", "metrics", "resume", "train"]
 
 _HOMES = {
     "Loaded": "creuset.workflows.load",
     "Run": "creuset.workflows.train",
     "load": "creuset.workflows.load",
+    "resume": "creuset.workflows.train",
     "train": "creuset.workflows.train",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return importlib.import_module("creuset.metrics")
     if name not in _HOMES:
         raise AttributeError(f"module 'creuset' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

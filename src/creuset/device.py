@@ -152,6 +152,16 @@ def memory_errors(next_step: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def threads_restored() -> Iterator[None]:
+    """After the block, torch uses as many threads as before it, whatever a recipe asked for within."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def machine_facts() -> dict[str, Any]:
     """What a manifest records of the machine and the versions that decide a run's bytes."""
     import numpy

@@ -28,7 +28,7 @@ def settled(text: str) -> str:
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path != README], ids=lambda path: path.name)
 def test_the_page_is_current(path: Path) -> None:
-    assert path.read_text() == PAGES[path](), "make docs writes it anew"
+    assert path.read_text() == PAGES[path](), "make pages writes it anew"
 
 
 @pytest.mark.slow

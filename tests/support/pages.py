@@ -1,6 +1,6 @@
 """The pages of docs/ that are made from the code: cli.md, recipe.md, bad_input.md, and the README's outputs.
 
-`make docs` writes them; tests/docs checks that they are current.
+`make pages` writes them; tests/docs checks that they are current.
 """
 
 import os
@@ -24,7 +24,7 @@ from source_tree import ROOT
 README = ROOT / "README.md"
 WRONG_RECIPES = ROOT / "tests" / "recipe" / "wrong_recipes.yaml"
 WRONG_INPUTS = ROOT / "tests" / "bad_input" / "wrong_inputs.yaml"
-_MADE = "<!-- Made by `make docs`; a test checks that it is current. -->\n"
+_MADE = "<!-- Made by `make pages`; a test checks that it is current. -->\n"
 
 
 # -- the command line

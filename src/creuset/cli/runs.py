@@ -120,7 +120,7 @@ def show(run: str, as_json: bool) -> None:
         say(f"  {key:<14}  {value}")
     for score in scores:
         say(f"  {score}")
-    next_step(f"creuset eval {folder.id}" if not scores else f"open {folder.report_path}")
+    next_step(f"creuset eval {folder.reference}" if not scores else f"open {folder.report_path}")
 
 
 def _marked(name: str, last: str | None, best: str | None) -> str:
@@ -184,7 +184,7 @@ def stop(run: str) -> None:
     folder = find_run(run)
     if folder.stop():
         say(f"{folder.id}: asked to stop; it makes a checkpoint first")
-        next_step(f"creuset runs show {folder.id}")
+        next_step(f"creuset runs show {folder.reference}")
     else:
         say(f"{folder.id}: nothing is training there (status: {folder.status()})")
 

@@ -27,6 +27,7 @@ def command(out: Path | None, seed: int, steps_share: float, settings: tuple[str
     from creuset.workflows.tour import tour
 
     begin = time.monotonic()
-    path = tour(out, settings=settings, steps_share=steps_share, seed=seed, progress=TerminalProgress())
+    with TerminalProgress() as progress:
+        path = tour(out, settings=settings, steps_share=steps_share, seed=seed, progress=progress)
     say(f"{path}: the tour's report, after {duration(time.monotonic() - begin)}")
     next_step(f"open {path}")

@@ -113,11 +113,11 @@ def _train(
     for score in run.scores:
         say(f"  {score}")
     if outcome.reason == "max_time":
-        next_step(f"creuset train --resume {folder.id}")
+        next_step(f"creuset train --resume {folder.reference}")
     elif measure:
         next_step(f"open {folder.report_path}")
     else:
-        next_step(f"creuset eval {folder.id}")
+        next_step(f"creuset eval {folder.reference}")
 
 
 def _dry_run(recipe: str | None, settings: tuple[str, ...], seed: int | None, as_json: bool) -> None:

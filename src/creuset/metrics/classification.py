@@ -116,7 +116,7 @@ def f1_macro(
         interval=sampled.interval("bca"),
         n=predictions.n,
         fields={
-            "classes": int(np.count_nonzero(matrix.sum(axis=0) + matrix.sum(axis=1))),
+            "classes": num,
             "interval": "bca95",
             "resamples": num_resamples,
         },

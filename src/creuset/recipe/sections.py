@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic.fields import FieldInfo
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
+_SGD_MOMENTUM = 0.9
 _ADAM_BETAS = (0.9, 0.999)
 
 
@@ -150,6 +151,9 @@ class TrainingConfig(Section):
     betas: tuple[Decay, Decay] = Field(
         _ADAM_BETAS, description="Decay of Adam's running mean and square (Kingma & Ba 2015)."
     )
+    momentum: float = Field(
+        _SGD_MOMENTUM, ge=0, lt=1, description="Decay of sgd's running gradient; 0 is plain sgd."
+    )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled for adamw, L2 for adam and sgd.")
     warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises from 0.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
@@ -195,6 +199,8 @@ class TrainingConfig(Section):
             raise ValueError("final_learning_rate has no effect while schedule is constant")
         if self.optimizer == "sgd" and self.betas != _ADAM_BETAS:
             raise ValueError("betas have no effect on sgd; leave the key out")
+        if self.optimizer != "sgd" and self.momentum != _SGD_MOMENTUM:
+            raise ValueError(f"momentum has no effect on {self.optimizer}; set betas")
         return self
 
 

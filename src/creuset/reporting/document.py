@@ -5,8 +5,6 @@
 in place at once or not at all.
 """
 
-import errno
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, assert_never
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from creuset.errors import CreusetError, ResourceError
+from creuset.files import write_atomic
 from creuset.reporting import numbers
 from creuset.reporting.blocks import (
     Block,
@@ -70,33 +68,9 @@ def write_report(document: Document, path: Path) -> None:
 
     Raises:
         ResourceError: The disk is full.
-        CreusetError: The file cannot be written.
+        UsageError: The folder may not be written to.
     """
-    text = render(document).encode("utf-8")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise (ResourceError if full else CreusetError)(
-            "the report cannot be written",
-            where=path,
-            got=error.strerror,
-            next_step="free some disk space and write it again" if full else "choose another place for it",
-        ) from error
+    write_atomic(path, render(document))
 
 
 class _ChapterView:

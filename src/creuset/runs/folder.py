@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from creuset.assets import workspace
 from creuset.errors import CheckpointError, CreusetError, NotFoundError, UsageError, did_you_mean
 from creuset.files import atomic_folder, disk_errors, remove_folder, remove_leftovers, write_atomic
 from creuset.runs.checkpoint import (
@@ -97,6 +98,12 @@ class RunFolder:
     def id(self) -> str:
         return self.path.name
 
+    @property
+    def reference(self) -> str:
+        """How to name the run on the command line: its ID in the workspace's runs/, elsewhere its path."""
+        inside = self.path.resolve().parent == (workspace() / "runs").resolve()
+        return self.id if inside else str(self.path)
+
     def manifest(self) -> Manifest:
         """The manifest as it stands now.
 
@@ -164,6 +171,27 @@ class RunFolder:
             )
         return found, list(damaged.values())
 
+    def repair(self) -> list[CreusetError]:
+        """What is wrong with the checkpoints that the manifest names; it names the damaged ones no more.
+
+        For the process that holds the lock. Where all are damaged, the manifest is left as it is.
+        """
+        manifest = self.manifest()
+        damaged: dict[str, CreusetError] = {}
+        for name in sorted(manifest.checkpoints):
+            try:
+                load_checkpoint(self.checkpoints / name)
+            except (DamagedCheckpoint, NotFoundError) as error:
+                damaged[name] = error
+        whole = sorted(manifest.checkpoints - damaged.keys())
+        if damaged and whole:
+            self.update(
+                last=whole[-1],
+                previous=None,
+                best=None if manifest.best in damaged else manifest.best,
+            )
+        return list(damaged.values())
+
     def tidy(self) -> None:
         """Removes the temporary files that a killed process left; for the process that holds the lock."""
         for folder in (self.path, self.checkpoints, self.samples):
@@ -187,7 +215,7 @@ class RunFolder:
                 expected=f"one of {', '.join(['best', 'last', *there])}"
                 if there
                 else "a run that made a checkpoint",
-                next_step=f"creuset train --resume {self.id}",
+                next_step=f"creuset train --resume {self.reference}",
             )
         return self.checkpoints / name
 
@@ -210,7 +238,7 @@ class RunFolder:
                 raise UsageError(
                     f"process {self.running_process() or '?'} is training in this run",
                     where=self.path,
-                    next_step=f"creuset runs stop {self.id}, or wait",
+                    next_step=f"creuset runs stop {self.reference}, or wait",
                 )
             yield
 
@@ -263,7 +291,7 @@ class RunFolder:
                     "this evaluation cannot be read",
                     where=path,
                     got=error,
-                    next_step=f"delete it, then creuset eval {self.id}",
+                    next_step=f"delete it, then creuset eval {self.reference}",
                 ) from error
         return documents
 

@@ -251,6 +251,8 @@ class Loop:
     def checkpoint(self, *, scheduled: bool = True) -> Checkpoint:
         """Everything needed to go on from here; every process must call it.
 
+        Its tensors may be those of the model itself: save it before the next step.
+
         Args:
             scheduled: Whether it has a journal line of its own (not so when made for a stop).
 
@@ -284,7 +286,7 @@ class Loop:
                 "best_validation_loss": self._patience.best,
                 "validations_waited": self._patience.waited,
                 "summed_steps": self._summed_steps,
-                "sums": self._sums,
+                "sums": {player: dict(sums) for player, sums in self._sums.items()},
             },
         )
 

@@ -77,7 +77,11 @@ def _make_optimizer(
 ) -> torch.optim.Optimizer:
     if training.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, lr=learning_rate, momentum=betas[0], weight_decay=training.weight_decay, foreach=True
+            parameters,
+            lr=learning_rate,
+            momentum=training.momentum,
+            weight_decay=training.weight_decay,
+            foreach=True,
         )
     kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
     # fused: one pass over each parameter instead of a dozen; the largest part of a small model's step
@@ -87,8 +91,9 @@ def _make_optimizer(
 def learning_rate_factor(step: int, training: TrainingConfig) -> float:
     """The share of the peak learning rate in step `step` (from 0).
 
-    It rises as (step + 1) / warmup_steps, then falls to `final_learning_rate` at the last step: along a
-    straight line, or half a cosine (Loshchilov & Hutter 2017, equation 5, without restarts).
+    It rises as (step + 1) / warmup_steps, then falls to `final_learning_rate`, which the step after the last
+    one would have: along a straight line, or half a cosine (Loshchilov & Hutter 2017, equation 5, without
+    restarts).
     """
     if step < training.warmup_steps:
         return (step + 1) / training.warmup_steps

@@ -19,7 +19,7 @@ from creuset.training.distributed import Processes
 from creuset.training.loop import Loop
 from creuset.training.optimizer import Player
 from creuset.training.recorder import Recorder
-from creuset.training.update import Updates
+from creuset.training.update import Updates, num_parts_of
 
 _VALIDATION_BATCH = 500
 """Samples measured at once: large enough for matrix products, small enough for any memory."""
@@ -47,6 +47,7 @@ class Session:
         model: The model, on its device, sharded where asked.
         precision: The number format that was chosen.
         processes: Who else trains.
+        batches: What it is trained on.
     """
 
     recipe: Recipe
@@ -55,12 +56,23 @@ class Session:
     model: Model
     precision: Precision
     processes: Processes
+    batches: TrainingBatches
 
     @classmethod
     def prepare(
         cls, recipe: Recipe, family: Family, dataset: Dataset, precision: Precision, processes: Processes
     ) -> "Session":
-        """Builds the model and puts it where it is trained."""
+        """Builds the model and puts it where it is trained.
+
+        Raises:
+            UsageError: The family cannot take the data or has no such player, or a batch is larger than the
+                data or smaller than its parts.
+        """
+        training = recipe.training
+        num_parts_of(recipe.data.batch_size, training.accumulate, processes)
+        batches = TrainingBatches(
+            dataset, recipe.data, seed=training.seed, device=processes.device, dtype=_dtype(precision)
+        )
         model = build_model(family, recipe.model, dataset.spec, recipe.training.seed)
         assert isinstance(model, Model)
         model.to(processes.device, _dtype(precision))
@@ -80,6 +92,7 @@ class Session:
             model=model,
             precision=precision,
             processes=processes,
+            batches=batches,
         )
 
     def loop(
@@ -90,7 +103,7 @@ class Session:
         save: Callable[[Checkpoint, bool], str],
     ) -> Loop:
         """The loop of this training, at step 0."""
-        training, data = self.recipe.training, self.recipe.data
+        training = self.recipe.training
         players = [
             Player(
                 name,
@@ -100,12 +113,11 @@ class Session:
             )
             for name in self.model.players
         ]
-        device, dtype = self.processes.device, _dtype(self.precision)
         updates = Updates(
             model=self.model,
             loss=self.model.loss,
             players=players,
-            batches=TrainingBatches(self.dataset, data, seed=training.seed, device=device, dtype=dtype),
+            batches=self.batches,
             accumulate=training.accumulate,
             clip_norm=training.clip_norm,
             seed=training.seed,

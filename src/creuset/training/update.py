@@ -43,14 +43,7 @@ class Updates:
         precision: Precision,
         processes: Processes,
     ) -> None:
-        num_parts = processes.world_size * accumulate
-        if batches.batch_size < num_parts:
-            raise UsageError(
-                "the batch has fewer samples than the parts it is cut into",
-                where="data.batch_size",
-                got=batches.batch_size,
-                expected=f"at least {num_parts} (processes x training.accumulate)",
-            )
+        num_parts = num_parts_of(batches.batch_size, accumulate, processes)
         self._model = model
         self._loss = processes.wrap(model, loss, several_players=len(players) > 1)
         self._players = players
@@ -133,6 +126,23 @@ class Updates:
             got=numbers,
             expected="finite numbers",
         )
+
+
+def num_parts_of(batch_size: int, accumulate: int, processes: Processes) -> int:
+    """The parts that a batch is cut into, over all processes.
+
+    Raises:
+        UsageError: They are more than it has samples.
+    """
+    num_parts = processes.world_size * accumulate
+    if batch_size < num_parts:
+        raise UsageError(
+            "the batch has fewer samples than the parts it is cut into",
+            where="data.batch_size",
+            got=batch_size,
+            expected=f"at least {num_parts} (processes x training.accumulate)",
+        )
+    return num_parts
 
 
 def _finite(tensor: Tensor) -> bool:

@@ -1,8 +1,11 @@
 """`creuset eval`: measures a run and keeps the scores beside it."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from creuset.assets import resolve
 from creuset.data.dataset import Dataset, without
@@ -15,7 +18,7 @@ from creuset.metrics.score import Score
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
-from creuset.workflows.load import Loaded, load
+from creuset.workflows.load import Loaded, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
 from creuset.workflows.plan import SPLIT_SEED
 
@@ -34,7 +37,10 @@ def evaluate(
     dataset: Dataset | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Measures a run's model and writes evaluation/SUITE.json (SUITE-on-NAME.json for other data).
+    """Measures a run's model and writes evaluation/SUITE.json.
+
+    What was measured otherwise than by default, on other data, another split, checkpoint, seed or number of
+    importance samples, has a file name of its own, and leaves the run's scores as they are.
 
     Args:
         run: The run's ID, its folder, or an opened run.
@@ -55,9 +61,8 @@ def evaluate(
     loaded = load(run, checkpoint=checkpoint)
     recipe = loaded.recipe
     chosen = suite or _suite_of(loaded)
-    own = load_run_data(recipe.data, watcher) if dataset is None else dataset
+    own = run_data(loaded.run, watcher) if dataset is None else dataset
     choices: dict[str, str | int] = {}
-    name: str = chosen
     if data is None:
         measured = own
         part = default_split(own, watcher) if split is None else split
@@ -68,7 +73,6 @@ def evaluate(
         if dropped:
             choices["training_samples_left_out"] = dropped
             watcher.say(f"{dropped} samples of {data} are left out: the run was trained on them")
-        name = f"{chosen}-on-{Path(data).name.split('.')[0] or 'data'}"
     with memory_errors("take fewer importance samples, or a smaller split"):
         evaluation = run_suite(
             Subject(family=loaded.family, model=loaded.model, device=loaded.device),
@@ -90,15 +94,54 @@ def evaluate(
         "step": loaded.step,
         "checkpoint": loaded.checkpoint_hash,
         "data": recipe.data.source if data is None else data,
+        "seed": seed,
         **evaluation.to_json(),
     }
-    loaded.run.write_evaluation(name, document)
+    usual = (data, split, num_importance_samples, seed, checkpoint) == (None, None, None, 0, "best")
+    loaded.run.write_evaluation(chosen if usual else _unusual_name(chosen, document), document)
     return evaluation
 
 
 def stored_scores(run: RunFolder) -> list[Score]:
-    """The scores of every evaluation that was kept beside a run."""
-    return [Score.from_json(score) for document in run.evaluations().values() for score in document["scores"]]
+    """The scores of every evaluation that was kept beside a run, the usual ones first."""
+    documents = sorted(run.evaluations().items(), key=lambda item: ("-" in item[0], item[0]))
+    return [Score.from_json(score) for _, document in documents for score in document["scores"]]
+
+
+def run_data(run: RunFolder, progress: Progress) -> Dataset:
+    """The data that a run was trained on, as it was then.
+
+    Raises:
+        UsageError: It has changed since: samples, labels, classes or splits.
+    """
+    dataset = load_run_data(run_recipe(run).data, progress)
+    require_unchanged(run, dataset)
+    return dataset
+
+
+def require_unchanged(run: RunFolder, dataset: Dataset) -> None:
+    """Refuses data that is not what a run was trained on: its splits and labels would mean something else.
+
+    Raises:
+        UsageError: The content hash differs.
+    """
+    manifest = run.manifest()
+    if dataset.content_hash != manifest.data_hash:
+        raise UsageError(
+            "the data is not what this run was trained on",
+            where=manifest.data_source,
+            got=f"data hash {dataset.content_hash[:16]}",
+            expected=f"data hash {manifest.data_hash[:16]}",
+            next_step="put the data back as it was, or start a new run",
+        )
+
+
+def _unusual_name(suite: str, document: Mapping[str, Any]) -> str:
+    """A file name for what was measured: the same for the same question, another for another one."""
+    asked = json.dumps([document[key] for key in ("data", "split", "seed", "checkpoint")])
+    signatures = " ".join(score["signature"] for score in document["scores"])
+    digest = hashlib.sha256(f"{asked} {signatures}".encode()).hexdigest()[:8]
+    return f"{suite}-{document['split']}-{digest}"
 
 
 def check_minimums(scores: list[Score], minimums: Mapping[str, float]) -> None:

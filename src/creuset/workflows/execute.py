@@ -70,12 +70,12 @@ def carry_out(
         raise Interrupted(
             f"training is finished at step {outcome.step}, but was not measured",
             signal_number=outcome.signal_number,
-            next_step=f"creuset eval {folder.id}",
+            next_step=f"creuset eval {folder.reference}",
         )
     raise Interrupted(
         f"stopped after step {outcome.step}; checkpoint {folder.manifest().last}",
         signal_number=outcome.signal_number,
-        next_step=f"creuset train --resume {folder.id}",
+        next_step=f"creuset train --resume {folder.reference}",
     )
 
 
@@ -105,7 +105,9 @@ def _with_status(
             folder.update(status="failed", stop_reason=_first_line(error))
         raise
     finished = outcome.reason in ("finished", "early_stop")
-    folder.update(status="finished" if finished else "stopped", stop_reason=outcome.reason)
+    folder.update(
+        status="finished" if finished else "stopped", stop_reason=outcome.reason, seconds=outcome.seconds
+    )
     return outcome
 
 

@@ -22,7 +22,7 @@ from creuset.progress import Progress, Silent
 from creuset.reporting.charts import Axis, ScatterChart
 from creuset.reporting.charts.standalone import standalone
 from creuset.reporting.sheet import Sheet, comparison_sheet, picture_sheet
-from creuset.workflows.evaluate import default_split, load_run_data
+from creuset.workflows.evaluate import default_split, run_data
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.other_data import load_other
 
@@ -126,7 +126,7 @@ def generate(
         else:
             loaded.require("encodes", f"{mode} pictures")
             if data is None:
-                dataset = load_run_data(loaded.recipe.data, watcher)
+                dataset = run_data(loaded.run, watcher)
             else:
                 dataset = load_other(data, loaded.recipe.data, loaded.spec, watcher)
             part = default_split(dataset, watcher) if split is None else split

@@ -175,14 +175,14 @@ class Loaded:
 
 
 def find_run(name: str | Path) -> RunFolder:
-    """The run that a name stands for: a path, or an ID under the workspace's runs/.
+    """The run that a name stands for: a path, an ID under the workspace's runs/, or run:ID.
 
     Raises:
         NotFoundError: There is none.
     """
-    path = Path(name)
+    path = Path(str(name).removeprefix("run:"))
     if len(path.parts) > 1 or (path / "manifest.json").is_file():
-        return RunFolder.open(path)
+        return RunFolder.open(path if path.name not in ("", "..") else path.resolve())
     return RunFolder.open(workspace() / "runs" / path)
 
 

@@ -1,7 +1,7 @@
 """What a recipe comes to on this machine and data, checked before anything is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from creuset.models import family, family_configs
 from creuset.models.base import Family
 from creuset.progress import Progress
 from creuset.recipe.resolve import Recipe, read_recipe
+from creuset.recipe.sections import Section
 from creuset.recipe.source import find_recipe
 from creuset.training.distributed import Processes, world_size
 
@@ -24,6 +25,7 @@ SPLIT_SEED = 0
 
 Settings = Mapping[str, object] | Sequence[str]
 
+_SECTIONS = ("data", "training", "evaluation")
 _EFFECTIVE_WITHOUT_GRADIENT = {"training.seed", "training.threads", "training.device"}
 
 
@@ -97,14 +99,22 @@ def read(recipe: str | Path, settings: Settings = (), seed: int | None = None) -
     return read_recipe(found, settings=changed, families=family_configs())
 
 
+def with_absolute_source(recipe: Recipe) -> Recipe:
+    """The recipe with a data source that is a path written in full, so that the run works from any folder."""
+    path = Path(recipe.data.source).expanduser()
+    if not path.exists():
+        return recipe
+    return replace(recipe, data=recipe.data.model_copy(update={"source": str(path.resolve())}))
+
+
 def check_effects(recipe: Recipe, kind: Family) -> None:
-    """Refuses settings that were written down but would be ignored.
+    """Refuses settings that were changed from their defaults but would be ignored.
 
     Raises:
         RecipeError: Each of them, where it stands; also a suite that the family cannot be measured by.
     """
     ignored: dict[str, str] = {}
-    written = {key: origin for key, origin in recipe.origins.items() if origin != "default"}
+    written = {key: origin for key, origin in recipe.origins.items() if not _is_default(recipe, key)}
     if "gradient" not in kind.traits:
         for key in written:
             section = key.split(".")[0]
@@ -127,6 +137,18 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
         problems.append(_problem("evaluation.suite", written["evaluation.suite"], text))
     if problems:
         raise RecipeError(problems)
+
+
+def _is_default(recipe: Recipe, key: str) -> bool:
+    """Whether a value is what it would be if nobody had written it: a resolved recipe writes every one."""
+    section, *names = key.split(".")
+    if section not in _SECTIONS:
+        return recipe.origins[key] == "default"
+    part: Section = getattr(recipe, section)
+    for name in names[:-1]:
+        part = getattr(part, name)
+    field = type(part).model_fields[names[-1]]
+    return bool(getattr(part, names[-1]) == field.default)
 
 
 def _problem(key: str, origin: str, message: str) -> Problem:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from creuset.device import memory_errors, peak_memory_bytes
+from creuset.device import memory_errors, peak_memory_bytes, threads_restored
 from creuset.errors import CheckpointError, UsageError
 from creuset.models.base import Model
 from creuset.progress import Progress, Silent
@@ -72,6 +72,7 @@ class Estimate:
         }
 
 
+@threads_restored()
 def dry_run(
     recipe: str | Path, *, settings: Settings = (), seed: int | None = None, progress: Progress | None = None
 ) -> DryRun:
@@ -107,6 +108,7 @@ def dry_run(
     )
 
 
+@threads_restored()
 def estimate(
     recipe: str | Path, *, settings: Settings = (), seed: int | None = None, progress: Progress | None = None
 ) -> Estimate:

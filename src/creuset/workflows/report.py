@@ -24,7 +24,7 @@ from creuset.workflows.chapters import (
     picture_blocks,
     score_block,
 )
-from creuset.workflows.evaluate import load_run_data
+from creuset.workflows.evaluate import run_data
 from creuset.workflows.load import Loaded, load
 
 
@@ -43,7 +43,7 @@ def write_run_report(
         ResourceError: The disk is full.
     """
     loaded = load(run)
-    data = dataset or load_run_data(loaded.recipe.data, Silent() if progress is None else progress)
+    data = dataset or run_data(run, Silent() if progress is None else progress)
     write_report(_document(loaded, data), run.report_path)
 
 
@@ -143,8 +143,8 @@ def _again(loaded: Loaded, manifest: Manifest) -> list[Block]:
         Commands(
             commands=[
                 manifest.command,
-                f"creuset train {run.path.name}/recipe.yaml --name {run.id}-again",
-                f"creuset eval {run.id}",
+                f"creuset train {run.path / 'recipe.yaml'} --name {run.id}-again",
+                f"creuset eval {run.reference}",
             ],
             caption="The command that made this run; the same from its resolved recipe; its scores anew.",
         ),

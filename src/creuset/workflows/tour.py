@@ -5,7 +5,7 @@ added to CHAPTERS. What is trained and for how long is written in the table at t
 section, as shipped recipes with the settings that fit them into the tour's minutes.
 """
 
-import sys
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +30,8 @@ from creuset.workflows.chapters import (
     picture_blocks,
     score_block,
 )
-from creuset.workflows.evaluate import load_run_data
-from creuset.workflows.train import Run, free_path, train
+from creuset.workflows.evaluate import run_data
+from creuset.workflows.train import Run, free_path, train, typed_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +69,9 @@ class Journey:
             progress=self.progress,
         )
         self.seconds[station.subject] = time.monotonic() - begin
-        changed = "".join(f" --set {setting}" for setting in settings)
-        self.commands.append(f"creuset train {station.recipe}{changed} --seed {self.seed}")
+        changed = [word for setting in settings for word in ("--set", setting)]
+        command = ["creuset", "train", station.recipe, *changed, "--seed", str(self.seed)]
+        self.commands.append(shlex.join(command))
         return run
 
     def _steps(self, station: Station) -> list[str]:
@@ -158,7 +159,7 @@ def discriminative(journey: Journey) -> Chapter:
     runs = {station.subject: journey.visit(station) for station in DISCRIMINATIVE}
     documents = {subject: run.folder.evaluations()["classification"] for subject, run in runs.items()}
     first = next(iter(runs.values()))
-    dataset = load_run_data(first.model().recipe.data, Silent())
+    dataset = run_data(first.folder, Silent())
     documents["class mixture of pixels (generative)"] = pixel_mixture_classifier(dataset)
     shown = ("accuracy", "f1_macro", "auroc", "calibration_error")
     best = max(runs, key=lambda subject: documents[subject]["scores"][0]["value"])
@@ -210,7 +211,7 @@ def generative(journey: Journey) -> Chapter:
     dataset: Dataset | None = None
     for subject, run in runs.items():
         loaded = run.model()
-        dataset = dataset or load_run_data(loaded.recipe.data, Silent())
+        dataset = dataset or run_data(run.folder, Silent())
         blocks.append(
             Section(
                 title=subject[0].upper() + subject[1:],
@@ -231,14 +232,13 @@ CHAPTERS: tuple[Callable[[Journey], Chapter], ...] = (discriminative, generative
 
 def _last_chapter(journey: Journey, total: float) -> Chapter:
     timing = {**journey.seconds, "loading, drawing, writing": total - sum(journey.seconds.values())}
-    command = "creuset tour" if Path(sys.argv[0]).stem == "creuset" else "creuset.workflows.tour.tour()"
     return Chapter(
         title="How long it took, and how to do it again",
         lead="Training, measuring and drawing together; the runs lie in `runs/` beside this report, each "
         "with a report of its own.",
         blocks=[
             Timing(seconds=timing),
-            Commands(commands=[command], caption="All of it."),
+            Commands(commands=[typed_command()], caption="All of it."),
             Commands(commands=journey.commands, caption="Single models."),
         ],
     )
@@ -246,10 +246,13 @@ def _last_chapter(journey: Journey, total: float) -> Chapter:
 
 def _overlap(documents: Mapping[str, Mapping[str, Any]], best: str) -> str:
     """Which models the best one's interval of accuracy overlaps."""
-    accuracy = {subject: document["scores"][0] for subject, document in documents.items()}
+    accuracy = {
+        subject: next(score for score in document["scores"] if score["metric"] == "accuracy")
+        for subject, document in documents.items()
+    }
     low = accuracy[best]["interval"][0]
     near = [s for s, score in accuracy.items() if s != best and score["interval"][1] >= low]
     text = f"Highest accuracy: {best}, {accuracy[best]['value']:.3f} on {accuracy[best]['n']} digits. "
     if near:
-        return text + f"Its interval overlaps that of: {', '.join(near)}; more test digits would be needed."
+        return text + f"Its interval overlaps that of: {', '.join(near)}."
     return text + "Its interval overlaps none of the others'."

@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from creuset.assets import workspace
-from creuset.device import machine_facts
-from creuset.errors import UsageError
+from creuset.device import machine_facts, threads_restored
+from creuset.errors import CreusetError, UsageError
 from creuset.metrics.score import Score
 from creuset.progress import Progress, Silent
 from creuset.runs.folder import RunFolder, refuse_existing
 from creuset.runs.manifest import Manifest, now
 from creuset.training.loop import Outcome, StopReason
-from creuset.workflows.evaluate import stored_scores
+from creuset.workflows.evaluate import require_unchanged, stored_scores
 from creuset.workflows.execute import carry_out, make_session
 from creuset.workflows.execute import measure as measure_run
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
-from creuset.workflows.plan import Plan, Settings, read
+from creuset.workflows.plan import Plan, Settings, read, with_absolute_source
 
 _DECIDES_BYTES = ("torch", "numpy", "processor", "threads")
 """What of a machine decides how sums are rounded."""
@@ -49,6 +49,7 @@ class Run:
         return load(self.folder)
 
 
+@threads_restored()
 def train(
     recipe: str | Path,
     *,
@@ -79,7 +80,7 @@ def train(
         NumericalError: NaN or infinity; the last good checkpoint is named.
     """
     watcher = Silent() if progress is None else progress
-    resolved = read(recipe, settings, seed)
+    resolved = with_absolute_source(read(recipe, settings, seed))
     if name is not None:
         refuse_existing(run_path(name))
     plan = Plan.make(resolved, watcher)
@@ -92,6 +93,7 @@ def train(
     return Run(folder, outcome)
 
 
+@threads_restored()
 def resume(
     run: str | Path,
     *,
@@ -120,18 +122,13 @@ def resume(
     finished = folder.status() == "finished"
     if finished:
         watcher.say(f"{folder.id} is finished, at step {manifest.step}: nothing is left to train")
+        for error in _repair(folder):
+            watcher.say(f"warning: {error}")
         measure = measure and not folder.report_path.exists()
         if not measure:
             return Run(folder, _outcome_of(manifest))
     plan = Plan.make(run_recipe(folder), watcher, (manifest.precision, manifest.precision_reason))
-    if plan.dataset.content_hash != manifest.data_hash:
-        raise UsageError(
-            "the data is not what this run was trained on",
-            where=plan.recipe.data.source,
-            got=f"data hash {plan.dataset.content_hash[:16]}",
-            expected=f"data hash {manifest.data_hash[:16]}",
-            next_step="put the data back as it was, or start a new run",
-        )
+    require_unchanged(folder, plan.dataset)
     if finished:
         outcome = _outcome_of(manifest)
         with folder.lock():
@@ -142,6 +139,12 @@ def resume(
     if measure and plan.processes.first:
         measure_run(plan, folder, watcher)
     return Run(folder, outcome)
+
+
+def _repair(folder: RunFolder) -> list[CreusetError]:
+    """Names a finished run's damaged checkpoints no more, so that the whole ones can be used."""
+    with folder.lock():
+        return folder.repair()
 
 
 def _outcome_of(manifest: Manifest) -> Outcome:
@@ -197,7 +200,7 @@ def _create_at(path: Path, plan: Plan) -> RunFolder:
     manifest = Manifest(
         id=path.name,
         created=now(),
-        command=_command(),
+        command=typed_command(),
         family=plan.family.name,
         seed=recipe.training.seed,
         device=str(plan.device),
@@ -212,11 +215,11 @@ def _create_at(path: Path, plan: Plan) -> RunFolder:
     return RunFolder.create(path, recipe.to_yaml(), manifest)
 
 
-def _command() -> str:
+def typed_command() -> str:
     """What the user typed, to be typed again; or the function that was called."""
     program = Path(sys.argv[0])
     if "creuset" not in (program.stem, program.parent.name):
-        return "creuset.train"
+        return "creuset.train(...)"
     return shlex.join(["creuset", *sys.argv[1:]])
 
 

@@ -1,0 +1,63 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from creuset.errors import CheckpointError
+from creuset.runs.manifest import Manifest, now, read_manifest
+
+
+def manifest(**changes: object) -> Manifest:
+    fields: dict[str, object] = {
+        "id": "a",
+        "created": now(),
+        "command": "creuset train a.yaml",
+        "family": "vae",
+        "seed": 0,
+        "device": "cpu",
+        "precision": "float32",
+        "precision_reason": "float32, as the recipe asks",
+        "machine": {"torch": "2"},
+        "data_source": "digits",
+        "data_hash": "0" * 64,
+        "data_spec": {},
+        "data_report": {},
+    }
+    return Manifest.model_validate({**fields, **changes})
+
+
+def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    written = manifest(last="step-00000002", previous="step-00000001", best="step-00000002")
+    path.write_text(written.to_text())
+    assert read_manifest(path) == written
+    assert written.checkpoints == {"step-00000001", "step-00000002"}
+    assert json.loads(path.read_text())["format"] == 1
+
+
+def test_the_time_is_utc_to_the_second() -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", now())
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', "\xff"])
+def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(CheckpointError, match=r"manifest.json: the run's manifest cannot be read"):
+        read_manifest(path)
+
+
+def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({**json.loads(manifest().to_text()), "colour": 1}))
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_manifest(path)
+
+
+def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({**json.loads(manifest().to_text()), "format": 2, "colour": 1}))
+    with pytest.raises(CheckpointError, match="written by a newer creuset") as caught:
+        read_manifest(path)
+    assert (caught.value.got, caught.value.expected) == ("format 2", "format 1")

@@ -1,0 +1,106 @@
+"""Two processes over gloo against one. Each test starts torchrun, so all of them are slow."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from creuset.workflows.train import resume, train
+from players import Listener, loop
+from small_runs import journal, write_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+PLAYERS = ROOT / "tests" / "support" / "players.py"
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+pytestmark = pytest.mark.slow
+
+
+def torchrun(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*TORCHRUN, *arguments], capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def test_processes_agree_with_one() -> None:
+    script = ROOT / "benchmarks" / "distributed_equality.py"
+    finished = subprocess.run(
+        [sys.executable, str(script), "--json"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert finished.returncode in (0, 1), finished.stderr
+    agreements = json.loads(finished.stdout)["agreements"]
+    found = {(one["what"], one["way"]) for one in agreements}
+    for way in ("ddp", "fsdp"):
+        assert {(f"float64 {what}", way) for what in ("losses", "gradients", "gradient norms")} <= found
+        assert {(f"float32 {what}", way) for what in ("last loss", "gradients", "gradient norms")} <= found
+    assert sum(what == "float64 weights after a checkpoint" for what, _ in found) == 6
+    assert [one for one in agreements if not one["holds"]] == []
+
+
+def relative(found: Any, expected: Any) -> bool:
+    return bool(torch.allclose(torch.as_tensor(found), torch.as_tensor(expected), rtol=1e-9, atol=1e-12))
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_players_train_as_on_one_process(strategy: str, tmp_path: Path) -> None:
+    listener, kept = Listener(), []  # type: ignore[var-annotated]
+    training = loop(listener, kept)
+    training.run()
+    finished = torchrun(str(PLAYERS), strategy, str(tmp_path / "found.pt"))
+    assert finished.returncode == 0, finished.stderr
+    found = torch.load(tmp_path / "found.pt", weights_only=True)
+    assert [line[:3] for line in found["told"]] == [list(line[:3]) for line in listener.told]
+    for line, expected in zip(found["told"], listener.told, strict=True):
+        assert line[3].keys() == expected[3].keys()
+        assert all(relative(value, expected[3][name]) for name, value in line[3].items()), line
+    assert found["best"] == [best for _, best in kept]
+    expected_weights = training.checkpoint().weights
+    assert found["weights"].keys() == expected_weights.keys()
+    assert all(relative(value, expected_weights[name]) for name, value in found["weights"].items())
+
+
+def test_an_error_on_one_process_ends_the_others(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    finished = torchrun(str(PLAYERS), "ddp", str(tmp_path / "found.pt"), "fail")
+    assert finished.returncode != 0
+    assert "this process has had enough" in finished.stderr
+    assert time.monotonic() - begin < 60
+
+
+def test_the_command_line_under_torchrun(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    settings = ("training.precision=float64", "training.distributed=fsdp", "training.log_every=1")
+    words = ["-m", "creuset", "train", str(recipe)]
+    for setting in settings:
+        words += ["--set", setting]
+    finished = torchrun(*words, "--name", str(tmp_path / "two"), "--max-time", "0.001s")
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.count("stopped: the time is over after 1 steps") == 1
+    assert finished.stderr.count("vae on cpu, float64") == 1
+    assert "Traceback" not in finished.stderr
+    finished = torchrun("-m", "creuset", "train", "--resume", str(tmp_path / "two"), "--json")
+    assert finished.returncode == 0, finished.stderr
+    document = json.loads(finished.stdout)  # one process speaks
+    assert (document["step"], document["reason"]) == (40, "finished")
+    assert {score["metric"] for score in document["scores"]} >= {"nll", "elbo"}
+    one = train(recipe, name=tmp_path / "one", settings=settings, measure=False).folder
+    two = resume(tmp_path / "two").folder
+    assert two.manifest().best == one.manifest().best
+    for found, expected in zip(journal(two), journal(one), strict=True):
+        assert (found["step"], found["event"]) == (expected["step"], expected["event"])
+        assert found["values"] == pytest.approx(expected["values"], rel=1e-9)
+
+
+def test_a_family_without_steps_is_refused(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, "model: {family: linear}\ndata: {source: digits}\n", "linear")
+    environment = {**os.environ, "WORLD_SIZE": "2", "RANK": "0"}
+    words = [sys.executable, "-m", "creuset", "train", str(recipe)]
+    finished = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert finished.returncode == 2
+    assert "is fitted in one go, on one process" in finished.stderr
