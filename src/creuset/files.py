@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from creuset.errors import ResourceError, UsageError
+from creuset.errors import CreusetError, ResourceError, UsageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BROKEN = {errno.EIO, errno.ENXIO, errno.ESTALE}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -31,6 +32,10 @@ def disk_errors(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in _FORBIDDEN:
             raise UsageError("cannot be written", where=path, got=error.strerror) from error
+        if error.errno in _BROKEN:
+            raise CreusetError(
+                "the disk failed: this was not written", where=path, got=error.strerror
+            ) from error
         raise
 
 

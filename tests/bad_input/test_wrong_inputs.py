@@ -1,6 +1,7 @@
 """Each wrong input of wrong_inputs.yaml gets its message, word for word, and its exit code, as a command.
 
-To write the messages of a changed table: python tests/bad_input/test_wrong_inputs.py (then read them).
+To write the messages of a changed table, and then read them, each one:
+PYTHONPATH=tests/support python tests/bad_input/test_wrong_inputs.py; make pages
 """
 
 import contextlib

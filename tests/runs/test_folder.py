@@ -255,4 +255,4 @@ def test_evaluations_are_read_back_by_name(run: RunFolder) -> None:
     path.write_text("{")
     with pytest.raises(CheckpointError, match=r"images.json: this evaluation cannot be read") as caught:
         run.evaluations()
-    assert caught.value.next_step == "delete it, then creuset eval a"
+    assert caught.value.next_step == f"delete it, then creuset eval {run.path}"

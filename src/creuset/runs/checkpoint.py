@@ -157,6 +157,18 @@ def keep_only(folder: Path, names: set[str]) -> None:
             remove_folder(path)
 
 
+def check_family(checkpoint: Checkpoint, family: str, where: Path) -> None:
+    """Refuses the checkpoint of another family's model; raises CheckpointError."""
+    if checkpoint.family != family:
+        raise CheckpointError(
+            "this checkpoint is of another model",
+            where=where,
+            got=f"family {checkpoint.family}",
+            expected=f"family {family}",
+            next_step="use the recipe.yaml that lies beside the checkpoint",
+        )
+
+
 def check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: Path) -> None:
     """Refuses weights of another model, naming what is missing, extra or of another shape.
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from creuset.device import peak_memory_bytes
 from creuset.errors import CheckpointError, NumericalError
 from creuset.recipe.sections import TrainingConfig
-from creuset.runs.checkpoint import Checkpoint, check_fit
+from creuset.runs.checkpoint import Checkpoint, check_family, check_fit
 from creuset.training.distributed import Processes, shard_like, whole
 from creuset.training.ema import ExponentialMovingAverage
 from creuset.training.optimizer import Player, learning_rate_factor
@@ -298,6 +298,7 @@ class Loop:
         """
         facts: Mapping[str, Any] = checkpoint.facts
         state = self.model.state_dict()
+        check_family(checkpoint, self.family, where)
         check_fit(checkpoint.weights, state, where)
         expected = {
             "seed": self.training.seed,

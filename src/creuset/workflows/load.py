@@ -18,7 +18,13 @@ from creuset.models import family, family_configs
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.source import read_text
-from creuset.runs.checkpoint import Checkpoint, DamagedCheckpoint, check_fit, load_checkpoint
+from creuset.runs.checkpoint import (
+    Checkpoint,
+    DamagedCheckpoint,
+    check_family,
+    check_fit,
+    load_checkpoint,
+)
 from creuset.runs.folder import RunFolder
 from creuset.training.session import build_model
 
@@ -206,6 +212,7 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
     path, saved = _checkpoint(folder, checkpoint)
     place = resolve_device(device)
     model = build_model(kind, recipe.model, spec, recipe.training.seed)
+    check_family(saved, kind.name, path)
     _fill(model, saved, path)
     if isinstance(model, Model):
         model.to(place).eval()

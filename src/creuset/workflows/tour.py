@@ -238,7 +238,7 @@ def _last_chapter(journey: Journey, total: float) -> Chapter:
         "with a report of its own.",
         blocks=[
             Timing(seconds=timing),
-            Commands(commands=[typed_command()], caption="All of it."),
+            Commands(commands=[typed_command("creuset.workflows.tour.tour()")], caption="All of it."),
             Commands(commands=journey.commands, caption="Single models."),
         ],
     )

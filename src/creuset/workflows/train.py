@@ -200,7 +200,7 @@ def _create_at(path: Path, plan: Plan) -> RunFolder:
     manifest = Manifest(
         id=path.name,
         created=now(),
-        command=typed_command(),
+        command=typed_command("creuset.train"),
         family=plan.family.name,
         seed=recipe.training.seed,
         device=str(plan.device),
@@ -215,11 +215,11 @@ def _create_at(path: Path, plan: Plan) -> RunFolder:
     return RunFolder.create(path, recipe.to_yaml(), manifest)
 
 
-def typed_command() -> str:
-    """What the user typed, to be typed again; or the function that was called."""
+def typed_command(function: str) -> str:
+    """What the user typed, to be typed again; or the function that was called from Python."""
     program = Path(sys.argv[0])
     if "creuset" not in (program.stem, program.parent.name):
-        return "creuset.train(...)"
+        return function
     return shlex.join(["creuset", *sys.argv[1:]])
 
 

@@ -1,0 +1,173 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from creuset.errors import DataError, GateError, UsageError
+from creuset.metrics.score import Score
+from creuset.progress import Silent
+from creuset.runs.folder import RunFolder
+from creuset.workflows.evaluate import check_minimums, evaluate, load_run_data, stored_scores
+from creuset.workflows.load import load, run_recipe
+from creuset.workflows.train import train
+from small_runs import CNN, VAE, write_recipe
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def score(metric: str = "accuracy", value: float = 0.9, better: str = "higher") -> Score:
+    return Score(
+        metric=metric,
+        value=value,
+        unit="fraction",
+        better=better,  # type: ignore[arg-type]
+        interval=None,
+        n=10,
+        signature="s",
+    )
+
+
+def test_an_evaluation_is_kept_beside_the_run(vae: RunFolder) -> None:
+    kept = vae.evaluations()["images"]
+    found = evaluate("vae")
+    assert vae.evaluations() == {"images": kept}  # the same numbers again
+    assert kept["scores"] == [one.to_json() for one in found.scores]
+    assert kept["format"] == 1
+    assert (kept["run"], kept["split"], kept["suite"], kept["data"]) == ("vae", "test", "images", "digits")
+    assert kept["checkpoint"] == load(vae).checkpoint_hash
+    assert {one["metric"] for one in kept["floors"]} >= {"nll_independent_pixels", "nll_class_mixture"}
+    assert stored_scores(vae) == found.scores
+
+
+def test_the_accuracy_is_that_of_the_model(cnn: RunFolder) -> None:
+    found = {one.metric: one for one in evaluate("cnn").scores}
+    data = load_run_data(run_recipe(cnn).data, Silent())
+    batch = data.batch("test", torch.arange(data.splits["test"].num_samples))
+    right = load(cnn).logits(batch["images"]).argmax(1) == batch["labels"].numpy()
+    assert found["accuracy"].value == pytest.approx(right.mean())
+    assert found["accuracy"].n == len(right)
+    low, high = found["accuracy"].interval or (0, 0)
+    assert low < right.mean() < high
+
+
+def test_what_is_measured_otherwise_leaves_the_usual_scores(vae: RunFolder) -> None:
+    usual = vae.evaluations()["images"]
+    evaluate("vae", split="validation")
+    evaluate("vae", seed=1)
+    evaluate("vae", num_importance_samples=7)
+    evaluate("vae", checkpoint="last")
+    kept = vae.evaluations()
+    assert len(kept) == 5
+    assert kept["images"] == usual
+    signatures = [tuple(one["signature"] for one in document["scores"]) for document in kept.values()]
+    assert len({signature[0] for signature in signatures}) >= 4
+    evaluate("vae", seed=1)
+    assert len(vae.evaluations()) == 5
+
+
+def test_samples_that_a_run_was_trained_on_are_left_out_of_other_data(cnn: RunFolder, tmp_path: Path) -> None:
+    data = load_run_data(run_recipe(cnn).data, Silent())
+    heard = Heard()
+    found = evaluate("cnn", data="digits", progress=heard)
+    n = found.scores[0].n
+    # all of the digits but those of the training and validation splits: the test split
+    assert n == data.splits["test"].num_samples
+    assert heard.said == [f"{1797 - n} samples of digits are left out: the run was trained on them"]
+    assert f"training_samples_left_out:{1797 - n}" in found.scores[0].signature
+    own = evaluate("cnn")
+    assert [one.value for one in found.scores] == pytest.approx([one.value for one in own.scores], abs=1e-6)
+
+
+def test_other_data_with_a_test_split_is_measured_on_it(cnn: RunFolder, tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0)
+    arrays = {
+        "train_images": drawn.integers(0, 256, (40, 8, 8), dtype=np.uint8),
+        "train_labels": np.arange(40) % 10,
+        "test_images": drawn.integers(0, 256, (30, 8, 8), dtype=np.uint8),
+        "test_labels": np.arange(30) % 10,
+    }
+    np.savez(tmp_path / "other.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="another number of pixel levels"):
+        evaluate("cnn", data=str(tmp_path / "other.npz"))
+    np.savez(tmp_path / "mine.npz", **arrays)  # type: ignore[arg-type]
+    recipe = write_recipe(
+        tmp_path, CNN.replace("digits", str(tmp_path / "mine.npz")).replace("64", "16"), "mine"
+    )
+    run = train(recipe, settings={"training.num_steps": 2}, measure=False)
+    found = evaluate(run.folder, data=str(tmp_path / "other.npz"))
+    assert (found.split, found.scores[0].n) == ("test", 30)
+    with pytest.raises(DataError, match="nothing is left to measure") as caught:
+        evaluate(run.folder, data=str(tmp_path / "other.npz"), split="train")
+    assert "40 samples" in str(caught.value.got)
+
+
+def test_a_run_without_a_test_split_is_measured_on_its_validation_split(workspace: Path) -> None:
+    recipe = write_recipe(workspace, VAE.replace("digits", "digits, test_share: 0.0"), "all")
+    heard = Heard()
+    run = train(recipe, settings={"training.num_steps": 2}, progress=heard)
+    assert "there is no test split: the validation split is taken" in heard.said
+    assert run.folder.evaluations()["images"]["split"] == "validation"
+    assert "|split:validation|" in run.scores[0].signature
+    assert run.folder.report_path.exists()
+
+
+def test_a_suite_that_does_not_fit_is_refused(vae: RunFolder, cnn: RunFolder) -> None:
+    with pytest.raises(UsageError, match="the suite classification does not fit the family vae") as caught:
+        evaluate("vae", suite="classification")
+    assert caught.value.expected == "images"
+    with pytest.raises(UsageError, match="the suite images does not fit the family cnn"):
+        evaluate("cnn", suite="images")
+
+
+def test_a_split_that_is_not_there_is_answered_with_those_that_are(vae: RunFolder) -> None:
+    with pytest.raises(DataError, match='this data has no "tset" split') as caught:
+        evaluate("vae", split="tset")
+    assert "validation" in str(caught.value.expected)
+
+
+def test_changed_data_is_refused(vae: RunFolder) -> None:
+    vae.update(data_hash="0" * 64)
+    with pytest.raises(UsageError, match="the data is not what this run was trained on"):
+        evaluate("vae")
+
+
+def test_scores_are_read_back_as_they_were(vae: RunFolder) -> None:
+    document = json.loads((vae.evaluation / "images.json").read_text())
+    scores = [Score.from_json(one) for one in document["scores"]]
+    assert [one.to_json() for one in scores] == document["scores"]
+    for one in document["scores"]:
+        assert one.keys() == {"metric", "value", "unit", "better", "interval", "n", "signature"}
+
+
+@pytest.mark.parametrize(
+    ("given", "limit", "passes"),
+    [
+        (score(), 0.9, True),
+        (score(), 0.91, False),
+        (score("nll", 90.0, "lower"), 90.0, True),
+        (score("nll", 90.0, "lower"), 89.9, False),
+    ],
+)
+def test_a_gate_looks_in_the_direction_of_its_metric(given: Score, limit: float, passes: bool) -> None:
+    if passes:
+        check_minimums([given], {given.metric: limit})
+        return
+    word = "at least" if given.better == "higher" else "at most"
+    with pytest.raises(GateError, match=f"{given.metric} misses its limit") as caught:
+        check_minimums([given], {given.metric: limit})
+    assert (caught.value.exit_code, caught.value.expected) == (4, f"{word} {limit:g}")
+
+
+def test_a_gate_for_a_metric_that_was_not_measured_is_refused() -> None:
+    with pytest.raises(UsageError, match='no score "acuracy"; did you mean "accuracy"'):
+        check_minimums([score()], {"acuracy": 0.5})
