@@ -1,15 +1,11 @@
 # Two commands matter: `make run` sets everything up and runs the tour, `make test` sets everything up and
-# runs all checks and tests. Both are quick when nothing changed.
+# runs all checks and tests. Setting up is done once, and again when pyproject.toml or constraints.txt change.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TESTED := $(VENV)/.tested
 CODE := src tests docs benchmarks examples
-# Folders too: what is removed changes its folder.
-FILES := $(shell find $(CODE) recipes -not -name '*.pyc' -not -name '__pycache__' -not -path '*/.venvs/*') \
-	Makefile pyproject.toml constraints.txt README.md CHANGELOG.md
 # Small models run no faster on two threads: one thread each, and as many tests at a time as there are cores.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
@@ -25,17 +21,8 @@ run: setup
 	$(BIN)/creuset models pull mnist-5k
 	$(BIN)/creuset tour
 
-test:
-	@if $(MAKE) --no-print-directory --question $(TESTED) 2>/dev/null; \
-	then echo "nothing changed since all checks and tests passed (to run them again: make --always-make test)"; \
-	else $(MAKE) --no-print-directory $(TESTED); fi
-
-$(TESTED): $(READY) $(FILES)
-	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/ruff check $(CODE)
-	$(BIN)/mypy
+test: check
 	$(PYTEST)
-	@touch $@
 
 check: setup
 	$(BIN)/ruff format --check $(CODE)

@@ -1,7 +1,5 @@
 """Each family through the whole of `creuset.train`: digits, pictures in folders, tables."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import torch
 from PIL import Image
 
 import creuset
+from creuset.errors import UsageError
 from creuset.models import family, family_names
 from creuset.workflows.load import Loaded
 from creuset.workflows.train import Run, resume, train
@@ -46,7 +45,7 @@ def check(run: Run) -> Loaded:
     assert run.scores
     assert all(one.interval is not None for one in run.scores if one.metric != "psnr")
     page = run.folder.report_path.read_text()
-    assert all(one.metric.replace("_", " ")[:4] in page.lower() or True for one in run.scores)
+    assert f"<title>{run.folder.id}" in page
     assert 'src="http' not in page
     assert leftovers(run.path) == []
     assert resume(run.path).outcome.step == state.step
@@ -96,7 +95,7 @@ def test_pictures_need_no_labels_to_be_modelled(pictures: Path, workspace: Path,
         loaded = check(trained(workspace, MODELS[name][0], str(flat)))
         assert loaded.spec.class_names == ()
         assert loaded.encode(np.zeros((1, 8, 8, 3), np.uint8)).shape[0] == 1
-    with pytest.raises(creuset.errors.UsageError, match="cnn learns classes, and the data has no labels"):
+    with pytest.raises(UsageError, match="cnn learns classes, and the data has no labels"):
         trained(workspace, MODELS["cnn"][0], str(flat))
 
 
@@ -118,12 +117,3 @@ def test_a_table_is_classified(kind: str, workspace: Path, tmp_path: Path) -> No
     assert np.mean(np.array(loaded.predict(x)) == species) > 0.85
     found = {one.metric: one.value for one in Run(loaded.run, resume(loaded.run.path).outcome).scores}
     assert found["accuracy"] > 0.7
-
-
-@pytest.mark.slow
-def test_runs_that_are_killed_and_resumed_are_equal_to_one_that_was_not() -> None:
-    script = Path(__file__).resolve().parents[2] / "benchmarks" / "kill_and_resume.py"
-    words = [sys.executable, str(script), "--runs", "4", "--seed", "7"]
-    finished = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    assert finished.stdout.count(": equal\n") == 4

@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command_line import run_command
+from creuset.runs.folder import RunFolder
+
+
+def test_samples_are_written_where_asked(vae: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "grid.png"
+    answer = run_command(["generate", "vae", "-n", "9", "--seed", "5", "--out", str(out)])
+    step = vae.checkpoint_path().name.removeprefix("step-").lstrip("0")
+    assert answer.stdout == f"{out}: sample by vae at step {step}, seed 5\n"
+    assert answer.stderr == "next: creuset eval vae\n"
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_holds_the_record(vae: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "codes.npz"
+    answer = run_command(
+        ["generate", "vae", "--mode", "encode", "--split", "validation", "--out", str(out), "--json"]
+    )
+    document = json.loads(answer.stdout)
+    assert document["out"] == str(out)
+    with np.load(out, allow_pickle=False) as file:
+        assert document["record"] == json.loads(str(file["record"]))
+        assert document["record"]["num"] == len(file["codes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["vae"], 2, "--out"),
+        (["vae", "--out", "a.gif"], 2, "unknown ending"),
+        (["vae", "--out", "a.png", "--mode", "dream"], 2, "--mode"),
+        (["vae", "--out", "a.png", "-n", "0"], 2, "--num"),
+        (["vae", "--out", "a.png", "--split", "test"], 2, "samples are drawn from nothing"),
+        (["vae", "--out", "a.png", "--mode", "denoise"], 2, "has not learned to remove noise"),
+        (["vae", "--out", "a.png", "--mode", "interpolate", "-n", "1"], 2, "too few to make"),
+        (["vea", "--out", "a.png"], 3, 'did you mean "vae"'),
+        (["vae", "--out", "a.png", "--checkpoint", "step-1"], 3, "one of best, last, step-"),
+        (["vae", "--out", "a.png", "--mode", "encode", "--data", "nowhere"], 2, "unknown ending"),
+        (["vae", "--out", "a.npz", "--mode", "encode", "--data", "nowhere"], 3, "nowhere"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(
+    words: list[str], code: int, message: str, vae: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = run_command(["generate", *words])
+    assert (answer.exit_code, answer.stdout) == (code, "")
+    assert message in answer.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_exit_code_1(vae: RunFolder, tmp_path: Path) -> None:
+    (vae.checkpoint_path() / "weights.safetensors").write_bytes(b"")
+    answer = run_command(["generate", "vae", "--out", str(tmp_path / "a.png")])
+    assert answer.exit_code == 1
+    assert "the checkpoint is damaged" in answer.stderr
+    assert "got: 0 bytes" in answer.stderr

@@ -1,0 +1,15 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "kill_and_resume.py"
+
+
+@pytest.mark.slow
+def test_runs_that_are_killed_and_resumed_are_equal_to_one_that_was_not() -> None:
+    words = [sys.executable, str(SCRIPT), "--runs", "4", "--seed", "7"]
+    finished = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.stdout.count(": equal\n") == 4
