@@ -1,8 +1,9 @@
 """Kills trainings with SIGKILL at random moments, resumes them, and compares with one that was never killed.
 
-    python benchmarks/kill_and_resume.py --runs 50
+    python benchmarks/kill_and_resume.py --runs 50 --recipes vae,cnn,rnn
 
-Each run is killed one to three times: at a moment drawn uniformly over a whole run (loading, steps, saves,
+The runs are spread evenly over the recipes, each compared with an uninterrupted run of its own recipe. Each
+run is killed one to three times: at a moment drawn uniformly over a whole run (loading, steps, saves,
 samples, evaluation, report), or, each third time, just after a checkpoint's temporary folder has appeared.
 Then it is resumed to its end. Afterwards must be equal to the uninterrupted run: each tensor of each
 checkpoint byte by byte, the journal without `clock` and without resume and stop events, the sample sheets,
@@ -25,14 +26,27 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _NUM_STEPS = 150
-RECIPE = f"""
+_EVENTS = "log_every: 7, validate_every: 11, checkpoint_every: 13"
+RECIPES = {
+    "vae": f"""
 model: {{family: vae, size: tiny}}
 data: {{source: digits, batch_size: 64}}
 training: {{num_steps: {_NUM_STEPS}, learning_rate: 2e-3, schedule: cosine, warmup_steps: 10, clip_norm: 5.0,
-           ema_decay: 0.99, accumulate: 2, log_every: 7, validate_every: 11, sample_every: 40,
-           checkpoint_every: 13}}
+           ema_decay: 0.99, accumulate: 2, sample_every: 40, {_EVENTS}}}
 evaluation: {{num_importance_samples: 2}}
-"""
+""",
+    "cnn": f"""
+model: {{family: cnn, size: tiny, dropout: 0.2}}
+data: {{source: digits, batch_size: 64, augmentation: {{shift: 1}}}}
+training: {{num_steps: {_NUM_STEPS}, learning_rate: 3e-3, optimizer: sgd, schedule: linear, {_EVENTS}}}
+""",
+    "rnn": f"""
+model: {{family: rnn, size: tiny, dropout: 0.1}}
+data: {{source: digits, batch_size: 64}}
+training: {{num_steps: {_NUM_STEPS}, learning_rate: 4e-3, optimizer: adamw, weight_decay: 0.01,
+           clip_norm: 1.0, {_EVENTS}}}
+""",
+}
 _HANGS_SECONDS = 300.0
 """A training that takes so long hangs."""
 
@@ -40,37 +54,47 @@ _HANGS_SECONDS = 300.0
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=50, help="how many trainings are killed (default 50)")
+    parser.add_argument(
+        "--recipes",
+        default=",".join(RECIPES),
+        help=f"which are trained, with commas between (default {','.join(RECIPES)})",
+    )
     parser.add_argument("--seed", type=int, default=0, help="decides the moments (default 0)")
     arguments = parser.parse_args()
+    names = arguments.recipes.split(",")
+    unknown = sorted(set(names) - RECIPES.keys())
+    if unknown:
+        parser.error(f"--recipes: no recipe {', '.join(unknown)}; there is: {', '.join(RECIPES)}")
     os.environ.update(OMP_NUM_THREADS="1", CREUSET_OFFLINE="1")
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
-        failures = compare_all(Path(place), arguments.runs, random.Random(arguments.seed))
+        failures = compare_all(Path(place), names, arguments.runs, random.Random(arguments.seed))
     seconds = time.monotonic() - begin
     print(f"{arguments.runs} runs, {failures} differ from the uninterrupted one, {seconds:.0f} s")
     return 1 if failures else 0
 
 
-def compare_all(place: Path, num_runs: int, moments: random.Random) -> int:
-    """Trains once without and `num_runs` times with kills below `place`; returns how many runs differ."""
+def compare_all(place: Path, names: list[str], num_runs: int, moments: random.Random) -> int:
+    """Trains each recipe once without and `num_runs` in all with kills, below `place`; how many differ."""
     os.environ.update(CREUSET_HOME=str(place / "home"), CREUSET_WORKSPACE=str(place))
-    recipe = place / "small.yaml"
-    recipe.write_text(RECIPE)
     _import_everything()
-    begin = time.monotonic()
-    reference = place / "runs" / "reference"
-    Training(recipe, reference).finish()
-    seconds = time.monotonic() - begin
-    print(f"uninterrupted: {seconds:.2f} s")
+    seconds: dict[str, float] = {}
+    for name in names:
+        (place / f"{name}.yaml").write_text(RECIPES[name])
+        begin = time.monotonic()
+        Training(place / f"{name}.yaml", place / "runs" / name).finish()
+        seconds[name] = time.monotonic() - begin
+        print(f"{name}, uninterrupted: {seconds[name]:.2f} s", flush=True)
     failures = 0
     for number in range(num_runs):
-        victim = place / "runs" / f"run-{number:03d}"
+        name = names[number % len(names)]
+        recipe, victim = place / f"{name}.yaml", place / "runs" / f"{name}-{number:03d}"
         kills = []
         for index in range(moments.randint(1, 3)):
-            inside = (number + index) % 3 == 0
-            kills.append(_kill_once(recipe, victim, moments, seconds, inside_a_save=inside))
+            inside = (number // len(names) + index) % 3 == 0
+            kills.append(_kill_once(recipe, victim, moments, seconds[name], inside_a_save=inside))
         Training(recipe, victim).finish()
-        found = differences(reference, victim)
+        found = differences(place / "runs" / name, victim)
         failures += bool(found)
         print(f"{victim.name}: killed {', '.join(kills)}: {'; '.join(found) or 'equal'}", flush=True)
     return failures
@@ -252,6 +276,8 @@ def _import_everything() -> None:
     import sklearn.datasets  # noqa: F401
     import torch
 
+    import creuset.models.cnn
+    import creuset.models.rnn
     import creuset.models.vae
     import creuset.workflows.train  # noqa: F401
 

@@ -1,8 +1,11 @@
 import hashlib
 import itertools
 import json
+import random
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +15,7 @@ from creuset.device import (
     choose_precision,
     derive_seed,
     machine_facts,
+    measured_gain,
     memory_errors,
     peak_memory_bytes,
     resolve_device,
@@ -78,8 +82,49 @@ def test_precision_follows_the_measured_gain(tmp_path: Path) -> None:
 def test_the_gain_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "bfloat16.json"
     first = device.bfloat16_gain(torch.device("cpu"), cache)
-    monkeypatch.setattr(device, "_seconds_of_product", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(device, "measured_gain", lambda *_: pytest.fail("measured again"))
     assert device.bfloat16_gain(torch.device("cpu"), cache) == first
+
+
+class Stopwatch:
+    """A machine whose formats take known times, with disturbances that come and go."""
+
+    def __init__(self, gain: float, disturbances: Iterable[float] = ()) -> None:
+        self.seconds = {torch.float32: 0.01, torch.bfloat16: 0.01 / gain}
+        self.disturbances = iter(disturbances)
+        self.asked: list[torch.dtype] = []
+
+    def __call__(self, dtype: torch.dtype) -> float:
+        self.asked.append(dtype)
+        return self.seconds[dtype] + next(self.disturbances, 0.0)
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.1, 1.3, 8.0])
+def test_disturbances_do_not_turn_the_gain_round(gain: float) -> None:
+    draws = random.Random(0)
+    for _ in range(20):  # every other timing takes up to twenty times as long, whichever format's it is
+        disturbances = [draws.choice([0.0, draws.uniform(0, 0.2)]) for _ in range(100)]
+        measured = measured_gain(Stopwatch(gain, disturbances))
+        assert (measured >= 1.2) == (gain >= 1.2)
+
+
+def test_the_formats_take_turns_after_a_warm_up() -> None:
+    clock = Stopwatch(1.2)  # as unclear as can be: all rounds are made
+    assert measured_gain(clock) == pytest.approx(1.2)
+    rounds = list(zip(clock.asked[::2], clock.asked[1::2], strict=True))
+    assert all(set(pair) == {torch.float32, torch.bfloat16} for pair in rounds)
+    firsts = [pair[0] for pair in rounds[1:]]
+    assert all(one != other for one, other in itertools.pairwise(firsts))
+    assert len(rounds) == 1 + 40
+    # what the first round says is not counted, however short it was
+    assert measured_gain(Stopwatch(3.0, [-0.009, 0.0])) == pytest.approx(3.0)
+
+
+def test_a_clear_gain_is_told_early() -> None:
+    for gain in (0.3, 4.0):
+        clock = Stopwatch(gain)
+        measured_gain(clock)
+        assert len(clock.asked) == 2 * (1 + 12)
 
 
 @pytest.mark.parametrize("damage", ["{", "3", "[[]]"])
@@ -105,3 +150,13 @@ def test_a_manifest_records_what_decides_the_bytes() -> None:
     assert facts["torch"] == torch.__version__
     assert facts["threads"] == torch.get_num_threads()
     assert peak_memory_bytes() > 50e6  # torch alone takes more
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_peak_memory_never_falls_and_holds_what_was_held() -> None:
+    before = peak_memory_bytes()
+    held = np.ones(before // 2, dtype=np.uint8)
+    during = peak_memory_bytes()
+    assert during >= 0.95 * max(before, len(held))  # Linux counts pages in batches
+    del held
+    assert peak_memory_bytes() >= 0.95 * during

@@ -3,6 +3,7 @@
 The data are scikit-learn's digits, 8 x 8 with 17 levels.
 """
 
+import ast
 import random
 from collections.abc import Iterator
 from itertools import pairwise
@@ -139,7 +140,12 @@ def fitted(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> Fi
 
 def test_registry_lists_the_files_of_the_folder() -> None:
     folder = Path(__file__).resolve().parent.parent / "src" / "creuset" / "models"
-    files = {file.stem for file in folder.glob("*.py")} - {"__init__", "base"}
+    files = {
+        file.stem
+        for file in folder.glob("*.py")
+        for line in ast.parse(file.read_text()).body
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "FAMILY"
+    }
     assert set(family_names()) == files
     assert list(family_names()) == sorted(family_names())
     assert tuple(family_configs()) == family_names()
@@ -443,5 +449,28 @@ def test_classifier_refuses_data_without_two_classes(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in family_names() if "gradient" in family(name).traits])
 def test_picture_family_refuses_a_table(name: str) -> None:
     spec = DataSpec(kind="table", shape=(4,), num_levels=0, class_names=("a", "b"), class_counts=(5, 5))
-    with pytest.raises(UsageError, match=f"{name} takes pictures\n  got: a table with 4 columns"):
+    with pytest.raises(
+        UsageError, match=rf"{name} takes pictures( or texts)?\n  got: a table with 4 columns"
+    ):
         family(name).build(configure(name, {}), spec)
+
+
+@pytest.mark.parametrize("name", family_names())
+def test_a_family_takes_texts_or_says_what_it_takes(name: str) -> None:
+    spec = DataSpec(
+        kind="texts",
+        shape=(),
+        num_levels=0,
+        class_names=("a", "b"),
+        class_counts=(5, 5),
+        tokens="words",
+        max_tokens=4,
+        vocabulary=("<padding>", "<unknown>", "good", "bad"),
+    )
+    config = configure(name, {})
+    if "texts" in config.only_for.values():
+        assert family(name).build(config, spec).logits(torch.tensor([[2, 0], [3, 1]])).shape == (2, 2)
+        return
+    expected = rf"{name} takes pictures( or a table)?\n  got: texts\n(.*\n)*  next: .*model.family: rnn"
+    with pytest.raises(UsageError, match=expected):
+        family(name).build(config, spec)

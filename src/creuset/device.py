@@ -14,7 +14,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,12 @@ Precision = Literal["float32", "bfloat16", "float64"]
 
 _PROBE_GAIN = 1.2
 """bfloat16 is chosen only where it is at least this much faster: below it, the lost digits buy nothing."""
+_PROBE_CLEAR = 1.5
+"""A gain so many times above or below the limit is clear: noise does not turn it round."""
+_PROBE_ROUNDS = (12, 40)
+"""Timings of each format: at least, where the gain is clear, and at most."""
+_PROBE_SIZES = (256, 512)
+"""Matrices of the probe: small and middling, as in our models."""
 
 
 def derive_seed(seed: int, *labels: int | str) -> int:
@@ -130,6 +136,11 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def device_name(device: torch.device) -> str:
+    """What the maker calls a device: the model name of the GPU, or else of the processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+
+
 @contextmanager
 def memory_errors(next_step: str) -> Iterator[None]:
     """Turns running out of memory into an error that says what to do.
@@ -183,8 +194,17 @@ def peak_memory_bytes(device: torch.device | None = None) -> int:
     """The most memory this process has held so far: on a GPU what torch allocated, else the resident set."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's getrusage would count what the parent held when it started this process
+        return _high_water_mark(status.read_text())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _high_water_mark(status: str) -> int:
+    """The line `VmHWM: 123456 kB` of a process's status, in bytes."""
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def bfloat16_gain(device: torch.device, cache: Path) -> float:
@@ -193,7 +213,7 @@ def bfloat16_gain(device: torch.device, cache: Path) -> float:
     Measured once for a processor, torch version and thread count, then read from `cache` (a JSON file), so
     that the choice that hangs on it is the same in each run on this machine.
     """
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+    name = device_name(device)
     key = f"{name} | torch {torch.__version__} | {torch.get_num_threads()} threads"
     known: dict[str, float] = {}
     if cache.exists():
@@ -202,9 +222,34 @@ def bfloat16_gain(device: torch.device, cache: Path) -> float:
         except (TypeError, ValueError):
             known = {}  # a damaged cache is measured again
     if key not in known:
-        known[key] = _seconds_of_product(device, torch.float32) / _seconds_of_product(device, torch.bfloat16)
+        known[key] = measured_gain(_product_clock(device))
         write_atomic(cache, json.dumps(known, indent=1, sort_keys=True))
     return known[key]
+
+
+def measured_gain(seconds_of: Callable[[torch.dtype], float]) -> float:
+    """How many times faster one piece of work is in bfloat16 than in float32.
+
+    Other work on the machine only ever makes a timing longer, and it comes and goes. So the two formats take
+    turns, in changing order, after a first round that is not counted, and the shortest time of each counts.
+    Timing ends early where the gain is clear, and goes on where it is near the limit.
+
+    Args:
+        seconds_of: Does the work once in a format, and says how long it took, in seconds above 0.
+    """
+    shortest = dict.fromkeys((torch.float32, torch.bfloat16), float("inf"))
+    at_least, at_most = _PROBE_ROUNDS
+    for dtype in shortest:
+        seconds_of(dtype)
+    gain = 1.0
+    for number in range(1, at_most + 1):
+        for dtype in sorted(shortest, key=str, reverse=number % 2 == 0):
+            shortest[dtype] = min(shortest[dtype], seconds_of(dtype))
+        gain = shortest[torch.float32] / shortest[torch.bfloat16]
+        clear = not _PROBE_GAIN / _PROBE_CLEAR < gain < _PROBE_GAIN * _PROBE_CLEAR
+        if number >= at_least and clear:
+            break
+    return gain
 
 
 def choose_precision(requested: str, device: torch.device, cache: Path) -> tuple[Precision, str]:
@@ -223,15 +268,19 @@ def choose_precision(requested: str, device: torch.device, cache: Path) -> tuple
     return "float32", f"float32: bfloat16 products are only {gain:.2f} times as fast here"
 
 
-def _seconds_of_product(device: torch.device, dtype: torch.dtype, sizes: Sequence[int] = (256, 512)) -> float:
-    """The best of several timings of two matrix products, small and middling, as in our models."""
-    best = float("inf")
-    pairs = [(torch.ones(size, size, device=device, dtype=dtype),) * 2 for size in sizes]
-    for _ in range(10):
+def _product_clock(device: torch.device) -> Callable[[torch.dtype], float]:
+    """What times the probe's matrix products in a format."""
+    pairs = {
+        dtype: [(torch.ones(size, size, device=device, dtype=dtype),) * 2 for size in _PROBE_SIZES]
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+
+    def seconds_of(dtype: torch.dtype) -> float:
         begin = time.perf_counter()
-        for left, right in pairs:
+        for left, right in pairs[dtype]:
             left @ right
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - begin)
-    return best
+        return max(time.perf_counter() - begin, 1e-9)
+
+    return seconds_of

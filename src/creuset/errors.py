@@ -10,7 +10,7 @@
     ├── BlockedError            6   offline, a wrong hash, a licence not accepted
     ├── CheckpointError         1   a damaged checkpoint, or one of another model
     ├── NumericalError          1   NaN or infinity while training
-    └── Interrupted       130/143   stopped by Ctrl-C or SIGTERM, after a clean checkpoint
+    └── Interrupted   129/130/143   stopped by SIGHUP, Ctrl-C or SIGTERM, after a clean checkpoint
 
 An error says where, what was got, what was expected and what to do next, each in its own argument, so
 that no raise site has to format them.

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from creuset.data.dataset import Dataset
 from creuset.data.hashing import content_hash
-from creuset.device import BatchGenerator
 from creuset.errors import DataError, UsageError
 from creuset.generation import pictures
+from creuset.generation.observation import CHUNK, Observed, observe
 from creuset.metrics.calibration import calibration_bins
 from creuset.metrics.classification import classification_scores, confusion_matrix
 from creuset.metrics.floors import PixelCounts, likelihood_floors
@@ -24,13 +24,10 @@ from creuset.metrics.predictions import Predictions
 from creuset.metrics.reconstruction import mean_squared_error, psnr, squared_errors
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
-from creuset.models.base import Family, FittedModel, Model
+from creuset.models.base import Family, FittedModel, Likelihood, Model, model_inputs, placed
 from creuset.progress import Progress
 
 Suite = Literal["classification", "images"]
-
-_CHUNK = 250
-"""Pictures whose likelihood is computed at once; a part of what decides the draws, hence fixed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,25 +116,23 @@ def evaluate(
         DataError: There is no such split, or it is empty.
         UsageError: The suite does not fit the family.
     """
-    part = dataset.split(split)
-    if not part.num_samples:
-        raise DataError("nothing to measure: the split is empty", where=split)
-    if suite not in suites(subject.family):
-        raise UsageError(
-            f"the suite {suite} does not fit the family {subject.family.name}",
-            where="--suite",
-            got=f"traits {', '.join(sorted(subject.family.traits))}",
-            expected=" or ".join(suites(subject.family)),
-        )
-    context = Context(
-        data=split_hash(dataset, split),
-        split=split,
-        seed=seed,
-        extra=dict(choices or {}),
-    )
+    _require_measurable(subject.family, dataset, split, suite)
+    context = Context(data=split_hash(dataset, split), split=split, seed=seed, extra=dict(choices or {}))
     if suite == "classification":
         return _classification(subject, dataset, split, context)
     return _images(subject, dataset, split, context, num_importance_samples, progress)
+
+
+def _require_measurable(family: Family, dataset: Dataset, split: str, suite: Suite) -> None:
+    if not dataset.split(split).num_samples:
+        raise DataError("nothing to measure: the split is empty", where=split)
+    if suite not in suites(family):
+        raise UsageError(
+            f"the suite {suite} does not fit the family {family.name}",
+            where="--suite",
+            got=f"traits {', '.join(sorted(family.traits))}",
+            expected=" or ".join(suites(family)),
+        )
 
 
 def _classification(subject: Subject, dataset: Dataset, split: str, context: Context) -> Evaluation:
@@ -175,10 +170,11 @@ def classify(subject: Subject, dataset: Dataset, split: str) -> Tensor:
     indices = torch.arange(dataset.split(split).num_samples)
     rows = []
     with torch.no_grad():
-        for chunk in torch.split(indices, _CHUNK):
+        for chunk in torch.split(indices, CHUNK):
             batch = dataset.batch(split, chunk)
-            inputs = batch["images"] if "images" in batch else batch["features"]
-            rows.append(subject.model.logits(inputs.to(subject.device)).float().cpu())
+            rows.append(
+                subject.model.logits(placed(model_inputs(batch), subject.model, subject.device)).float().cpu()
+            )
     return torch.cat(rows)
 
 
@@ -197,9 +193,10 @@ def _images(
     floors: list[Score] = []
     details: dict[str, Any] = {}
     if "likelihood" in traits:
-        scores, floors = _likelihood(
-            subject, model, dataset, split, context, num_importance_samples, progress
-        )
+        observed = _observe(subject, model, dataset, split, context, num_importance_samples, progress)
+        scores = _likelihood_scores(model.likelihood, observed, dataset, context, num_importance_samples)
+        if model.likelihood.num_levels:
+            floors = _floors(model.likelihood, observed, dataset, context)
     if "encodes" in traits:
         images = dataset.batch(split, torch.arange(dataset.split(split).num_samples))["images"]
         copies = pictures.reconstruct(model, images, subject.device)
@@ -212,7 +209,7 @@ def _images(
     return Evaluation(suite="images", split=split, scores=scores, floors=floors, details=details)
 
 
-def _likelihood(
+def _observe(
     subject: Subject,
     model: Model,
     dataset: Dataset,
@@ -220,53 +217,53 @@ def _likelihood(
     context: Context,
     num_importance_samples: int,
     progress: Progress,
-) -> tuple[list[Score], list[Score]]:
-    """NLL, ELBO where the likelihood is a bound, bits per dimension, and the floors on the same pixels."""
-    form = model.likelihood
-    setting = LikelihoodSetting(
+) -> Observed:
+    """The pictures of a split as they are measured, with their likelihoods."""
+    places = torch.arange(dataset.split(split).num_samples)
+    progress.start("likelihood", len(places), "pictures")
+    observed = observe(
+        model,
+        (dataset.batch(split, chunk)["images"] for chunk in torch.split(places, CHUNK)),
+        num_importance_samples=num_importance_samples,
+        seed=context.seed,
+        device=subject.device,
+        progress=progress,
+    )
+    progress.finish()
+    return observed
+
+
+def _likelihood_scores(
+    form: Likelihood, observed: Observed, dataset: Dataset, context: Context, num_importance_samples: int
+) -> list[Score]:
+    """NLL, ELBO where the likelihood is a bound, bits per dimension where it is one of levels."""
+    setting = _setting(form, num_importance_samples)
+    scores = [nll(observed.log_likelihoods, setting=setting, context=context)]
+    if observed.elbos is not None:
+        scores.append(elbo(observed.elbos, setting=_setting(form, 1), context=context))
+    if form.num_levels:
+        num_dims = int(np.prod(dataset.spec.shape))
+        scores.append(bits_per_dim(observed.log_likelihoods, num_dims, setting=setting, context=context))
+    return scores
+
+
+def _floors(form: Likelihood, observed: Observed, dataset: Dataset, context: Context) -> list[Score]:
+    """What simple models of the training pictures reach on the very pixels that the model was measured on."""
+    setting = _setting(form, 1)
+    return likelihood_floors(
+        _training_counts(dataset, setting),
+        levels(observed.pixels, form.num_levels),
+        setting=setting,
+        training_data=split_hash(dataset, "train"),
+        context=context,
+    )
+
+
+def _setting(form: Likelihood, num_importance_samples: int) -> LikelihoodSetting:
+    return LikelihoodSetting(
         num_levels=form.num_levels,
         binarisation=form.binarisation,
         num_importance_samples=num_importance_samples if form.bound else None,
-    )
-    num_samples = dataset.split(split).num_samples
-    progress.start("likelihood", num_samples, "pictures")
-    values: list[Tensor] = []
-    bounds: list[Tensor] = []
-    observed: list[Tensor] = []
-    with torch.no_grad():
-        for chunk in torch.split(torch.arange(num_samples), _CHUNK):
-            images = dataset.batch(split, chunk)["images"].to(subject.device)
-            start = int(chunk[0])
-            # the pixels are drawn once, for the model and the floors alike
-            pixels = model.observe(images, _draws(context.seed, "observe", start, len(chunk), subject))
-            values.append(
-                model.log_likelihood(
-                    pixels, _draws(context.seed, "nll", start, len(chunk), subject), num_importance_samples
-                ).cpu()
-            )
-            if form.bound:
-                bounds.append(
-                    model.elbo(pixels, _draws(context.seed, "elbo", start, len(chunk), subject)).cpu()
-                )
-            observed.append(pixels.cpu())
-            progress.advance(start + len(chunk))
-    progress.finish()
-    log_likelihoods = torch.cat(values).double().numpy()
-    scores = [nll(log_likelihoods, setting=setting, context=context)]
-    if form.bound:
-        one = LikelihoodSetting(
-            num_levels=form.num_levels, binarisation=form.binarisation, num_importance_samples=1
-        )
-        scores.append(elbo(torch.cat(bounds).double().numpy(), setting=one, context=context))
-    if not form.num_levels:
-        return scores, []
-    num_dims = int(np.prod(dataset.spec.shape))
-    scores.append(bits_per_dim(log_likelihoods, num_dims, setting=setting, context=context))
-    return scores, likelihood_floors(
-        _training_counts(dataset, setting),
-        levels(torch.cat(observed), form.num_levels),
-        setting=setting,
-        context=context,
     )
 
 
@@ -283,7 +280,3 @@ def _training_counts(dataset: Dataset, setting: LikelihoodSetting) -> PixelCount
 def levels(images: Tensor, num_levels: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """float (N, ...) in [-1, 1] -> whole numbers in [0, num_levels)."""
     return ((images + 1) * ((num_levels - 1) / 2)).round().long().numpy()
-
-
-def _draws(seed: int, purpose: str, start: int, size: int, subject: Subject) -> BatchGenerator:
-    return BatchGenerator(seed, "evaluation", purpose, start, size=size, device=subject.device)

@@ -170,6 +170,9 @@ def test_an_alias_of_what_is_gone(shelf: Any) -> None:
     put_aliases(best="run:vae-3")
     with pytest.raises(NotFoundError, match='the alias "best" stands for "run:vae-3", which is not there'):
         resolve("best", catalogue=shelf.catalogue)
+    put_aliases(best="run:vae; rm x")
+    with pytest.raises(NotFoundError, match="next: creuset models show 'run:vae; rm x'"):
+        resolve("best", catalogue=shelf.catalogue)
 
 
 class TestHuggingFaceCache:
@@ -196,11 +199,63 @@ class TestHuggingFaceCache:
             resolve("org/model", catalogue=shelf.catalogue)
         assert snapshot.is_dir()
 
-    @pytest.mark.parametrize("name", ["hf:../../etc", "hf:a/b/c", "hf:.hidden", "hf:org/m@../x"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "hf:../../etc",
+            "hf:a/b/c",
+            "hf:.hidden",
+            "hf:org/m@../x",
+            "hf:org/model@main/../../../secret",
+            "hf:org/model@a//b",
+            "hf:org/model@/secret",
+            "hf:org/model@v1/",
+            "hf:org/model; touch x",
+        ],
+    )
     def test_names_that_lead_elsewhere(self, shelf: Any, name: str) -> None:
-        hub_cache().mkdir()
-        with pytest.raises(NotFoundError, match="is not there"):
+        snapshot = put_snapshot("org/model", refs="main")
+        (snapshot.parent / "main").mkdir()
+        secret = hub_cache() / "models--org--model" / "secret"
+        secret.mkdir()
+        (secret / "config.json").write_text("{}")
+        with pytest.raises(NotFoundError, match=r"not of the form org/name or org/name@revision") as caught:
             resolve(name, catalogue=shelf.catalogue)
+        assert "hf download" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["hf:org/model@refs/pr/1", "hf:org/model@v1.0+x"])
+    def test_revisions_with_slashes_and_points(self, shelf: Any, name: str) -> None:
+        snapshot = put_snapshot("org/model")
+        reference = hub_cache() / "models--org--model" / "refs" / name.partition("@")[2]
+        reference.parent.mkdir(parents=True)
+        reference.write_text(snapshot.name)
+        assert resolve(name, catalogue=shelf.catalogue).path == snapshot
+
+    @pytest.mark.parametrize("content", [b"../../../elsewhere", b"/etc", b"", b"\xff\xfe", b"a/b"])
+    def test_a_reference_that_names_no_commit_is_not_followed(self, shelf: Any, content: bytes) -> None:
+        snapshot = put_snapshot("org/model", refs="main")
+        elsewhere = hub_cache().parent / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "config.json").write_text("{}")
+        (hub_cache() / "models--org--model" / "refs" / "main").write_bytes(content)
+        assert resolve("hf:org/model", catalogue=shelf.catalogue).path == snapshot
+
+    @pytest.mark.parametrize(
+        "index",
+        [
+            '{"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}',
+            '{"weight_map": 3}',
+            "[]",
+            "{",
+        ],
+    )
+    def test_weights_of_which_a_part_is_missing_do_not_count(self, shelf: Any, index: str) -> None:
+        snapshot = put_snapshot("org/model", refs="main")
+        (snapshot / "model.safetensors.index.json").write_text(index)
+        with pytest.raises(NotFoundError, match="no complete snapshot"):
+            resolve("org/model", catalogue=shelf.catalogue)
+        (snapshot / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model.safetensors"}}')
+        assert resolve("org/model", catalogue=shelf.catalogue).path == snapshot
 
 
 def test_nowhere(shelf: Any) -> None:
@@ -244,6 +299,9 @@ def test_an_empty_name(shelf: Any, name: str) -> None:
 def test_names_that_no_file_can_have(shelf: Any) -> None:
     with pytest.raises(UsageError, match="cannot be read\n  got: File name too long"):
         resolve("x" * 5000, catalogue=shelf.catalogue)
+    for scheme in ("run", "hf", "pip"):
+        with pytest.raises(UsageError, match="cannot be looked for\n  got: File name too long"):
+            resolve(f"{scheme}:{'x' * 5000}", catalogue=shelf.catalogue)
     for name in ("run:../..", "run:/etc", "pip:../models", "pip:/etc"):
         found, _ = look_up(name, catalogue=shelf.catalogue)
         assert found is None

@@ -196,6 +196,42 @@ def test_a_damaged_manifest_is_named(shelf: Any) -> None:
     assert verify("chat") == []
 
 
+@pytest.mark.parametrize("name", ["../outside", "/outside", "", 7])
+def test_a_manifest_whose_files_lead_elsewhere_is_damaged(shelf: Any, name: object) -> None:
+    folder = put(shelf)
+    document = json.loads((folder / "asset.json").read_text())
+    document["files"][0]["name"] = name
+    (folder / "asset.json").write_text(json.dumps(document))
+    with pytest.raises(CreusetError, match=r"asset\.json: damaged"):
+        resolve("embedder", catalogue=shelf.catalogue)
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_link_in_the_store_is_replaced_and_what_it_leads_to_stays(
+    shelf: Any, tmp_path: Path, dangling: bool
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "chat.gguf").write_bytes(b"mine")
+    models_folder().mkdir(parents=True)
+    (models_folder() / "chat").symlink_to(tmp_path / "nowhere" if dangling else own)
+    folder = put(shelf, "chat")
+    assert not folder.is_symlink()
+    assert (own / "chat.gguf").read_bytes() == b"mine"
+    assert [path.name for path in models_folder().iterdir()] == ["chat"]
+
+
+def test_removing_a_link_leaves_what_it_leads_to(shelf: Any, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "chat.gguf").write_bytes(b"mine")
+    models_folder().mkdir(parents=True)
+    (models_folder() / "mine").symlink_to(own)
+    assert remove("mine", Silent()) == 0
+    assert list(models_folder().iterdir()) == []
+    assert (own / "chat.gguf").read_bytes() == b"mine"
+
+
 def test_remove(shelf: Any) -> None:
     folder = put(shelf, "chat")
     put(shelf, "embedder")

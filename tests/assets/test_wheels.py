@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 import venv
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,18 @@ def test_a_member_that_is_damaged(shelf: Any) -> None:
         Archives([path]).open("fake_chat/chat.gguf") as stream,
     ):
         stream.read()
+
+
+def test_a_member_that_is_encrypted(tmp_path: Path) -> None:
+    path = tmp_path / "fake.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("fake/model", b"bytes")
+    content = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + flags] |= 1
+    path.write_bytes(content)
+    with pytest.raises(BlockedError, match="this wheel is damaged"), Archives([path]).open("fake/model"):
+        pass
 
 
 def test_installed_wheels_are_read_and_never_imported(

@@ -1,5 +1,7 @@
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 
 from command_line import run_command
 from creuset.runs.folder import RunFolder
-from small_runs import journal, tensors, write_recipe
+from small_runs import LINEAR, journal, tensors, write_recipe
 
 QUICK = ["--set", "training.num_steps=2"]
 
@@ -127,14 +129,52 @@ def test_a_dry_run_shows_what_it_saw(recipe: str, workspace: Path) -> None:
 
 def test_an_estimate_says_how_long_and_how_large(recipe: str) -> None:
     answer = run_command(["train", recipe, "--estimate", *QUICK])
-    assert "ms a step" in answer.stdout
-    assert "measured on 1 steps" in answer.stdout
-    assert "peak memory so far: " in answer.stdout
+    assert "ms a step: the mean of 1 (" in answer.stdout
+    rows = [line.split() for line in answer.stdout.splitlines()]
+    assert [row[:2] for row in rows[1:-1]] == [
+        ["part", "times"],
+        ["preparation", "1"],
+        ["training", "2"],
+        ["validations", "1"],
+        ["checkpoints", "1"],
+        ["sheets", "1"],
+        ["evaluation", "1"],
+        ["report", "1"],
+        ["total", rows[-2][1]],
+    ]
+    assert "peak memory: " in answer.stdout
     document = json.loads(run_command(["train", recipe, "--estimate", "--json", *QUICK]).stdout)
     assert document["num_steps"] == 2
-    assert document["seconds_per_step"].keys() == {"median", "low", "high"}
+    assert document["seconds_per_step"].keys() == {"mean", "low", "high"}
     assert document["total_seconds"]["middle"] > 0
     assert document["peak_memory_bytes"] > 1e6
+
+
+def test_a_fit_is_rehearsed_and_estimated(workspace: Path) -> None:
+    recipe = str(write_recipe(workspace, LINEAR, "linear"))
+    answer = run_command(["train", recipe, "--dry-run"])
+    assert answer.stdout.startswith("linear, 650 stored numbers\n  fitted to 499 ")
+    assert " training samples: converged 1, iterations " in answer.stdout
+    assert answer.stdout.endswith("reloaded, and both gave the same logits for these samples\n")
+    answer = run_command(["train", recipe, "--estimate"])
+    assert answer.stdout.startswith("a fit to 50 samples: ")
+    assert "the fit was measured whole" in answer.stdout
+    refused = run_command(["train", recipe, "--max-time", "10s"])
+    assert refused.exit_code == 2
+    assert "--max-time: the family linear is fitted in one go" in refused.stderr
+    assert [path.name for path in workspace.iterdir()] == ["linear.yaml"]
+
+
+def test_a_fit_that_did_not_converge_is_said_kept_and_reported(workspace: Path, runs: Path) -> None:
+    recipe = str(write_recipe(workspace, LINEAR, "linear"))
+    answer = run_command(["train", recipe, "--set", "model.max_iter=2"])
+    warning = "the solver stopped after 2 iterations without reaching model.tolerance 0.001: "
+    assert f"warning: {warning}raise model.max_iter above 2\n" in answer.stderr
+    (line,) = journal(RunFolder(runs / "linear"))
+    assert line["values"]["converged"] == 0
+    assert line["values"]["warning"].startswith(warning)
+    assert warning in (runs / "linear" / "report.html").read_text()
+    assert "warning the solver stopped" in run_command(["runs", "log", "linear"]).stdout
 
 
 LONG = ["--name", "long", "--set", "training.num_steps=100000", "--set", "training.checkpoint_every=20"]
@@ -163,7 +203,7 @@ def test_a_run_can_be_used_while_it_trains_and_stopped_from_elsewhere(
 ) -> None:
     run = RunFolder(runs / "long")
     with training(recipe) as process:
-        assert run.running_process() == process.pid
+        assert getattr(run.running_process(), "process", None) == process.pid
         (row,) = json.loads(run_command(["runs", "list", "--json"]).stdout)["runs"]
         assert row["status"] == "running"
         refused = run_command(["train", "--resume", "long"])
@@ -237,3 +277,26 @@ def test_a_full_disk_is_exit_code_5_and_nothing_is_lost(
     assert run_command(["train", "--resume", str(run.path), "--no-eval"]).exit_code == 0
     assert tensors(run) == tensors(vae)
     assert journal(run) == journal(vae)
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_stops_after_a_clean_checkpoint(recipe: str, runs: Path) -> None:
+    words = [sys.executable, "-m", "creuset", "train", recipe, *LONG, "--no-eval"]
+    process, terminal = pty.fork()
+    if not process:
+        os.execv(words[0], words)
+    manifest = runs / "long" / "manifest.json"
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if select.select([terminal], [], [], 0.05)[0]:
+            os.read(terminal, 65536)
+        if manifest.exists() and json.loads(manifest.read_text())["last"] is not None:
+            break
+    os.close(terminal)  # the kernel sends SIGHUP, and refuses every further line
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    run = RunFolder(runs / "long")
+    state = run.manifest()
+    assert (state.status, state.stop_reason) == ("stopped", "signal")
+    assert state.last is not None
+    assert state.step == int(state.last.removeprefix("step-"))

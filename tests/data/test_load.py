@@ -83,6 +83,7 @@ def test_no_source_is_not_the_current_folder(load: Load) -> None:
     [
         ({"image_size": (8, 8)}, r"data\.image_size: a setting without effect: it is for CSV files"),
         ({"label_column": "x"}, r"data\.label_column: a setting without effect: it is for CSV files"),
+        ({"unreadable": "skip"}, r"data\.unreadable: a setting without effect: it is for picture files"),
         (
             {"limit": 1438},
             r"data\.limit: the limit is above what there is\n  got: 1438\n  expected: at most 1437",
@@ -93,6 +94,37 @@ def test_no_source_is_not_the_current_folder(load: Load) -> None:
 def test_settings_that_cannot_be_are_refused(load: Load, settings: dict[str, Any], expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         load("digits", **settings)
+
+
+@pytest.mark.parametrize("kind", ["npz", "csv", "idx", "idx folder"])
+def test_only_a_folder_of_pictures_holds_unreadable_ones(tmp_path: Path, load: Load, kind: str) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", train_images=pictures)
+    (tmp_path / "a.csv").write_text("a,b\n" + "\n".join(f"{i},{i * i}" for i in range(30)))
+    (tmp_path / "idx").mkdir()
+    header = b"\0\0\x08\x03" + np.array(pictures.shape, dtype=">u4").tobytes()
+    file = tmp_path / "idx" / "train-images-idx3-ubyte"
+    file.write_bytes(header + pictures.tobytes())
+    source = {"npz": tmp_path / "a.npz", "csv": tmp_path / "a.csv", "idx": file, "idx folder": file.parent}[
+        kind
+    ]
+    assert load(source).splits
+    with pytest.raises(
+        UsageError, match=r"data\.unreadable: a setting without effect: it is for picture files"
+    ):
+        load(source, unreadable="skip")
+
+
+@pytest.mark.parametrize(("split", "other"), [("test", "validation"), ("validation", "test")])
+def test_a_share_is_for_a_split_that_is_cut(tmp_path: Path, load: Load, split: str, other: str) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 4, 4), dtype=np.uint8)
+    path = tmp_path / "own.npz"
+    np.savez(path, **{"train_images": pictures[:40], f"{split}_images": pictures[40:]})
+    assert load(path, **{f"{other}_share": 0.25}).splits[other].num_samples == 10
+    with pytest.raises(
+        UsageError, match=rf"data\.{split}_share: .* the source has a {split} split of its own\n  got: 0\.2\n"
+    ):
+        load(path, **{f"{split}_share": 0.2})
 
 
 def test_tables_are_not_augmented(tmp_path: Path, load: Load) -> None:

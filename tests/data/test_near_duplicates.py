@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from creuset.data.dataset import Dataset
-from creuset.data.near_duplicates import near_duplicates
+from creuset.data.near_duplicates import near_duplicates, num_pairs
 
 Load = Callable[..., Dataset]
 
@@ -83,10 +83,34 @@ def test_many_pictures_agree_with_one_product(tmp_path: Path, load: Load, monkey
     dataset = load(tmp_path / "data.npz", validation_share=0.1)
     whole = near_duplicates(dataset)
     monkeypatch.setattr("creuset.data.near_duplicates._BLOCK", 7)
+    monkeypatch.setattr("creuset.data.near_duplicates._ROWS", 5)
     assert near_duplicates(dataset) == whole
     assert sum(pair.count for pair in whole) == 9
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0, 6.0, 12.0])
+def test_few_numbers_miss_no_near_duplicate(tmp_path: Path, load: Load, noise: float) -> None:
+    rng = np.random.default_rng(0)
+    train = rng.integers(0, 256, (300, 14, 14), dtype=np.uint8)
+    test = np.clip(train[:200] + rng.normal(1, noise, (200, 14, 14)), 0, 255).astype(np.uint8)
+    np.savez(tmp_path / "data.npz", train_images=train, test_images=test)
+    dataset = load(tmp_path / "data.npz", validation_share=0.01)
+    rows = {
+        name: split.inputs.double().flatten(1).numpy()
+        - split.inputs.double().flatten(1).numpy().mean(1)[:, None]
+        for name, split in dataset.splits.items()
+    }
+    units = {name: part / np.linalg.norm(part, axis=1)[:, None] for name, part in rows.items()}
+    for pair in near_duplicates(dataset):
+        correlations = units[pair.split] @ units[pair.other].T
+        assert pair.count == (correlations.max(axis=1).round(4) >= 0.996).sum()
+    assert num_pairs(dataset) == sum(
+        dataset.splits[a].num_samples * dataset.splits[b].num_samples
+        for a, b in (("validation", "train"), ("test", "train"), ("test", "validation"))
+    )
 
 
 def test_tables_are_not_compared(tmp_path: Path, load: Load) -> None:
     (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(f"{i},{i * i}" for i in range(30)))
     assert near_duplicates(load(tmp_path / "t.csv")) == []
+    assert num_pairs(load(tmp_path / "t.csv")) == 0

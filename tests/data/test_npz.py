@@ -243,7 +243,7 @@ def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path: Path) ->
 def test_a_file_that_expands_without_bounds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("creuset.data.npz._BOMB_BYTES", 1 << 20)
+    monkeypatch.setattr("creuset.data.npz_file._BOMB_BYTES", 1 << 20)
     path = save(tmp_path / "a.npz", train_images=np.zeros((4000, 28, 28), dtype=np.uint8))
     with pytest.raises(DataError, match="this file expands suspiciously"):
         read_npz(path)

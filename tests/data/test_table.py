@@ -34,6 +34,10 @@ def message(path: Path, *settings: Any) -> str:
     return str(raised.value)
 
 
+NEXT = (
+    "  next: correct these cells, remove rows or columns that hold no numbers, "
+    "or set data.text_column for texts"
+)
 TABLE = "width,height,Class\n1.5,2,cat\n-3e2,.5,dog\n0,+4.,cat\n7,8,dog\n"
 
 
@@ -121,7 +125,7 @@ def test_wrong_cells_are_named_by_file_line_and_column(tmp_path: Path) -> None:
         f'    {path}:5:3: the label "label" is missing',
         f'    {path}:7:3: the label "label" is missing',
         "  got: column 3 (2)",
-        "  next: correct these cells, or remove the rows or columns that hold no numbers",
+        NEXT,
     ]
     path.write_text(path.read_text().replace("nan,\n", "nan,x\n").replace("?", "y"))
     assert message(path).splitlines() == [
@@ -134,7 +138,7 @@ def test_wrong_cells_are_named_by_file_line_and_column(tmp_path: Path) -> None:
         f'    {path}:7:1: "a" is "0x1", not a number',
         f'    {path}:7:2: "b" is "inf", not a number',
         "  got: column 2 (4), column 1 (3)",
-        "  next: correct these cells, or remove the rows or columns that hold no numbers",
+        NEXT,
     ]
 
 

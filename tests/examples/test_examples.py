@@ -31,7 +31,7 @@ def test_each_script_has_a_test() -> None:
 
 
 def test_draw_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    example("draw_digits")(num_steps=20, folder=tmp_path)
+    example("draw_digits")(num_steps=120, folder=tmp_path)
     assert "nll " in capsys.readouterr().out
     with Image.open(tmp_path / "digits.png") as picture:
         assert picture.size == (512, 512)
@@ -46,7 +46,7 @@ def test_compare_classifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_map_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    example("map_digits")(num_steps=20, folder=tmp_path)
+    example("map_digits")(num_steps=120, folder=tmp_path)
     assert "digit 9 lies around (" in capsys.readouterr().out
     with np.load(tmp_path / "codes.npz") as arrays:
         assert arrays["codes"].shape == (1797, 2)

@@ -32,10 +32,13 @@ class Repeats(Model):
     def decode(self, codes: Tensor) -> Tensor:
         return codes[:, :, None, None].expand(-1, 1, 4, 5)
 
+    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
+        return images + generator.uniform(1, 1, 1)
+
     def log_likelihood(
         self, images: Tensor, generator: BatchGenerator, num_importance_samples: int
     ) -> Tensor:
-        return generator.normal() + num_importance_samples
+        return images.flatten(1).sum(1) + generator.normal() + num_importance_samples
 
 
 def test_each_of_the_256_levels_survives_the_way_there_and_back() -> None:
@@ -86,7 +89,7 @@ def test_the_seed_decides_samples_whatever_the_chunks(monkeypatch: pytest.Monkey
     model = Repeats()
     whole = pictures.sample(model, 30, seed=1, device=CPU)
     assert model.training  # as it was before
-    monkeypatch.setattr(pictures, "_CHUNK", 7)
+    monkeypatch.setattr(pictures, "CHUNK", 7)
     assert torch.equal(whole, pictures.sample(model, 30, seed=1, device=CPU))
     assert not torch.equal(whole, pictures.sample(model, 30, seed=2, device=CPU))
     with pytest.raises(DataError, match="nothing to draw"):
@@ -94,7 +97,7 @@ def test_the_seed_decides_samples_whatever_the_chunks(monkeypatch: pytest.Monkey
 
 
 def test_all_pictures_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "_CHUNK", 4)
+    monkeypatch.setattr(pictures, "CHUNK", 4)
     images = torch.linspace(-1, 1, 10)[:, None, None, None].expand(10, 1, 4, 5)
     codes = pictures.encode(Repeats(), images, CPU)
     assert torch.allclose(codes[:, 0], torch.linspace(-1, 1, 10))

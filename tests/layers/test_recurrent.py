@@ -32,3 +32,12 @@ def test_a_step_depends_on_no_later_step() -> None:
     changed = x.clone()
     changed[:, 4:] = 0
     torch.testing.assert_close(recurrent(changed, None)[:, :4], recurrent(x, None)[:, :4])
+
+
+def test_dropout_takes_the_same_units_at_each_step() -> None:
+    recurrent = Recurrent("gru", 5, 7, 2, dropout=0.5)
+    seen: list[torch.Tensor] = []
+    recurrent.layers[1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0] == 0))
+    recurrent(torch.randn(4, 6, 5), BatchGenerator(0, size=4))
+    assert torch.equal(seen[0], seen[0][:, :1].expand(4, 6, 7))
+    assert 0 < seen[0].float().mean() < 1

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from creuset.errors import DataError, UsageError
+from creuset.errors import DataError, GateError, UsageError
 from creuset.metrics.floors import SMOOTHING, PixelCounts, likelihood_floors
 from creuset.metrics.likelihood import LikelihoodSetting
-from creuset.metrics.signature import Context
+from creuset.metrics.signature import Context, Signature, differences, require_comparable
 
 DIGITS = LikelihoodSetting(num_levels=17)
 
@@ -36,7 +36,7 @@ def test_the_known_figures_of_scikit_learns_digits(digits: Any) -> None:
     assert mixture.n == 447
     assert mixture.signature == (
         "nll_class_mixture|v:1|data:digits|split:test|n:447|binarisation:none|classes:10"
-        "|importance_samples:none|interval:t95|likelihood:levels17|smoothing:0.3"
+        "|fitted_to:unstated|importance_samples:none|interval:t95|likelihood:levels17|smoothing:0.3"
     )
 
 
@@ -98,8 +98,24 @@ def test_without_labels_there_is_no_mixture_and_a_seed_only_for_drawn_pictures()
         PixelCounts.from_grey(np.full((4, 2), 0.25)), [[0, 1], [0, 0]], setting=setting
     )
     assert [score.metric for score in floors] == ["nll_uniform", "nll_independent_pixels"]
-    assert all("|seed:0|binarisation:dynamic|importance_samples:none|" in score.signature for score in floors)
+    for score, fit in zip(floors, ("", "fitted_to:unstated|"), strict=True):
+        assert f"|seed:0|binarisation:dynamic|{fit}importance_samples:none|" in score.signature
     assert floors[0].value == pytest.approx(2 * math.log(2))
+
+
+def test_a_fitted_floor_says_which_training_data_it_was_fitted_to() -> None:
+    counts = PixelCounts.from_levels([[0, 1], [1, 1]], 2, [0, 1])
+    setting = LikelihoodSetting(num_levels=2)
+    signatures = [
+        Signature.parse(floor.signature)
+        for floor in likelihood_floors(counts, [[0, 1]], setting=setting, training_data="0123456789abcdef")
+    ]
+    assert [signature.fields().get("fitted_to") for signature in signatures] == [None, "01234567", "01234567"]
+    other = likelihood_floors(counts, [[0, 1]], setting=setting, training_data="fedcba9876543210")
+    assert differences(signatures[1], other[1].signature) == ("fitted_to",)
+    assert differences(signatures[0], other[0].signature) == ()
+    with pytest.raises(GateError, match="differ in fitted_to"):
+        require_comparable(signatures[2], other[2].signature)
 
 
 def test_a_label_that_no_picture_has_takes_no_part() -> None:

@@ -110,11 +110,19 @@ def test_balanced_weights_change_the_fit_of_uneven_classes(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["logistic", "svm"])
-def test_a_fit_cut_short_says_so_as_a_value(digits: dict[str, Tensor], kind: Any) -> None:
+def test_a_fit_cut_short_says_so_as_a_value_and_what_to_raise(digits: dict[str, Tensor], kind: Any) -> None:
     rows = digits["images"][:200].flatten(1).numpy(), digits["labels"][:200].numpy()
-    record = model_of(rows, kind=kind, max_iter=2).fit(*rows, seed=0)
+    model = model_of(rows, kind=kind, max_iter=2)
+    record = model.fit(*rows, seed=0)
     assert record["converged"] == 0
     assert record["iterations"] == 2
+    assert model.remarks() == [
+        "the solver stopped after 2 iterations without reaching model.tolerance 0.001: "
+        "raise model.max_iter above 2"
+    ]
+    whole = model_of(rows, kind=kind)
+    whole.fit(*rows, seed=0)
+    assert whole.remarks() == []
 
 
 @pytest.mark.parametrize("kind", ["logistic", "svm"])
@@ -131,7 +139,7 @@ def test_kernel_is_computed_in_parts(digits: dict[str, Tensor], monkeypatch: pyt
     model = model_of(rows, kind="svm")
     model.fit(*rows, seed=0)
     whole = model.logits(digits["images"])
-    monkeypatch.setattr("creuset.models.linear._CHUNK_NUMBERS", 1000)
+    monkeypatch.setattr("creuset.layers.one_against_one._CHUNK_NUMBERS", 1000)
     torch.testing.assert_close(model.logits(digits["images"]), whole)
 
 

@@ -23,6 +23,10 @@ BEYOND_A_SCHEMA = {
     "setting without effect",
     "betas of plain descent",
     "more parts than samples",
+    "a vocabulary of bytes",
+    "texts and their classes in one column",
+    "texts that are to be pictures",
+    "texts that are to be turned",
 }
 
 

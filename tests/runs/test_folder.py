@@ -1,17 +1,19 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from creuset.errors import CheckpointError, NotFoundError, UsageError
-from creuset.runs.checkpoint import Checkpoint, DamagedCheckpoint
+from creuset.errors import CheckpointError, NotFoundError, ResourceError, UsageError
+from creuset.runs.checkpoint import Checkpoint, DamagedCheckpoint, save_checkpoint
 from creuset.runs.folder import RunFolder, refuse_existing, run_paths
 from creuset.runs.manifest import Manifest, now
-from small_runs import leftovers
+from small_runs import largest_file, leftovers
 
 
 def manifest(**changes: object) -> Manifest:
@@ -63,7 +65,7 @@ def test_a_new_run_is_complete(run: RunFolder) -> None:
 def test_an_existing_name_is_refused(run: RunFolder) -> None:
     with pytest.raises(UsageError, match="there is a run of this name already") as caught:
         RunFolder.create(run.path, "", manifest())
-    assert caught.value.next_step == "creuset train --resume a, or another --name"
+    assert caught.value.next_step == f"creuset train --resume {run.path}, or another --name"
     refuse_existing(run.path.with_name("b"))
 
 
@@ -118,16 +120,47 @@ def test_without_a_best_one_the_last_is_taken(run: RunFolder) -> None:
     assert run.checkpoint_path("best").name == "step-00000001"
 
 
+def test_what_somebody_put_beside_the_checkpoints_is_left_alone(run: RunFolder) -> None:
+    run.keep(checkpoint(1), best=False)
+    for name in ("step-00000001-good", "step-1", "step-00000001.bak", "notes"):
+        (run.checkpoints / name).mkdir()
+        (run.checkpoints / name / "kept").touch()
+    (run.checkpoints / "step-00000009").touch()
+    (run.checkpoints / "step-00000008").symlink_to(run.samples)
+    before = {path.name for path in run.checkpoints.iterdir()}
+    run.keep(checkpoint(2), best=False)
+    run.keep(checkpoint(3), best=False)
+    run.last_good()
+    now_there = {path.name for path in run.checkpoints.iterdir()}
+    assert now_there == before - {"step-00000001"} | {"step-00000002", "step-00000003"}
+    assert (run.checkpoints / "step-00000001-good" / "kept").exists()
+
+
+def test_a_whole_checkpoint_without_a_name_is_dropped_by_the_holder_of_the_lock_alone(run: RunFolder) -> None:
+    run.keep(checkpoint(1), best=False)
+    save_checkpoint(run.checkpoints, checkpoint(2))  # a kill came before the manifest named it
+    again = RunFolder.open(run.path)
+    again.load("best", parts=("weights",))
+    again.repair()
+    again.tidy()
+    assert again.checkpoint_names() == ["step-00000001", "step-00000002"]
+    with again.lock():
+        again.last_good()
+    assert again.checkpoint_names() == ["step-00000001"]
+
+
 @pytest.mark.parametrize("which", ["best", "step-00000009", "", "..", "../samples"])
 def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(run: RunFolder, which: str) -> None:
     with pytest.raises(NotFoundError, match=f'no checkpoint "{which}" in this run') as caught:
         run.checkpoint_path(which)
     assert caught.value.expected == "a run that made a checkpoint"
+    assert caught.value.next_step == f"creuset train --resume {run.path}"
     run.keep(checkpoint(1), best=False)
     if which != "best":
         with pytest.raises(NotFoundError) as caught:
             run.checkpoint_path(which)
         assert caught.value.expected == "one of best, last, step-00000001"
+        assert caught.value.next_step == f"creuset runs show {run.path}"
 
 
 def test_the_last_good_checkpoint_is_the_newest(run: RunFolder) -> None:
@@ -192,6 +225,34 @@ def test_nothing_is_forgotten_where_nothing_is_whole(run: RunFolder) -> None:
     assert run.manifest() == before
 
 
+def test_a_damaged_checkpoint_names_the_one_that_is_whole(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREUSET_WORKSPACE", str(run.path.parent.parent))
+    run.keep(checkpoint(1), best=False)
+    run.keep(checkpoint(2, 0.5), best=True)
+    damage(run, "step-00000002")
+    with pytest.raises(DamagedCheckpoint, match="the checkpoint is damaged") as caught:
+        run.load("best", parts=("weights",))
+    assert caught.value.next_step == "creuset train --resume a goes on from step-00000001, which is whole"
+    damage(run, "step-00000001")
+    with pytest.raises(DamagedCheckpoint) as caught:
+        run.load("best", parts=("weights",))
+    wanted = f"creuset train {run.recipe_path} trains it again, as a new run"
+    assert caught.value.next_step == wanted
+    before = run.manifest()
+    with pytest.raises(CheckpointError, match="every checkpoint of this run is damaged") as found:
+        run.repair()
+    assert found.value.next_step == wanted
+    assert run.manifest() == before
+
+
+def test_a_full_disk_names_the_run_to_go_on_with(run: RunFolder) -> None:
+    with largest_file(100), pytest.raises(ResourceError, match="the disk is full") as caught:
+        run.keep(checkpoint(1), best=False)
+    assert caught.value.next_step == f"free some space, then creuset train --resume {run.path}"
+
+
 def test_a_checkpoint_of_a_newer_creuset_is_no_reason_to_go_back(run: RunFolder) -> None:
     for step in (1, 2):
         run.keep(checkpoint(step), best=False)
@@ -246,6 +307,93 @@ def test_stop_asks_the_process_that_trains(run: RunFolder) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert came == [signal.SIGTERM]
+
+
+def waiting(body: str, run: RunFolder) -> subprocess.Popen[str]:
+    """Another process that does something with the run, says a word, and waits."""
+    program = (
+        f"import sys, time\nfrom pathlib import Path\nfrom creuset.runs.folder import RunFolder\n"
+        f"run = RunFolder(Path(sys.argv[1]))\n{body}"
+    )
+    words = [sys.executable, "-c", program, str(run.path)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def test_a_run_that_is_removed_while_its_lock_is_waited_for_is_not_trained(run: RunFolder) -> None:
+    body = "print('ready', flush=True)\nsys.stdin.readline()\nwith run.lock():\n    print('trains')\n"
+    with waiting(body, run) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        run.remove()
+        said, complained = other.communicate("go\n", timeout=30)
+    assert said == ""
+    assert "this run was removed" in complained
+    assert not run.path.exists()
+
+
+def test_a_process_that_has_just_ended_is_not_asked_to_stop(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with waiting("with run.lock():\n    print('holds', flush=True)\n    time.sleep(60)\n", run) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        kill = os.kill
+
+        def too_late(process: int, number: int) -> None:
+            assert process == other.pid
+            kill(process, signal.SIGKILL)
+            other.wait()
+            kill(process, number)
+
+        monkeypatch.setattr("os.kill", too_late)
+        assert not run.stop()
+    assert run.status() == "created"
+
+
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (PermissionError, "process {pid} is training in this run, and belongs to another user"),
+        (ProcessLookupError, "process {pid} is training in this run, and cannot be seen from here"),
+    ],
+)
+def test_a_process_that_cannot_be_asked_to_stop_is_named(
+    error: type[OSError], what: str, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_process: int, _number: int) -> None:
+        raise error
+
+    monkeypatch.setattr("os.kill", refuse)
+    with run.lock(), pytest.raises(UsageError, match=what.format(pid=os.getpid())) as caught:
+        run.stop()
+    assert str(caught.value.next_step).startswith(f"creuset runs stop {run.path}, ")
+
+
+def test_a_process_on_another_host_is_named_with_its_host(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("socket.gethostname", lambda: "node7")
+        holding = run.lock()
+        assert holding.__enter__() is None
+    name = f"process {os.getpid()} on node7 is training in this run"
+    with pytest.raises(UsageError, match=f"{name}, and cannot be asked from this host") as caught:
+        run.stop()
+    assert caught.value.next_step == f"creuset runs stop {run.path}, on the host where it runs"
+    with pytest.raises(UsageError, match=name), run.lock():
+        pass
+    assert run.status() == "running"
+    holding.__exit__(None, None, None)
+    assert run.status() == "created"
+
+
+def test_a_lock_that_another_host_never_gave_back_is_told(run: RunFolder) -> None:
+    (run.path / ".lock").write_text(json.dumps({"process": 12, "host": "node7"}))
+    with run.lock() as before:
+        assert str(before) == "process 12 on node7"
+    with run.lock() as before:
+        assert before is None
 
 
 def test_evaluations_are_read_back_by_name(run: RunFolder) -> None:

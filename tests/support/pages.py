@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 import yaml
 
 from command_line import help_pages, run_command
+from creuset.device import machine_facts
 from creuset.models import family_configs
 from creuset.recipe.schema import json_schema
 from source_tree import ROOT
@@ -203,6 +205,7 @@ def bad_input_page() -> str:
 # -- the README
 
 _CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_MADE_ON = re.compile(r"^Made on: (.*)\.$", re.MULTILINE)
 
 
 def readme_commands(text: str) -> list[tuple[str, str]]:
@@ -245,9 +248,23 @@ def readme_outputs(text: str) -> list[tuple[str, str]]:
     return outputs
 
 
+def readme_machine(text: str) -> str:
+    """What the README says its outputs were made on."""
+    (found,) = _MADE_ON.findall(text)
+    return str(found)
+
+
+def this_machine() -> str:
+    """What decides the last digits of a training here."""
+    facts = machine_facts()
+    processor = f"{facts['processor']} ({torch.backends.cpu.get_cpu_capability()}), {facts['system']}"
+    libraries = f"torch {facts['torch']}, NumPy {facts['numpy']}"
+    return f"{processor}, {libraries}, threads: {facts['threads']}"
+
+
 def readme_page() -> str:
-    """The README with the outputs of its commands as they are now."""
-    text = README.read_text()
+    """The README with the outputs of its commands as they are now, and what they were made on."""
+    text = _MADE_ON.sub(lambda _: f"Made on: {this_machine()}.", README.read_text())
     outputs = iter(readme_outputs(text))
 
     def block(found: re.Match[str]) -> str:

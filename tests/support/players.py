@@ -2,9 +2,15 @@
 
 Run by torchrun as a program it trains in the way that its arguments say and writes what it found:
 
-    players.py STRATEGY OUT [fail]
+    players.py STRATEGY OUT [HOW]
+
+HOW is a way to go wrong: "fail" raises on the second process alone, "ruined" makes a gradient NaN that lies
+in the second process's shard, "unsaved" cannot keep a checkpoint on the first process. OUT.RANK then says how
+each of them ended. "share" trains nothing and writes what each process was told by the first.
 """
 
+import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -18,6 +24,7 @@ from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
+from creuset.errors import CreusetError, ResourceError, UsageError
 from creuset.models.base import Batch, Family, Model
 from creuset.progress import Silent
 from creuset.recipe.resolve import Recipe, parse_recipe
@@ -167,17 +174,66 @@ class FailsOnOneProcess(Players):
         return super().loss(batch, player, generator)
 
 
-def main(strategy: str, out: str, *failing: str) -> None:
+class RuinedOnOneShard(Players):
+    """From the third step on, a gradient of the critic's last row is NaN: in the second process's shard."""
+
+    calls = 0
+
+    def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
+        self.calls += 1
+        losses = super().loss(batch, player, generator)
+        if self.calls > 7:
+            last = self.critic[0].bias[-1]
+            losses["loss"] = losses["loss"] + (last - last.detach()).abs().sqrt()  # an infinite slope at 0
+        return losses
+
+
+SHARED = [None, "runs/é", ["float64", "as asked"], {"loss": 0.1, "kl_nats": math.inf, "bits": math.nan}, {}]
+"""What a process is to be told, of each kind that trainings share."""
+
+
+def share(strategy: str, out: str) -> None:
+    """Writes what this process was told, and how it ended when the first one failed."""
+    processes = Processes("fsdp" if strategy == "fsdp" else "ddp", torch.device("cpu"))
+    told = [processes.share(value if processes.first else None) for value in SHARED]
+
+    def refuse() -> None:
+        raise UsageError("there is a run of this name already", where="runs/a")
+
+    told.append(processes.share_result(lambda: 3))
+    try:
+        processes.share_result(refuse)
+    except CreusetError as error:
+        told.append([type(error).__name__, str(error)])
+    Path(f"{out}.{processes.rank}").write_text(json.dumps(told))
+    processes.close()
+
+
+def main(strategy: str, out: str, how: str | None = None) -> None:
+    if how == "share":
+        share(strategy, out)
+        return
     listener, kept = Listener(), []  # type: ignore[var-annotated]
     settings = (f"training.distributed={strategy}",)
-    training = loop(listener, kept, settings, FailsOnOneProcess if failing else None)
-    with training.processes.losing_none():
-        training.run()
+    builds = {"fail": FailsOnOneProcess, "ruined": RuinedOnOneShard}
+    training = loop(listener, kept, settings, builds.get(how or ""))
+    if how == "unsaved":
+        training._save = _refuse_to_save
+    try:
+        with training.processes.losing_none():
+            training.run()
+    except CreusetError as error:
+        Path(f"{out}.{training.processes.rank}").write_text(str(error))
+        raise
     weights = training.checkpoint().weights
     if training.processes.first:
         told = [[step, event, player, values] for step, event, player, values in listener.told]
         torch.save({"told": told, "weights": weights, "best": [best for _, best in kept]}, out)
     training.processes.close()
+
+
+def _refuse_to_save(_checkpoint: Checkpoint, _best: bool) -> str:
+    raise ResourceError("the disk is full", where="runs/a/checkpoints")
 
 
 if __name__ == "__main__":

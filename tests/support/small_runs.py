@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
 from creuset.workflows.train import Run, train
 
@@ -37,6 +38,16 @@ data: {source: digits, batch_size: 64}
 training: {num_steps: 40, learning_rate: 2e-3}
 """
 RECIPES = {"vae": VAE, "cnn": CNN, "linear": LINEAR, "denoiser": DENOISER}
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
 
 
 def write_recipe(folder: Path, text: str = VAE, name: str = "vae") -> Path:

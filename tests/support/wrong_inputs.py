@@ -7,7 +7,7 @@ import json
 import resource
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -111,6 +111,11 @@ def unlabelled(folder: Path) -> None:
     save_npz(folder, train_images=digits()[0][:400])
 
 
+def own_test_split(folder: Path) -> None:
+    images, _ = digits()
+    save_npz(folder, train_images=images[:300], test_images=images[300:400])
+
+
 def pickled_array(folder: Path) -> None:
     images = np.empty(3, dtype=object)
     images[:] = [np.zeros((8, 8)), np.zeros((8, 9)), np.zeros((8, 8))]
@@ -185,6 +190,32 @@ def ragged_table(folder: Path) -> None:
 def table_without_labels(folder: Path) -> None:
     rows = [row.rpartition(",")[0] for row in _ROWS]
     (folder / "table.csv").write_text("\n".join(["height,width", *rows]) + "\n")
+
+
+_REVIEWS = [f"{name} film number {number}\t{name}" for number in range(20) for name in ("good", "bad")]
+
+
+def reviews(folder: Path, rows: Sequence[str] = _REVIEWS) -> None:
+    """reviews.tsv: 40 texts of two classes."""
+    (folder / "reviews.tsv").write_text("\n".join(["review\tlabel", *rows]) + "\n")
+
+
+def empty_text(folder: Path) -> None:
+    reviews(folder, [*_REVIEWS[:3], " \tgood", *_REVIEWS[3:]])
+
+
+def text_without_label_cell(folder: Path) -> None:
+    reviews(folder, [*_REVIEWS[:3], "no verdict", *_REVIEWS[3:]])
+
+
+def text_in_latin_1(folder: Path) -> None:
+    text = "\n".join(["review\tlabel", *_REVIEWS, "un film détesté\tbad"])
+    (folder / "reviews.tsv").write_bytes(text.encode("latin-1"))
+
+
+def open_quote(folder: Path) -> None:
+    rows = [*_REVIEWS[:3], '"never closed\tgood', *_REVIEWS[3:]]
+    (folder / "reviews.csv").write_text("\n".join(["review\tlabel", *rows]).replace("\t", ","))
 
 
 def damaged_gzip(folder: Path) -> None:
@@ -295,6 +326,7 @@ PREPARATIONS: dict[str, Prepare] = {
         one_class,
         pictures_beside_classes,
         unlabelled,
+        own_test_split,
         pickled_array,
         wrong_keys,
         misspelt_key,
@@ -310,6 +342,11 @@ PREPARATIONS: dict[str, Prepare] = {
         table_with_text_cell,
         ragged_table,
         table_without_labels,
+        reviews,
+        empty_text,
+        text_without_label_cell,
+        text_in_latin_1,
+        open_quote,
         damaged_gzip,
         existing_file,
         binary_recipe,

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from creuset.runs.folder import RunFolder
 from creuset.workflows.train import resume, train
-from players import Listener, loop
+from players import SHARED, Listener, loop
 from small_runs import journal, write_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +74,44 @@ def test_an_error_on_one_process_ends_the_others(tmp_path: Path) -> None:
     assert time.monotonic() - begin < 60
 
 
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_what_is_not_finite_has_one_name_on_every_process(strategy: str, tmp_path: Path) -> None:
+    """Under FSDP each process sees the gradient of its own rows alone, and the first one's are finite."""
+    begin = time.monotonic()
+    finished = torchrun(str(PLAYERS), strategy, str(tmp_path / "found"), "ruined")
+    assert finished.returncode != 0
+    assert time.monotonic() - begin < 60
+    said = [(tmp_path / f"found.{rank}").read_text() for rank in (0, 1)]
+    assert "player critic: NaN or infinity in the gradient of parameter critic.0." in said[0]
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_checkpoint_that_cannot_be_kept_ends_all_processes(strategy: str, tmp_path: Path) -> None:
+    finished = torchrun(str(PLAYERS), strategy, str(tmp_path / "found"), "unsaved")
+    assert finished.returncode != 0
+    first, second = ((tmp_path / f"found.{rank}").read_text() for rank in (0, 1))
+    assert first == "runs/a/checkpoints: the disk is full"
+    assert second == f"the first process failed: {first}\n  next: see what it reported"
+
+
+def test_the_first_process_tells_the_others_and_its_failures_too(tmp_path: Path) -> None:
+    finished = torchrun(str(PLAYERS), "ddp", str(tmp_path / "found"), "share")
+    assert finished.returncode == 0, finished.stderr
+    first, second = (json.loads((tmp_path / f"found.{rank}").read_text()) for rank in (0, 1))
+    assert json.dumps(first[:-1]) == json.dumps([*SHARED, 3])
+    assert json.dumps(second[:-1]) == json.dumps(first[:-1])
+    failure = "runs/a: there is a run of this name already"
+    assert first[-1] == ["UsageError", failure]
+    assert second[-1][0] == "CreusetError"
+    assert second[-1][1].startswith(f"the first process failed: {failure}")
+
+
+def test_nothing_is_pickled_between_processes() -> None:
+    source = (ROOT / "src" / "creuset" / "training" / "distributed.py").read_text()
+    assert "object_list" not in source
+
+
 def test_the_command_line_under_torchrun(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     settings = ("training.precision=float64", "training.distributed=fsdp", "training.log_every=1")
@@ -84,6 +123,8 @@ def test_the_command_line_under_torchrun(tmp_path: Path) -> None:
     assert finished.stdout.count("stopped: the time is over after 1 steps") == 1
     assert finished.stderr.count("vae on cpu, float64") == 1
     assert "Traceback" not in finished.stderr
+    state = RunFolder(tmp_path / "two").manifest()
+    assert (state.num_processes, state.distributed) == (2, "fsdp")
     finished = torchrun("-m", "creuset", "train", "--resume", str(tmp_path / "two"), "--json")
     assert finished.returncode == 0, finished.stderr
     document = json.loads(finished.stdout)  # one process speaks

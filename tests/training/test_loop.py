@@ -162,7 +162,7 @@ def signals_itself(number: int) -> Callable[[DataSpec], Players]:
     return SignalsItself
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_training_after_its_step(number: int, tmp_path: Path) -> None:
     outcome, told, kept = train(build=signals_itself(number))
     assert (outcome.step, outcome.reason, outcome.signal_number) == (3, "signal", number)

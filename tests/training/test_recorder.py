@@ -3,7 +3,7 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from creuset.progress import Silent
-from creuset.runs.journal import Journal, read_journal
+from creuset.runs.journal import Journal, go_back, read_journal
 from creuset.training.recorder import Recorder
 
 
@@ -41,8 +41,8 @@ def test_a_resume_loses_no_point_of_a_curve(tmp_path: Path) -> None:
     for step in (3, 4):  # done after the checkpoint of step 2, and killed
         first.record(step, "train", {"loss": -1.0}, player="model", clock={})
     first.close()
+    assert go_back(tmp_path / "journal.jsonl", length=length, step=2) is None
     journal = Journal(tmp_path / "journal.jsonl")
-    journal.cut(length)
     second = Recorder(journal, tmp_path / "tensorboard", step=2, progress=Silent())
     second.record(3, "train", {"loss": 3.0}, player="model", clock={})
     second.close()

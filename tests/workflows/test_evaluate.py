@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from creuset.errors import DataError, GateError, UsageError
+from creuset.evaluation import split_hash
 from creuset.metrics.score import Score
+from creuset.metrics.signature import Signature
 from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
 from creuset.workflows.evaluate import check_minimums, evaluate, load_run_data, stored_scores
@@ -47,6 +49,27 @@ def test_an_evaluation_is_kept_beside_the_run(vae: RunFolder) -> None:
     assert kept["checkpoint"] == load(vae).checkpoint_hash
     assert {one["metric"] for one in kept["floors"]} >= {"nll_independent_pixels", "nll_class_mixture"}
     assert stored_scores(vae) == found.scores
+
+
+def test_the_floors_say_which_training_split_they_were_fitted_to(vae: RunFolder) -> None:
+    data = load_run_data(run_recipe(vae).data, Silent())
+    found = {one.metric: Signature.parse(one.signature).fields() for one in evaluate("vae").floors}
+    assert found["nll_independent_pixels"]["fitted_to"] == split_hash(data, "train")[:8]
+    assert found["nll_class_mixture"]["fitted_to"] == split_hash(data, "train")[:8]
+    assert "fitted_to" not in found["nll_uniform"]
+
+
+def test_a_loaded_model_gives_the_likelihoods_of_the_evaluation(vae: RunFolder) -> None:
+    found = {one.metric: one.value for one in evaluate("vae", split="train", seed=3).scores}
+    data = load_run_data(run_recipe(vae).data, Silent())
+    images = data.batch("train", torch.arange(data.splits["train"].num_samples))["images"]
+    assert len(images) > 250  # more than one chunk
+    values = load(vae).log_likelihood(images, seed=3)
+    assert -values.astype(np.float64).mean() == found["nll"]
+    few = evaluate("vae", split="test", num_importance_samples=2).scores[0]
+    images = data.batch("test", torch.arange(data.splits["test"].num_samples))["images"]
+    values = load(vae).log_likelihood(images, num_importance_samples=2)
+    assert -values.astype(np.float64).mean() == few.value
 
 
 def test_the_accuracy_is_that_of_the_model(cnn: RunFolder) -> None:

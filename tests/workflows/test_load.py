@@ -15,7 +15,7 @@ from creuset.runs.folder import RunFolder
 from creuset.workflows.load import Loaded, find_run, load
 from creuset.workflows.train import train
 from players import digits
-from small_runs import write_recipe
+from small_runs import RECIPES, write_recipe
 
 NUM = 12
 
@@ -171,6 +171,32 @@ def test_codes_of_another_length_are_refused(vae: RunFolder) -> None:
     assert caught.value.got == (2, 9)
 
 
+@pytest.mark.parametrize("name", ["vae", "denoiser", "cnn"])
+def test_a_model_is_loaded_in_the_format_it_was_trained_in(name: str, workspace: Path) -> None:
+    settings: dict[str, object] = {"training.precision": "float64", "training.num_steps": 4}
+    if name != "cnn":
+        settings["training.sample_every"] = 2
+    run = train(write_recipe(workspace, RECIPES[name], name), settings=settings)
+    loaded = run.model()
+    assert isinstance(loaded.model, Model)
+    assert loaded.model.dtype == torch.float64
+    saved = load_checkpoint(run.folder.checkpoint_path(), parts=("weights", "state"))
+    for key, value in loaded.model.state_dict().items():
+        assert torch.equal(value, saved.state.get(f"ema/{key}", saved.weights[key]))
+    digits = np.zeros((2, 8, 8, 1), np.uint8)
+    if name == "cnn":
+        assert loaded.logits(digits).shape == (2, 10)
+        return
+    assert loaded.encode(digits).dtype == np.float32
+    assert loaded.interpolate(digits[0], digits[1], 3).shape == (3, 8, 8, 1)
+    assert loaded.decode(loaded.encode(digits)).shape == loaded.reconstruct(digits).shape
+    if name == "denoiser":
+        assert loaded.denoise(loaded.add_noise(digits)).shape == (2, 8, 8, 1)
+    else:
+        assert np.isfinite(loaded.log_likelihood(digits, num_importance_samples=2)).all()
+        assert loaded.generate(2).shape == (2, 8, 8, 1)
+
+
 @pytest.mark.parametrize("file", ["weights.safetensors", "state.safetensors", "manifest.json"])
 def test_a_damaged_checkpoint_is_never_loaded(file: str, vae: RunFolder) -> None:
     path = vae.checkpoint_path("best") / file
@@ -179,7 +205,9 @@ def test_a_damaged_checkpoint_is_never_loaded(file: str, vae: RunFolder) -> None
     path.write_bytes(content)
     with pytest.raises(DamagedCheckpoint, match=f"{file}: the checkpoint is damaged") as caught:
         load("vae")
-    assert caught.value.next_step == "creuset train --resume RUN goes on from the last good checkpoint"
+    whole = max(set(vae.checkpoint_names()) - {path.parent.name})
+    wanted = f"creuset train --resume vae goes on from {whole}, which is whole"
+    assert caught.value.next_step == wanted
 
 
 def test_a_checkpoint_of_another_model_is_refused(vae: RunFolder, denoiser: RunFolder) -> None:
@@ -232,7 +260,7 @@ def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_anew(
             path.rename(vae.path / "dropped")
         return load_checkpoint(path, parts=parts)
 
-    monkeypatch.setattr("creuset.workflows.load.load_checkpoint", read)
+    monkeypatch.setattr("creuset.runs.folder.load_checkpoint", read)
     with vae.lock():
         assert load("vae").step == 40
     assert [path.name for path in calls] == [older, newest]

@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from creuset.errors import RecipeError
+import creuset
+from creuset.errors import RecipeError, UsageError
 from creuset.models import family
-from creuset.workflows.plan import check_effects, read
+from creuset.progress import Silent
+from creuset.workflows.plan import Plan, check_effects, read
 from small_runs import CNN, LINEAR, VAE, write_recipe
 
 
@@ -18,12 +21,12 @@ def check(folder: Path, text: str, name: str, *settings: str) -> None:
     [
         (
             LINEAR + "training: {num_steps: 5}",
-            r"linear\.yaml:4:1: training\.num_steps has no effect.*without steps",
+            r"linear\.yaml:4:23: training\.num_steps has no effect.*without steps",
         ),
         (LINEAR + "training: {ema_decay: 0.9}", r"training\.ema_decay has no effect"),
         (
             LINEAR.replace("digits}", "digits, batch_size: 7}"),
-            r"linear\.yaml:3:1: data\.batch_size has no effect",
+            r"linear\.yaml:3:36: data\.batch_size has no effect",
         ),
         (
             LINEAR.replace("digits}", "digits, augmentation: {flip: true}}"),
@@ -45,7 +48,11 @@ def check(folder: Path, text: str, name: str, *settings: str) -> None:
         ),
         (
             VAE.replace("{num_imp", "{suite: classification, num_imp"),
-            r"vae\.yaml:\d+:1: evaluation\.suite: classification does not fit .* there is: images, none",
+            r"vae\.yaml:\d+:21: evaluation\.suite: classification does not fit .* there is: images, none",
+        ),
+        (
+            CNN.replace("num_steps: 40", "num_steps: 40, warmup_steps: 40"),
+            r"cnn\.yaml:4:41: training\.warmup_steps \(40\) must be less than training\.num_steps \(40\)",
         ),
     ],
 )
@@ -56,8 +63,16 @@ def test_a_setting_without_effect_is_refused_where_it_stands(text: str, message:
 
 
 def test_a_setting_of_the_command_line_is_named_as_such(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"--set training\.num_steps"):
+    with pytest.raises(RecipeError, match=r"^--set training\.num_steps=7:1:20: training\.num_steps has no"):
         check(tmp_path, LINEAR, "linear", "training.num_steps=7")
+
+
+def test_a_setting_of_the_python_api_is_named_with_its_key(tmp_path: Path) -> None:
+    recipe = read(write_recipe(tmp_path, CNN), {"training.warmup_steps": 90})
+    with pytest.raises(
+        RecipeError, match=r'^settings\["training\.warmup_steps"\]:1:1: training\.warmup_steps'
+    ):
+        check_effects(recipe, family("cnn"))
 
 
 def test_all_of_them_are_told_at_once(tmp_path: Path) -> None:
@@ -73,3 +88,78 @@ def test_a_resolved_recipe_can_be_trained_again(text: str, tmp_path: Path) -> No
     again = read(write_recipe(tmp_path, recipe.to_yaml(), "again"))
     check_effects(again, family(again.model.family))
     assert again == recipe
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("unreadable: skip", r"data\.unreadable: a setting without effect: it is for picture files"),
+        ("label_column: kind", r"data\.label_column: a setting without effect: it is for CSV files"),
+        ("image_size: [8, 8]", r"data\.image_size: a setting without effect: it is for CSV files"),
+        ("limit: 100000", r"data\.limit: the limit is above what there is"),
+    ],
+)
+def test_a_setting_that_the_data_leaves_without_effect_is_named_where_it_stands(
+    setting: str, message: str, tmp_path: Path
+) -> None:
+    path = write_recipe(tmp_path, LINEAR.replace("digits}", f"digits, {setting}}}"), "linear")
+    with pytest.raises(UsageError, match=rf"linear\.yaml:3:\d\d: {message}"):
+        Plan.make(read(path), Silent())
+    with pytest.raises(UsageError, match=rf"^--set data\.\w+=.+:1:\d+: {message}"):
+        Plan.make(read(write_recipe(tmp_path, LINEAR), [f"data.{setting.replace(': ', '=')}"]), Silent())
+
+
+def test_a_share_of_a_split_that_the_source_has_is_refused_where_it_stands(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "own.npz", train_images=pictures[:40], test_images=pictures[40:])
+    text = VAE.replace("digits", str(tmp_path / "own.npz"))
+    Plan.make(read(write_recipe(tmp_path, text), {"data.validation_share": 0.2}), Silent())
+    path = write_recipe(tmp_path, text.replace("batch_size", "test_share: 0, batch_size"))
+    with pytest.raises(
+        UsageError, match=r"vae\.yaml:3:\d+: data\.test_share: .* the source has a test split of its own"
+    ):
+        Plan.make(read(path), Silent())
+
+
+def test_an_error_about_the_data_itself_keeps_its_place(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n2,3\n")
+    path = write_recipe(tmp_path, LINEAR.replace("digits", str(tmp_path / "t.csv")), "linear")
+    with pytest.raises(UsageError, match=r"t\.csv:2:2") as caught:
+        Plan.make(read(path), Silent())
+    assert "linear.yaml" not in str(caught.value)
+
+
+def test_steps_that_are_cut_short_leave_a_warmup_too_long_with_a_warning(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, CNN.replace("num_steps: 40", "num_steps: 40, warmup_steps: 8"))
+    heard = Heard()
+    Plan.make(read(path, ["training.num_steps=8"]), heard)
+    assert [line for line in heard.said if "training.warmup_steps (8) is not over after 8 steps" in line]
+    heard = Heard()
+    Plan.make(read(path, ["training.num_steps=9"]), heard)
+    assert not [line for line in heard.said if "warmup" in line]
+
+
+def test_fsdp_on_one_process_is_warned_of_and_trains(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, CNN.replace("num_steps: 40", "num_steps: 2, distributed: fsdp"))
+    heard = Heard()
+    run = creuset.train(path, measure=False, max_seconds=1e-6, progress=heard)
+    warning = "warning: training.distributed: fsdp has no effect on one process"
+    assert [line for line in heard.said if line.startswith(warning)]
+    assert creuset.resume(run.path, measure=False).outcome.reason == "finished"
+
+
+def test_a_run_goes_on_with_the_recipe_that_it_was_begun_with(tmp_path: Path) -> None:
+    run = creuset.train(write_recipe(tmp_path, CNN), measure=False, max_seconds=1e-6)
+    text = run.folder.recipe_path.read_text()
+    run.folder.recipe_path.write_text(text.replace("warmup_steps: 0", "warmup_steps: 99"))
+    assert creuset.resume(run.path, measure=False).outcome.reason == "finished"

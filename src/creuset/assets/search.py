@@ -12,6 +12,7 @@ of the catalogue, or a project whose wheel it uses), `hf:org/name` or `hf:org/na
 """
 
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Literal
 
 from creuset.assets import places
 from creuset.assets.catalogue import Asset, Catalogue
+from creuset.assets.hub import HubName
 from creuset.assets.pulling import adopt, licence_error
 from creuset.assets.safety import main_file, refuse_unsafe
 from creuset.assets.stamps import check
@@ -39,8 +41,6 @@ _SCHEMES: dict[str, tuple[Where, ...]] = {
 
 _PLAIN_NAME = re.compile(r"[\w-][\w.+-]*")
 """What can be the name of one folder: nothing that leads elsewhere."""
-
-_HUB_NAME = re.compile(r"(?:(?P<org>[\w-][\w.-]*)/)?(?P<model>[\w-][\w.-]*)(?:@(?P<revision>[\w-][\w./-]*))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +108,7 @@ class Search:
 
         Raises:
             BlockedError: It was found, but is not what was pinned, or not safe to open.
+        UsageError: It cannot be looked for, or what it names cannot be read.
         """
         scheme, rest = split_scheme(name)
         steps: dict[Where, Callable[[str], Resolved | None]] = {
@@ -121,7 +122,15 @@ class Search:
         if scheme == "pip":
             rest = asset_of_project(rest, self.catalogue)
         for where in _SCHEMES[scheme]:
-            found = steps[where](rest)
+            try:
+                found = steps[where](rest)
+            except OSError as error:
+                raise UsageError(
+                    "cannot be looked for",
+                    where=repr(name),
+                    got=error.strerror or error,
+                    expected="a name or path that this machine can read",
+                ) from error
             if found is not None:
                 return found
         return None
@@ -165,7 +174,7 @@ class Search:
                 f'the alias "{name}" stands for "{target}", which is not there',
                 where=file,
                 got=listed(self.looked_at),
-                next_step=f"creuset models show {target}",
+                next_step=shlex.join(["creuset", "models", "show", target]),
             )
         return found
 
@@ -217,14 +226,12 @@ class Search:
         )
 
     def _hub(self, name: str) -> Resolved | None:
-        match = _HUB_NAME.fullmatch(name)
-        if match is None:
-            self._looked("hub", places.hub_cache(), False, "not of the form org/name")
+        wanted = HubName.read(name)
+        if wanted is None:
+            self._looked("hub", places.hub_cache(), False, "not of the form org/name or org/name@revision")
             return None
-        parts = [part for part in (match["org"], match["model"]) if part]
-        folder = places.hub_cache() / "--".join(["models", *parts])
-        snapshot, note = _snapshot(folder, match["revision"])
-        self._looked("hub", folder, snapshot is not None, note)
+        snapshot, note = wanted.snapshot()
+        self._looked("hub", wanted.folder, snapshot is not None, note)
         if snapshot is None:
             return None
         refuse_unsafe(snapshot)
@@ -249,26 +256,3 @@ def asset_of_project(name: str, catalogue: Catalogue) -> str:
 def listed(looked_at: Iterable[Place]) -> str:
     """The places as an error shows them."""
     return "nothing at these places\n" + "\n".join(f"    {place}" for place in looked_at)
-
-
-def _snapshot(folder: Path, revision: str | None) -> tuple[Path | None, str]:
-    """A complete snapshot of a model in the Hugging Face cache, and what to say about the others.
-
-    Without a revision it is the one that refs/main names, else the newest.
-    """
-    snapshots = folder / "snapshots"
-    if not snapshots.is_dir():
-        return None, ""
-    reference = folder / "refs" / ("main" if revision is None else revision)
-    candidates = [snapshots / reference.read_text().strip()] if reference.is_file() else []
-    if revision is None:
-        newest_first = sorted(snapshots.iterdir(), key=lambda item: item.stat().st_mtime_ns, reverse=True)
-        candidates += newest_first
-    else:
-        candidates.append(snapshots / revision)
-    for snapshot in candidates:
-        # A download that broke off leaves no file, or a link to a blob that is not there.
-        files = list(snapshot.rglob("*")) if snapshot.is_dir() else []
-        if files and all(file.exists() for file in files):
-            return snapshot, ""
-    return None, "no complete snapshot of " + ("it" if revision is None else revision)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from creuset.assets.catalogue import Asset, AssetFile
+from creuset.assets.catalogue import Asset, AssetFile, require_inside
 from creuset.assets.places import cache_folder, models_folder, read_json, writable, write_json
 from creuset.assets.stamps import problems_of, stamp_all, stamp_file
 from creuset.assets.wheels import Source
@@ -89,14 +89,17 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
     document: dict[str, Any] = read_json(file, MANIFEST_FORMAT)
     try:
+        files = tuple(StoredFile(**entry) for entry in document["files"])
+        for stored in files:
+            require_inside(stored.name)
         return Manifest(
             name=document["name"],
             wheels=tuple(document["wheels"]),
-            files=tuple(StoredFile(**entry) for entry in document["files"]),
+            files=files,
             licence=document["licence"],
             pulled_at=document["pulled_at"],
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise CreusetError(
             "damaged", where=file, got=repr(error), next_step=f"creuset models pull {folder.name}"
         ) from error
@@ -138,14 +141,14 @@ def install(asset: Asset, source: Source, progress: Progress) -> Path:
                 pulled_at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
             write_json(partial / MANIFEST, {"format": MANIFEST_FORMAT, **asdict(manifest)})
-            shutil.rmtree(aside, ignore_errors=True)
-            if folder.exists():
+            _discard(aside, ignore_errors=True)
+            if folder.exists() or folder.is_symlink():
                 folder.rename(aside)
     finally:
         progress.finish()
-        if aside.exists() and not folder.exists():
+        if (aside.exists() or aside.is_symlink()) and not folder.exists():
             aside.rename(folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        _discard(aside, ignore_errors=True)
     stamp_all(asset.name, folder, manifest.pins())
     return folder
 
@@ -222,16 +225,18 @@ def verify(name: str) -> list[str]:
 def remove(name: str, progress: Progress) -> int:
     """Remove a name from the store; the bytes that it took.
 
+    Of a link that was put there by hand the link alone goes, and what it leads to stays.
+
     Raises:
         NotFoundError: The store has no such name.
     """
     folder = _existing(name)
     with locked(name, progress), disk_errors(folder):
-        num_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        num_bytes = sum(file.lstat().st_size for file in _own_files(folder))
         aside = folder.with_name(f".{name}.replaced.tmp")
-        shutil.rmtree(aside, ignore_errors=True)
+        _discard(aside, ignore_errors=True)
         folder.rename(aside)
-        shutil.rmtree(aside)
+        _discard(aside)
         stamp_file(name).unlink(missing_ok=True)
     return num_bytes
 
@@ -247,6 +252,21 @@ def locked(name: str, progress: Progress) -> Iterator[None]:
             progress.say(f"{name}: another process is at it; waiting")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _own_files(folder: Path) -> list[Path]:
+    """The files that go with a folder when it is removed: not those that a link leads to."""
+    if folder.is_symlink():
+        return []
+    return [file for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+
+
+def _discard(path: Path, *, ignore_errors: bool = False) -> None:
+    """Removes a folder, or a link and not what it leads to."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=ignore_errors)
 
 
 def _existing(name: str) -> Path:

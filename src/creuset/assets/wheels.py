@@ -6,6 +6,7 @@ used, and creuset needs none of its own.
 
 import contextlib
 import importlib.metadata
+import lzma
 import os
 import subprocess
 import sys
@@ -20,6 +21,10 @@ from creuset.errors import BlockedError, CreusetError, ResourceError
 
 _WATCH_SECONDS = 0.1
 _LINES_OF_PIP = 8
+
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What zipfile raises for archives that are damaged or made to harm; RuntimeError for encrypted members."""
 
 
 class Source(Protocol):
@@ -48,7 +53,7 @@ class Archives:
                         with archive.open(member) as stream:
                             yield stream
                         return
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            except _DAMAGE as error:
                 raise BlockedError("this wheel is damaged", where=wheel, got=error) from error
         raise BlockedError(
             "not in the wheel: this is not the one that was pinned",

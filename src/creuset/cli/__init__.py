@@ -58,7 +58,7 @@ def cli(offline: bool) -> None:
     """creuset: train, generate, evaluate and report generative models on your own machine.
 
     Exit codes: 0 done, 1 failed while working, 2 usage or configuration, 3 not found, 4 a gate said no,
-    5 out of memory or disk, 6 blocked, 130/143 stopped after a clean checkpoint.
+    5 out of memory or disk, 6 blocked, 130/143 (129 by a closed terminal) stopped after a clean checkpoint.
     """
     if offline:
         import os

@@ -1,10 +1,12 @@
 """What the command line prints and how: results on stdout, progress and errors on stderr, one JSON form."""
 
+import errno
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 import click
@@ -34,16 +36,36 @@ def emit_json(document: Any) -> None:
     say(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+@contextmanager
+def _if_it_is_there(descriptor: int) -> Iterator[None]:
+    """What is written to a terminal that was closed is dropped: nobody is left to read it, and a training
+    that still makes its checkpoint must not fail for that.
+
+    Args:
+        descriptor: 1 for stdout, 2 for stderr.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
 def say(text: str) -> None:
     """A result, on stdout."""
     if process_number() == 0:
-        click.echo(text)
+        with _if_it_is_there(1):
+            click.echo(text)
 
 
 def note(text: str) -> None:
     """A line beside the result, on stderr."""
     if process_number() == 0:
-        click.echo(text, err=True)
+        with _if_it_is_there(2):
+            click.echo(text, err=True)
 
 
 def next_step(command: str) -> None:
@@ -63,10 +85,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def fail(error: CreusetError) -> None:
     """The error as a person reads it, on stderr, and the end of the program with its exit code."""
     number = process_number()
-    if number == 0:
-        click.echo(f"creuset: {error}", err=True)
-    elif not isinstance(error, Interrupted):  # what stops all processes is told by the first
-        click.echo(f"creuset, process {number}: {error}", err=True)
+    with _if_it_is_there(2):
+        if number == 0:
+            click.echo(f"creuset: {error}", err=True)
+        elif not isinstance(error, Interrupted):  # what stops all processes is told by the first
+            click.echo(f"creuset, process {number}: {error}", err=True)
     raise SystemExit(error.exit_code)
 
 
@@ -131,14 +154,16 @@ class TerminalProgress:
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._bar.start()
+            with _if_it_is_there(2):
+                self._bar.start()
             self._task = self._bar.add_task(task, total=total, values="")
 
     def advance(self, done: float, values: Mapping[str, float] | None = None) -> None:
         shown = " ".join(f"{name} {value:.4g}" for name, value in (values or {}).items())
         if self._bar is not None:
             fields = {"values": shown} if shown else {}
-            self._bar.update(self._task, completed=done, **fields)
+            with _if_it_is_there(2):
+                self._bar.update(self._task, completed=done, **fields)
             return
         now = time.monotonic()
         if now - self._last_line >= _LINE_SECONDS:
@@ -147,7 +172,8 @@ class TerminalProgress:
 
     def finish(self) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with _if_it_is_there(2):
+                self._bar.stop()
             self._bar = None
 
     def say(self, message: str) -> None:

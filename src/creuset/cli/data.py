@@ -25,7 +25,7 @@ _EXAMPLES = 10
 def command() -> None:
     """Show, validate and split data before training on it.
 
-    SOURCE is a name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV.
+    SOURCE is a name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV, TSV.
     """
 
 
@@ -54,6 +54,28 @@ _OPTIONS = (
         help="Size of the pictures that a CSV's rows hold.",
     ),
     click.option("--label-column", help="The CSV column with the class."),
+    click.option("--text-column", help="The column of a CSV or TSV file with a text in each row."),
+    click.option(
+        "--tokens",
+        type=click.Choice(["words", "bytes"]),
+        default="words",
+        show_default=True,
+        help="What texts are cut into.",
+    ),
+    click.option(
+        "--vocabulary-size",
+        type=click.IntRange(1),
+        default=10_000,
+        show_default=True,
+        help="Words that are told apart, the most frequent of the training texts.",
+    ),
+    click.option(
+        "--max-tokens",
+        type=click.IntRange(1),
+        default=256,
+        show_default=True,
+        help="Tokens of a text that are read.",
+    ),
     click.option(
         "--unreadable",
         type=click.Choice(["refuse", "skip"]),
@@ -166,6 +188,10 @@ def _load(
     source: str,
     image_size: tuple[int, int] | None,
     label_column: str | None,
+    text_column: str | None,
+    tokens: Any,
+    vocabulary_size: int,
+    max_tokens: int,
     unreadable: Any,
     validation_share: float,
     test_share: float,
@@ -187,6 +213,10 @@ def _load(
         source=source,
         image_size=image_size,
         label_column=label_column,
+        text_column=text_column,
+        tokens=tokens,
+        vocabulary_size=vocabulary_size,
+        max_tokens=max_tokens,
         unreadable=unreadable,
         validation_share=validation_share,
         test_share=test_share,
@@ -221,8 +251,11 @@ def _print_dataset(dataset: "Dataset") -> None:
         channels, height, width = spec.shape
         colour = "grey" if channels == 1 else "colour"
         say(f"form      pictures, {height} x {width} (height x width), {colour}, {spec.num_levels} levels")
-    else:
+    elif spec.kind == "table":
         say(f"form      table, {spec.shape[0]} columns of numbers")
+    else:
+        read = f"the first {spec.max_tokens:,} tokens of each"
+        say(f"form      texts, cut into {spec.tokens}, {read}; {spec.vocab_size:,} ids")
     say(f"classes   {f'{spec.num_classes}' if spec.num_classes else 'none'}")
     own = ", ".join(report.own_splits)
     say(f"splits    {f'{own} of the source, the others cut' if own else 'cut'} by content")
@@ -260,7 +293,7 @@ def _print_findings(dataset: "Dataset", near: "list[NearDuplicates]") -> None:
         say(f"samples of {found.split} nearly the same as one of {found.other}: {found.count:,}")
         for pair in found.examples:
             say(f"    {pair.name} like {pair.like} (correlation {pair.correlation:.4f})")
-    if dataset.spec.kind == "table":
+    if dataset.spec.kind != "images":
         say("near duplicates: only looked for among pictures")
 
 
@@ -274,7 +307,8 @@ def _write_sheet(dataset: "Dataset", out: Path) -> None:
     from creuset.reporting.sheet import picture_sheet
 
     if dataset.spec.kind != "images":
-        raise UsageError("a table has no pictures", where="--out", next_step="leave --out away")
+        what = "a table has" if dataset.spec.kind == "table" else "texts have"
+        raise UsageError(f"{what} no pictures", where="--out", next_step="leave --out away")
     if out.suffix != ".png":
         raise UsageError("sheets are written as .png", where=out, next_step=f"write --out {out.stem}.png")
     split = dataset.splits["train"]

@@ -82,12 +82,15 @@ def _row(run: "RunFolder") -> dict[str, Any]:
 def show(run: str, as_json: bool) -> None:
     """What RUN is: recipe, data, machine, checkpoints, scores."""
     from creuset.metrics.score import Score
+    from creuset.workflows.again import again_command
     from creuset.workflows.evaluate import stored_scores
     from creuset.workflows.load import find_run
+    from creuset.workflows.outdated import outdated_scores
 
     folder = find_run(run)
     manifest = folder.manifest()
     scores: list[Score] = stored_scores(folder)
+    outdated = list(outdated_scores(folder).values())
     checkpoints = folder.checkpoint_names()
     if as_json:
         emit_json(
@@ -96,13 +99,16 @@ def show(run: str, as_json: bool) -> None:
                 "status": folder.status(),
                 "manifest": manifest.model_dump(mode="json"),
                 "checkpoints": checkpoints,
+                "again": again_command(folder),
                 "scores": [score.to_json() for score in scores],
+                "outdated_scores": outdated,
             }
         )
         return
     say(f"{folder.path}: {manifest.family}, {folder.status()} at step {manifest.step}")
     facts = [
         ("made by", manifest.command),
+        ("again", again_command(folder)),
         ("created", manifest.created),
         ("trained", duration(manifest.seconds)),
         ("data", f"{manifest.data_source}, hash {manifest.data_hash[:16]}"),
@@ -120,7 +126,10 @@ def show(run: str, as_json: bool) -> None:
         say(f"  {key:<14}  {value}")
     for score in scores:
         say(f"  {score}")
-    next_step(f"creuset eval {folder.reference}" if not scores else f"open {folder.report_path}")
+    for sentence in outdated:
+        say(f"  {sentence}")
+    current = scores and not outdated
+    next_step(f"open {folder.report_path}" if current else f"creuset eval {folder.reference}")
 
 
 def _marked(name: str, last: str | None, best: str | None) -> str:

@@ -4,7 +4,7 @@ import re
 
 import click
 
-from creuset.cli.console import TerminalProgress, duration, emit_json, json_option, next_step, say
+from creuset.cli.console import TerminalProgress, duration, emit_json, json_option, next_step, say, table
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -30,9 +30,11 @@ class Duration(click.ParamType[float]):
 @click.option("--seed", type=click.IntRange(min=0), help="In place of the recipe's training.seed.")
 @click.option("--max-time", type=Duration(), help="Checkpoint and stop after 90s, 10m or 2h of training.")
 @click.option("--resume", metavar="RUN", help="Go on with a run from its last good checkpoint.")
-@click.option("--dry-run", is_flag=True, help="Two real steps, save, reload, and a proof that it goes on.")
-@click.option("--estimate", is_flag=True, help="Measure a few steps; say how long and how much memory.")
-@click.option("--no-eval", is_flag=True, help="Neither evaluate nor write the report afterwards.")
+@click.option("--dry-run", is_flag=True, help="Two real steps (or a small fit), save, reload, and a proof.")
+@click.option("--estimate", is_flag=True, help="Measure ten seconds; say how long each part takes.")
+@click.option(
+    "--no-eval", is_flag=True, help="Do not evaluate afterwards, nor write a report where there is none."
+)
 @json_option
 def command(
     recipe: str | None,
@@ -104,6 +106,7 @@ def _train(
                 "reason": outcome.reason,
                 "seconds": outcome.seconds,
                 "scores": [score.to_json() for score in run.scores],
+                "outdated_scores": run.outdated_scores,
             }
         )
         return
@@ -112,6 +115,8 @@ def _train(
     say(f"{folder.path}: {how} after {outcome.step} steps, {duration(outcome.seconds)}")
     for score in run.scores:
         say(f"  {score}")
+    for sentence in run.outdated_scores:
+        say(f"  {sentence}")
     if outcome.reason == "max_time":
         next_step(f"creuset train --resume {folder.reference}")
     elif measure:
@@ -133,23 +138,30 @@ def _dry_run(recipe: str | None, settings: tuple[str, ...], seed: int | None, as
                 "num_parameters": result.num_parameters,
                 "precision": result.precision_reason,
                 "checkpoint_bytes": result.checkpoint_bytes,
+                "num_fitted": result.num_fitted,
                 "steps": result.losses,
             }
         )
         return
-    say(f"{result.family}, {result.num_parameters:,} parameters, {result.precision_reason}")
+    fitted = result.num_fitted
+    if fitted is None:
+        say(f"{result.family}, {result.num_parameters:,} parameters, {result.precision_reason}")
+    else:
+        say(f"{result.family}, {result.num_parameters:,} stored numbers")
     for number, players in enumerate(result.losses, 1):
         for player, values in players.items():
-            say(
-                f"  step {number}, {player}: "
-                + ", ".join(f"{key} {value:.6g}" for key, value in values.items())
-            )
-    say(f"saved ({result.checkpoint_bytes / 1e6:.1f} MB), reloaded, and step 3 gave the same numbers on both")
+            what = f"step {number}, {player}" if fitted is None else f"fitted to {fitted} training samples"
+            say(f"  {what}: " + ", ".join(f"{key} {value:.6g}" for key, value in values.items()))
+    size = f"{result.checkpoint_bytes / 1e6:.1f} MB"
+    if fitted is None:
+        say(f"saved ({size}), reloaded, and step 3 gave the same numbers on both")
+    else:
+        say(f"saved ({size}), reloaded, and both gave the same logits for these samples")
     next_step(f"creuset train {recipe}")
 
 
 def _estimate(recipe: str | None, settings: tuple[str, ...], seed: int | None, as_json: bool) -> None:
-    from creuset.workflows.rehearse import estimate
+    from creuset.workflows.estimate import estimate
 
     assert recipe is not None
     with TerminalProgress() as progress:
@@ -157,12 +169,21 @@ def _estimate(recipe: str | None, settings: tuple[str, ...], seed: int | None, a
     if as_json:
         emit_json(result.to_json())
         return
-    middle, low, high = result.seconds_per_step
-    say(
-        f"{middle * 1000:.2f} ms a step ({low * 1000:.2f} to {high * 1000:.2f}, "
-        f"measured on {result.steps_measured} steps)"
-    )
-    middle, low, high = result.total_seconds
-    say(f"{result.num_steps} steps: about {duration(middle)} ({duration(low)} to {duration(high)})")
-    say(f"peak memory so far: {result.peak_memory_bytes / 1e6:.0f} MB")
+    step = result.seconds_per_step
+    if step is not None:
+        say(
+            f"{step.middle * 1000:.2f} ms a step: the mean of {result.steps_measured} "
+            f"({step.low * 1000:.2f} to {step.high * 1000:.2f} without the tenths at both ends)"
+        )
+    for size, seconds in result.fits_measured:
+        say(f"a fit to {size:,} samples: {seconds:.3g} s")
+    costs = [(name, f"{part.count:,}", part.seconds) for name, part in result.parts.items()]
+    rows = [
+        [name, times, duration(cost.middle), duration(cost.low), duration(cost.high)]
+        for name, times, cost in [*costs, ("total", "", result.total_seconds)]
+    ]
+    say(table(["part", "times", "about", "from", "to"], rows))
+    say(f"peak memory: {result.peak_memory_bytes / 1e6:.0f} MB")
+    for remark in result.remarks:
+        say(remark)
     next_step(f"creuset train {recipe}")

@@ -1,16 +1,18 @@
 """From a source as it was read to a data set: duplicates, splits, form and report."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from creuset.data.dataset import DataReport, Dataset, Split, make_dataset
+from creuset.data.dataset import DataReport, Dataset, Split, make_dataset, make_split, with_text_counts
 from creuset.data.hashing import Hashes, groups, sample_hashes
 from creuset.data.source import SPLITS, Part, Source, counted
 from creuset.data.spec import DataSpec
 from creuset.data.split import cut, straddlers, take
+from creuset.data.vocabulary import make_vocabulary
 from creuset.errors import DataError, UsageError
 from creuset.recipe.sections import DataConfig
 
@@ -48,14 +50,19 @@ def split_source(source: Source, config: DataConfig, *, seed: int) -> Dataset:
         labels = None if pool_labels is None else pool_labels[train]
         places["train"] = ("train", train[_limited(pool_hashes[train], labels, config.limit, seed)])
 
-    splits = {}
-    for name in SPLITS:
-        if name in places:
-            part_name, indices = places[name]
-            splits[name] = _split(source.parts[part_name], hashes[part_name], indices)
-    spec = _spec(source, splits["train"])
+    chosen = {
+        name: _ordered(source.parts[places[name][0]], hashes[places[name][0]], places[name][1])
+        for name in SPLITS
+        if name in places
+    }
+    spec = _spec(source, chosen["train"], config)
     _require_each_class(source, spec, limited=config.limit is not None)
-    return make_dataset(spec, splits, _report(source, splits, removed=removed, examples=examples))
+    splits = {
+        name: make_split(spec, part.inputs, part.labels, part_hashes, part.names)
+        for name, (part, part_hashes) in chosen.items()
+    }
+    report = _report(source, splits, removed=removed, examples=examples)
+    return make_dataset(spec, splits, with_text_counts(report, spec, splits))
 
 
 def _without_straddlers(
@@ -95,38 +102,49 @@ def _limited(hashes: Hashes, labels: Indices | None, limit: int, seed: int) -> I
     return take(hashes, labels, limit, seed)
 
 
-def _split(part: Part, hashes: Hashes, indices: Indices) -> Split:
-    """These samples as tensors, in the order of their hashes (and labels, where samples are equal)."""
+def _ordered(part: Part, hashes: Hashes, indices: Indices) -> tuple[Part, Hashes]:
+    """These samples with their hashes, in the order of the hashes (and labels, where samples are equal)."""
     chosen = hashes[indices]
     labels = np.zeros(len(indices), dtype=np.int64) if part.labels is None else part.labels[indices]
     order = np.lexsort((labels, chosen[:, 1], chosen[:, 0]))
     places = indices[order]
-    return Split(
-        inputs=torch.from_numpy(np.ascontiguousarray(part.inputs[places])),
-        labels=None if part.labels is None else torch.from_numpy(labels[order]),
-        hashes=chosen[order],
+    ordered = Part(
+        inputs=part.inputs[places],
+        labels=None if part.labels is None else labels[order],
         names=tuple(part.names[place] for place in places),
     )
+    return ordered, chosen[order]
 
 
-def _spec(source: Source, train: Split) -> DataSpec:
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    if source.kind == "table":
-        rows = train.inputs.double()
-        deviation = rows.std(dim=0, correction=0)
-        mean = tuple(rows.mean(dim=0).tolist())
-        std = tuple(torch.where(deviation > 0, deviation, 1.0).tolist())
-    return DataSpec(
+def _spec(source: Source, train: tuple[Part, Hashes], config: DataConfig) -> DataSpec:
+    """The form of the data, with what follows from the training split."""
+    part, _ = train
+    counts = () if part.labels is None else np.bincount(part.labels, minlength=len(source.class_names))
+    spec = DataSpec(
         kind=source.kind,
-        shape=tuple(train.inputs.shape[1:]),
+        shape=part.inputs.shape[1:],
         num_levels=source.num_levels,
         class_names=source.class_names,
-        class_counts=_class_counts(source, train),
+        class_counts=tuple(int(count) for count in counts),
         feature_names=source.feature_names,
-        feature_mean=mean,
-        feature_std=std,
     )
+    if source.kind == "table":
+        rows = torch.from_numpy(part.inputs).double()
+        deviation = rows.std(dim=0, correction=0)
+        return replace(
+            spec,
+            feature_mean=tuple(rows.mean(dim=0).tolist()),
+            feature_std=tuple(torch.where(deviation > 0, deviation, 1.0).tolist()),
+        )
+    if source.kind == "texts":
+        vocabulary = make_vocabulary(
+            part.inputs.tolist(),
+            config.tokens,
+            vocabulary_size=config.vocabulary_size,
+            max_tokens=config.max_tokens,
+        )
+        return replace(spec, tokens=config.tokens, max_tokens=config.max_tokens, vocabulary=vocabulary)
+    return spec
 
 
 def _class_counts(source: Source, split: Split) -> tuple[int, ...]:

@@ -17,12 +17,15 @@ from pathlib import Path
 from creuset.data.source import counted, listed
 from creuset.errors import DataError, Problem, did_you_mean
 
+CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+"""How the names of such files end, in lower case."""
 LABEL_COLUMNS = ("label", "class", "target")
 """A column with one of these names, in any case, holds the labels where data.label_column says nothing."""
 NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 """Cells that say that there is no value, in lower case."""
 
+_NEXT = "correct these cells, remove rows or columns that hold no numbers, or set data.text_column for texts"
 _BOMB_RATIO = 200
 _BOMB_BYTES = 1 << 28
 
@@ -57,7 +60,7 @@ def cut_csv(path: Path, label_column: str | None) -> Sheet:
         DataError: A damaged file; an unknown or unclear label column; rows of different length; labels that
             are missing.
     """
-    lines = [line.rstrip("\r") for line in _text(path).split("\n")]
+    lines = [line.rstrip("\r") for line in read_text(path).split("\n")]
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
         raise DataError("this file is empty", where=path, expected="a header and rows of numbers")
@@ -66,7 +69,7 @@ def cut_csv(path: Path, label_column: str | None) -> Sheet:
     cells = _cells(path, line_numbers, rows, delimiter)
     first = next(cells)
     columns, is_header = _columns(path, line_numbers[0], first)
-    label_place = _label_place(path, columns, label_column)
+    label_place = find_labels(path, columns, label_column)
     labels: list[str] = [] if is_header or label_place is None else [first[label_place].strip()]
     problems: list[Problem] = []
     for number, row in zip(line_numbers[1:], cells, strict=True):
@@ -96,14 +99,14 @@ def cut_csv(path: Path, label_column: str | None) -> Sheet:
     )
 
 
-def cell_error(problems: Sequence[Problem]) -> DataError:
+def cell_error(problems: Sequence[Problem], *, next_step: str = _NEXT) -> DataError:
     """One error for all wrong cells of a file: how many in which columns, and the first of them by place."""
     by_column = Counter(problem.column for problem in problems)
     columns = ", ".join(f"column {column} ({number:,})" for column, number in by_column.most_common(5))
     return DataError(
         f"{counted(len(problems), 'wrong cell')}\n    {listed(problems)}",
         got=columns + (", .." if len(by_column) > 5 else ""),
-        next_step="correct these cells, or remove the rows or columns that hold no numbers",
+        next_step=next_step,
     )
 
 
@@ -129,8 +132,8 @@ def _cells(
         ) from error
 
 
-def _text(path: Path) -> str:
-    """The whole file, decompressed within bounds."""
+def read_text(path: Path) -> str:
+    """The whole file as text, decompressed within bounds; raises DataError where it is no UTF-8 text."""
     size = path.stat().st_size
     most = max(_BOMB_BYTES, _BOMB_RATIO * size)
     with path.open("rb") as file:
@@ -192,7 +195,12 @@ def _columns(path: Path, line_number: int, cells: Sequence[str]) -> tuple[tuple[
     return names, True
 
 
-def _label_place(path: Path, columns: Sequence[str], label_column: str | None) -> int | None:
+def find_labels(path: Path, columns: Sequence[str], label_column: str | None) -> int | None:
+    """The place of the column with the classes: `label_column`, else the one in LABEL_COLUMNS, if any.
+
+    Raises:
+        DataError: There is no such column, or there are several of LABEL_COLUMNS.
+    """
     if label_column is not None:
         if label_column not in columns:
             raise DataError(
@@ -208,6 +216,6 @@ def _label_place(path: Path, columns: Sequence[str], label_column: str | None) -
             "several columns could hold the labels",
             where=path,
             got=", ".join(columns[place] for place in places),
-            next_step="set data.label_column to one of them; the others are then taken as numbers",
+            next_step="set data.label_column to one of them",
         )
     return places[0] if places else None

@@ -1,7 +1,7 @@
 """A data set in memory: its splits, its form, its hash, and what was done to make it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from creuset.data.hashing import Hashes, content_hash, groups
 from creuset.data.pixels import to_floats
 from creuset.data.source import Skipped, counted, listed
 from creuset.data.spec import DataSpec
+from creuset.data.vocabulary import encode, text_lengths, unknown_share
 from creuset.errors import DataError
 
 
@@ -22,16 +23,21 @@ class Split:
 
     Args:
         inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in
-            the file, float32 (N, F).
+            the file, float32 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py).
         labels: Places in the spec's class_names, int64 (N,); None without labels.
         hashes: Content hashes, two numbers a sample (hashing.py).
         names: Where each sample comes from, for people.
+        texts: The texts themselves; empty for other data.
+        num_tokens: Tokens of each whole text, int64 (N,), of which `inputs` may hold the first ones only;
+            None for other data.
     """
 
     inputs: Tensor
     labels: Tensor | None
     hashes: Hashes
     names: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    num_tokens: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
@@ -45,6 +51,8 @@ class Split:
             labels=None if self.labels is None else self.labels[places],
             hashes=self.hashes[indices],
             names=tuple(self.names[index] for index in indices),
+            texts=tuple(self.texts[index] for index in indices) if self.texts else (),
+            num_tokens=None if self.num_tokens is None else self.num_tokens[places],
         )
 
 
@@ -64,6 +72,8 @@ class DataReport:
         conflict_examples: Some of them.
         skipped: Files left out because data.unreadable is skip.
         notes: What is legal but worth knowing.
+        texts_cut: Split -> texts longer than data.max_tokens, of which only the beginning is read.
+        unknown_tokens: Split -> share of the tokens that are not in the vocabulary, in [0, 1].
     """
 
     origin: str
@@ -77,6 +87,8 @@ class DataReport:
     conflict_examples: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    texts_cut: Mapping[str, int] = field(default_factory=dict)
+    unknown_tokens: Mapping[str, float] = field(default_factory=dict)
 
     def remarks(self) -> tuple[str, ...]:
         """What a user should hear before training, one line each."""
@@ -91,6 +103,11 @@ class DataReport:
             )
         if self.skipped:
             lines.append(f"{counted(len(self.skipped), 'file')} skipped:\n    {listed(self.skipped)}")
+        for name, number in self.texts_cut.items():
+            lines.append(f"{counted(number, 'text')} of {name} cut: longer than data.max_tokens")
+        if any(self.unknown_tokens.values()):
+            shares = ", ".join(f"{share:.2%} of {name}" for name, share in self.unknown_tokens.items())
+            lines.append(f"tokens that are not in the vocabulary: {shares}")
         return (*lines, *self.notes)
 
     def to_json(self) -> dict[str, Any]:
@@ -106,6 +123,8 @@ class DataReport:
             "conflict_examples": list(self.conflict_examples),
             "skipped": [{"file": item.file, "reason": item.reason} for item in self.skipped],
             "notes": list(self.notes),
+            "texts_cut": dict(self.texts_cut),
+            "unknown_tokens": dict(self.unknown_tokens),
         }
 
 
@@ -134,17 +153,21 @@ class Dataset:
 
         Returns:
             "images" float32 (B, C, H, W) in [-1, 1], or "features" float32 (B, F), each column with the
-            training split's mean taken off and divided by its standard deviation; "labels" int64 (B,)
-            where there are any.
+            training split's mean taken off and divided by its standard deviation, or "tokens" int64 (B, T)
+            padded to the longest of them with "lengths" int64 (B,); "labels" int64 (B,) where there are any.
 
         Raises:
             DataError: There is no such split.
         """
         part = self.split(split)
+        inputs = part.inputs.index_select(0, indices)
         if self.spec.kind == "images":
-            batch = {"images": to_floats(part.inputs.index_select(0, indices), self.spec.num_levels)}
+            batch = {"images": to_floats(inputs, self.spec.num_levels)}
+        elif self.spec.kind == "table":
+            batch = {"features": standardise(inputs, self.spec)}
         else:
-            batch = {"features": standardise(part.inputs.index_select(0, indices), self.spec)}
+            lengths = text_lengths(inputs)
+            batch = {"tokens": inputs[:, : int(lengths.max())].long(), "lengths": lengths}
         if part.labels is not None:
             batch["labels"] = part.labels.index_select(0, indices)
         return batch
@@ -164,6 +187,38 @@ class Dataset:
 def standardise(features: Tensor, spec: DataSpec) -> Tensor:
     """(column - mean) / std with the statistics that `spec` carries: float32 (B, F) to float32 (B, F)."""
     return (features - torch.tensor(spec.feature_mean)) / torch.tensor(spec.feature_std)
+
+
+def make_split(
+    spec: DataSpec,
+    inputs: NDArray[Any],
+    labels: NDArray[np.int64] | None,
+    hashes: Hashes,
+    names: tuple[str, ...],
+) -> Split:
+    """Samples as a source holds them (`source.Part`), as a split."""
+    placed = None if labels is None else torch.from_numpy(labels)
+    if spec.kind != "texts":
+        stored = torch.from_numpy(np.ascontiguousarray(inputs))
+        return Split(inputs=stored, labels=placed, hashes=hashes, names=names)
+    texts = tuple(inputs.tolist())
+    ids, num_tokens = encode(texts, spec)
+    return Split(inputs=ids, labels=placed, hashes=hashes, names=names, texts=texts, num_tokens=num_tokens)
+
+
+def with_text_counts(report: DataReport, spec: DataSpec, splits: Mapping[str, Split]) -> DataReport:
+    """The report with what was cut off texts and what of them is unknown; as it is for other data."""
+    if spec.kind != "texts":
+        return report
+    cut = {
+        name: int((split.num_tokens > spec.max_tokens).sum())
+        for name, split in splits.items()
+        if split.num_tokens is not None
+    }
+    unknown = {name: unknown_share(split.inputs, spec) for name, split in splits.items()}
+    return replace(
+        report, texts_cut={name: number for name, number in cut.items() if number}, unknown_tokens=unknown
+    )
 
 
 def make_dataset(spec: DataSpec, splits: Mapping[str, Split], report: DataReport) -> Dataset:
@@ -210,7 +265,15 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
         name: replace(split, labels=None if place is None or split.labels is None else place[split.labels])
         for name, split in dataset.splits.items()
     }
-    return make_dataset(spec, splits, dataset.report)
+    if (own.tokens, own.max_tokens, own.vocabulary) != (spec.tokens, spec.max_tokens, spec.vocabulary):
+        splits = {name: _read_again(split, spec) for name, split in splits.items()}
+    return make_dataset(spec, splits, with_text_counts(dataset.report, spec, splits))
+
+
+def _read_again(split: Split, spec: DataSpec) -> Split:
+    """The texts of a split by the vocabulary of `spec`."""
+    ids, num_tokens = encode(split.texts, spec)
+    return replace(split, inputs=ids, num_tokens=num_tokens)
 
 
 def without(split: Split, *others: Split) -> Split:

@@ -20,7 +20,12 @@ Hashes = NDArray[np.uint64]
 
 
 def sample_hashes(inputs: NDArray[Any]) -> Hashes:
-    """The hash of each sample of `inputs` (N, ...): equal where form, number type and values are."""
+    """The hash of each sample of `inputs` (N, ...): equal where form, number type and values are.
+
+    Texts come as objects (N,) of str, and are equal where each character is.
+    """
+    if inputs.dtype == object:
+        return _text_hashes(inputs)
     if inputs.dtype.kind == "f":
         inputs = inputs + 0.0  # -0.0 equals 0.0, and must hash as it does
     little = np.ascontiguousarray(inputs, dtype=inputs.dtype.newbyteorder("<"))
@@ -29,6 +34,16 @@ def sample_hashes(inputs: NDArray[Any]) -> Hashes:
     for row in little.reshape(len(little), -1):
         digest = form.copy()
         digest.update(row.data)
+        digests += digest.digest()[:16]
+    return np.frombuffer(bytes(digests), dtype=">u8").reshape(-1, 2).astype(np.uint64)
+
+
+def _text_hashes(texts: NDArray[np.object_]) -> Hashes:
+    form = hashlib.sha256(json.dumps([[], "utf-8"]).encode())
+    digests = bytearray()
+    for text in texts:
+        digest = form.copy()
+        digest.update(text.encode())
         digests += digest.digest()[:16]
     return np.frombuffer(bytes(digests), dtype=">u8").reshape(-1, 2).astype(np.uint64)
 
@@ -60,8 +75,8 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
     """SHA-256, 64 hexadecimal digits, of what a data set is: its form, each split's samples and labels.
 
     Args:
-        spec: The form. What is derived from the samples (counts, means) is left out: its last digit may
-            differ between machines.
+        spec: The form. What is derived from the samples (counts, means, a vocabulary) is left out, since a
+            last digit may differ between machines, and so is how texts are read: the samples are the same.
         splits: Name -> (hashes, labels), each split in the order of its hashes.
     """
     form = {

@@ -1,9 +1,10 @@
 """From a recipe's `data` section to a data set: find the source, read it, split it by content."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from creuset.data.assemble import split_source
+from creuset.data.csv_file import CSV_SUFFIXES
 from creuset.data.dataset import Dataset
 from creuset.data.folder import read_folder, visible
 from creuset.data.idx import is_idx, read_idx, read_idx_folder
@@ -12,6 +13,7 @@ from creuset.data.npz import read_npz
 from creuset.data.picture import SUFFIXES
 from creuset.data.source import Source
 from creuset.data.table import read_csv
+from creuset.data.text_file import read_texts
 from creuset.errors import DataError, UsageError
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import AugmentationConfig, DataConfig
@@ -19,7 +21,16 @@ from creuset.recipe.sections import AugmentationConfig, DataConfig
 Resolve = Callable[[str], Path]
 """Finds the folder or file that a name stands for; raises NotFoundError or BlockedError."""
 
-_CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_READER_SETTINGS = {
+    "image_size": "CSV files",
+    "label_column": "CSV files",
+    "text_column": "CSV files",
+    "unreadable": "picture files",
+}
+"""Settings of the `data` section that only one reader takes, and what it reads."""
+
+_TEXT_SETTINGS = ("tokens", "vocabulary_size", "max_tokens")
+"""Settings of the `data` section that say how texts are read."""
 
 
 def load_data(
@@ -43,7 +54,10 @@ def load_data(
         ResourceError: It does not fit into memory.
     """
     shown = Silent() if progress is None else progress
-    dataset = split_source(read_source(config, resolve=resolve, progress=shown), config, seed=seed)
+    source = read_source(config, resolve=resolve, progress=shown)
+    _refuse_shares(config, source)
+    _refuse_text_settings(config, source)
+    dataset = split_source(source, config, seed=seed)
     for remark in dataset.report.remarks():
         shown.say(f"data: {remark}")
     return dataset
@@ -58,7 +72,7 @@ def read_source(config: DataConfig, *, resolve: Resolve, progress: Progress) -> 
         if path.exists():
             source = _read_path(path, config, progress)
         elif config.source == DIGITS:
-            _refuse_csv_settings(config, DIGITS)
+            _refuse_reader_settings(config, DIGITS)
             source = read_digits()
         else:
             source = _read_path(resolve(config.source), config, progress)
@@ -66,7 +80,7 @@ def read_source(config: DataConfig, *, resolve: Resolve, progress: Progress) -> 
         raise DataError(
             "cannot be read", where=error.filename or path, got=error.strerror or error
         ) from error
-    if source.kind == "table" and config.augmentation != AugmentationConfig():
+    if source.kind != "images" and config.augmentation != AugmentationConfig():
         raise UsageError(
             "a setting without effect: only pictures can be augmented",
             where="data.augmentation",
@@ -80,16 +94,21 @@ def read_source(config: DataConfig, *, resolve: Resolve, progress: Progress) -> 
 def _read_path(path: Path, config: DataConfig, progress: Progress) -> Source:
     """What lies at `path`, by the reader that its name asks for."""
     name = path.name.lower()
-    if path.is_file() and name.endswith(_CSV_SUFFIXES):
+    if path.is_file() and name.endswith(CSV_SUFFIXES):
+        _refuse_reader_settings(config, path.name, taken={"image_size", "label_column", "text_column"})
+        if config.text_column is not None:
+            return read_texts(path, text_column=config.text_column, label_column=config.label_column)
         return read_csv(path, label_column=config.label_column, image_size=config.image_size)
-    _refuse_csv_settings(config, path.name)
-    if path.is_dir():
-        _, files = visible(path)
-        if any(file.name == MNIST_5K_FILE for file in files):
-            return read_mnist_5k(path)
-        if any(is_idx(file) for file in files):
-            return read_idx_folder(path)
+    files = visible(path)[1] if path.is_dir() else []
+    is_mnist_5k, has_idx = any(file.name == MNIST_5K_FILE for file in files), any(map(is_idx, files))
+    if path.is_dir() and not is_mnist_5k and not has_idx:
+        _refuse_reader_settings(config, path.name, taken={"unreadable"})
         return read_folder(path, unreadable=config.unreadable, progress=progress)
+    _refuse_reader_settings(config, path.name)
+    if is_mnist_5k:
+        return read_mnist_5k(path)
+    if has_idx:
+        return read_idx_folder(path)
     if name.endswith(".npz"):
         return read_npz(path)
     if is_idx(path):
@@ -108,13 +127,41 @@ def _read_path(path: Path, config: DataConfig, progress: Progress) -> Source:
     )
 
 
-def _refuse_csv_settings(config: DataConfig, origin: str) -> None:
-    for field, value in (("image_size", config.image_size), ("label_column", config.label_column)):
-        if value is not None:
-            raise UsageError(
-                "a setting without effect: it is for CSV files",
-                where=f"data.{field}",
-                got=value,
-                expected=f"nothing, since {origin} is none",
-                next_step=f"remove data.{field}",
-            )
+def _refuse_reader_settings(config: DataConfig, origin: str, taken: Collection[str] = ()) -> None:
+    """Refuses settings of other readers than the one that takes the settings of `taken`."""
+    for field, files in _READER_SETTINGS.items():
+        if field not in taken:
+            _refuse(config, field, f"it is for {files}", expected=f"nothing, since {origin} is none")
+
+
+def _refuse_shares(config: DataConfig, source: Source) -> None:
+    """Refuses a share of its own for a split that is not cut, because the source has it."""
+    for split in ("validation", "test"):
+        if split in source.parts:
+            why = f"the source has a {split} split of its own"
+            _refuse(config, f"{split}_share", why, expected=f"nothing for {source.origin}")
+
+
+def _refuse_text_settings(config: DataConfig, source: Source) -> None:
+    """Refuses settings of texts for data that are none."""
+    for field in _TEXT_SETTINGS:
+        if source.kind != "texts":
+            hint = ", or name the column of the texts in data.text_column"
+            _refuse(config, field, "it is for texts", expected=f"nothing for {source.origin}", hint=hint)
+
+
+def _refuse(config: DataConfig, field: str, why: str, *, expected: str, hint: str = "") -> None:
+    """Refuses a setting of the section that was changed from its default, and would be ignored.
+
+    Raises:
+        UsageError: It was changed.
+    """
+    value = getattr(config, field)
+    if value != DataConfig.model_fields[field].default:
+        raise UsageError(
+            f"a setting without effect: {why}",
+            where=f"data.{field}",
+            got=value,
+            expected=expected,
+            next_step=f"remove data.{field}{hint}",
+        )

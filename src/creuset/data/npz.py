@@ -1,62 +1,40 @@
-"""Arrays in a .npz file: pictures or table rows, with the splits that the file has.
+"""Arrays in a .npz file: pictures, table rows or texts, with the splits that the file has.
 
     train_images       (N, H, W) grey, (N, H, W, 3) or (N, 3, H, W) colour; whole numbers in 0..255
     train_features     (N, F) numbers, instead of train_images: a table
+    train_texts        (N,) texts, instead of train_images
     train_labels       (N,) whole numbers; left out for data without classes
     validation_*, test_*   the same, where the file has such splits
     class_names, feature_names   texts; num_levels   how many values a pixel can take, if not 256
 
-Pickled content is never loaded. What an array's header promises is checked against the file and the memory
-before the array is read.
+How the file is opened, and what is refused there, stands in npz_file.py.
 """
 
 import io
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from creuset.data.arrays import as_features, as_pictures, dark_note
 from creuset.data.dataset import Dataset
-from creuset.data.source import (
-    SPLITS,
-    Part,
-    Source,
-    check_classes,
-    class_order,
-    counted,
-    require_memory,
-)
+from creuset.data.npz_file import load_arrays
+from creuset.data.source import SPLITS, Part, Source, check_classes, class_order, counted
+from creuset.data.spec import Kind
 from creuset.errors import DataError, did_you_mean
 from creuset.files import write_atomic
 
-_KINDS = ("images", "features", "labels")
+_KINDS: dict[str, Kind] = {"images": "images", "features": "table", "texts": "texts"}
+"""Second half of an array's name -> what its samples are."""
+_WORDS: dict[Kind, str] = {"images": "pictures", "table": "table rows", "texts": "texts"}
 _KEYS = (
-    *(f"{split}_{kind}" for split in SPLITS for kind in _KINDS),
+    *(f"{split}_{name}" for split in SPLITS for name in (*_KINDS, "labels")),
     "class_names",
     "feature_names",
     "num_levels",
 )
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,  # a place in the file that cannot be
-    struct.error,
-    EOFError,
-    ValueError,
-    OverflowError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-)
-"""What the readers of zip and .npy raise for files that are damaged or made to harm."""
-_BOMB_RATIO = 200
-_BOMB_BYTES = 1 << 30
 
 
 def read_npz(path: Path) -> Source:
@@ -67,10 +45,10 @@ def read_npz(path: Path) -> Source:
             range, or out of step.
         ResourceError: The arrays do not fit into memory.
     """
-    arrays = _load(path)
+    arrays = load_arrays(path)
     _check_keys(path, arrays)
-    kind: Literal["images", "table"] = "images" if "train_images" in arrays else "table"
-    name = "images" if kind == "images" else "features"
+    name = next(name for name in _KINDS if f"train_{name}" in arrays)
+    kind = _KINDS[name]
     num_levels = _number_of_levels(path, arrays) if kind == "images" else 0
     inputs = {split: arrays[f"{split}_{name}"] for split in SPLITS if f"{split}_{name}" in arrays}
     if kind == "images":
@@ -78,8 +56,10 @@ def read_npz(path: Path) -> Source:
             split: as_pictures(f"{path}: {split}_images", array, num_levels)
             for split, array in inputs.items()
         }
-    else:
+    elif kind == "table":
         inputs = {split: as_features(f"{path}: {split}_features", array) for split, array in inputs.items()}
+    else:
+        inputs = {split: _as_texts(f"{path}: {split}_texts", array) for split, array in inputs.items()}
     _check_forms(path, inputs)
     class_names, labels = _labels(path, arrays, inputs)
     parts = {
@@ -91,7 +71,7 @@ def read_npz(path: Path) -> Source:
         for split, array in inputs.items()
     }
     return Source(
-        origin=f"{path.name}: .npz of {'pictures' if kind == 'images' else 'table rows'}",
+        origin=f"{path.name}: .npz of {_WORDS[kind]}",
         kind=kind,
         num_levels=num_levels,
         parts=parts,
@@ -103,10 +83,10 @@ def read_npz(path: Path) -> Source:
 
 def write_npz(dataset: Dataset, path: Path) -> None:
     """The data set as a .npz that `read_npz` reads back into the same splits, whole or not at all."""
-    name = "images" if dataset.spec.kind == "images" else "features"
+    name = next(name for name, kind in _KINDS.items() if kind == dataset.spec.kind)
     arrays: dict[str, NDArray[Any]] = {}
     for split, part in dataset.splits.items():
-        inputs = part.inputs.numpy()
+        inputs = np.array(part.texts, dtype=np.str_) if part.texts else part.inputs.numpy()
         if name == "images":
             inputs = inputs[:, 0] if inputs.shape[1] == 1 else inputs.transpose(0, 2, 3, 1)
         arrays[f"{split}_{name}"] = inputs
@@ -123,82 +103,17 @@ def write_npz(dataset: Dataset, path: Path) -> None:
     write_atomic(path, content.getvalue())
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of the file, each checked before it is read."""
-    with path.open("rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return _arrays(path, archive)
-        except _DAMAGE as error:
-            raise DataError(
-                "cannot be read as .npz: the file is damaged, cut short or of another kind",
-                where=path,
-                got=error,
-                next_step="save it again with np.savez_compressed",
-            ) from error
-
-
-def _arrays(path: Path, archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
-    entries = archive.infolist()
-    expanded = sum(entry.file_size for entry in entries)
-    size = path.stat().st_size
-    if expanded > _BOMB_BYTES and expanded > _BOMB_RATIO * size:
-        raise DataError(
-            "this file expands suspiciously",
-            where=path,
-            got=f"{size:,} bytes that become {expanded:,}",
-            expected=f"at most {_BOMB_RATIO} times its size",
-            next_step="save real data of this kind with np.savez, without compression",
-        )
-    require_memory(path, expanded)
-    arrays: dict[str, NDArray[Any]] = {}
-    for entry in entries:
-        name = entry.filename.removesuffix(".npy")
-        if name in arrays:
-            raise DataError(f'two arrays are called "{name}"', where=path)
-        with archive.open(entry) as member:
-            _check_header(f"{path}: {name}", member, entry.file_size)
-        with archive.open(entry) as member:
-            arrays[name] = np.lib.format.read_array(member, allow_pickle=False)
-    return arrays
-
-
-def _check_header(where: str, file: IO[bytes], num_bytes: int) -> None:
-    """Refuses an array whose header promises anything but what follows it."""
-    version = np.lib.format.read_magic(file)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:
-        raise DataError(
-            "an array in an unknown version of .npy", where=where, got=version, expected="1.0 or 2.0"
-        )
-    shape, _, dtype = readers[version](file)
-    if dtype.hasobject:
-        raise DataError(
-            "an array of Python objects",
-            where=where,
-            expected="numbers: creuset never loads pickled data",
-            next_step="build it from equal shapes with np.stack and save it again",
-        )
-    promised = dtype.itemsize
-    for length in shape:
-        promised *= length
-    held = num_bytes - file.tell()
-    if promised != held:
-        raise DataError(
-            "an array cut short", where=where, got=f"{held:,} bytes", expected=f"{promised:,} bytes"
-        )
-
-
 def _check_keys(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     there = ", ".join(f"{name} {array.shape}" for name, array in arrays.items()) or "no arrays"
-    if ("train_images" in arrays) == ("train_features" in arrays):
-        missing = "train_images" not in arrays
+    given = [f"train_{name}" for name in _KINDS if f"train_{name}" in arrays]
+    if len(given) != 1:
+        missing = not given
         raise DataError(
-            "there is no train_images" if missing else "there are both train_images and train_features",
+            "there is no train_images" if missing else f"there are both {' and '.join(given)}",
             where=path,
             got=there,
-            expected="train_images (pictures) or train_features (table rows); train_labels, test_images, "
-            "test_labels where there are any",
+            expected="train_images (pictures), train_features (table rows) or train_texts; train_labels, "
+            "test_images, test_labels where there are any",
             next_step="rename: np.savez(file, train_images=x, train_labels=y)" if missing else None,
         )
     unknown = [name for name in arrays if name not in _KEYS]
@@ -208,11 +123,11 @@ def _check_keys(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             where=path,
             next_step="rename it, or save the file without it",
         )
-    wrong = "features" if "train_images" in arrays else "images"
+    name = given[0].removeprefix("train_")
     for split in SPLITS:
-        name = "images" if wrong == "features" else "features"
-        if f"{split}_{wrong}" in arrays:
-            raise DataError(f"{split}_{wrong} beside train_{name}", where=path, expected="one kind of data")
+        for wrong in _KINDS:
+            if wrong != name and f"{split}_{wrong}" in arrays:
+                raise DataError(f"{split}_{wrong} beside {given[0]}", where=path, expected="one kind of data")
         labelled, has_labels = "train_labels" in arrays, f"{split}_labels" in arrays
         if (f"{split}_{name}" in arrays and labelled != has_labels) or (
             has_labels and f"{split}_{name}" not in arrays
@@ -232,6 +147,23 @@ def _number_of_levels(path: Path, arrays: Mapping[str, NDArray[Any]]) -> int:
     if array.dtype.kind not in "iu" or array.size != 1 or not 2 <= array.item() <= 256:
         raise DataError("wrong num_levels", where=path, got=array, expected="one whole number in 2..256")
     return int(array.item())
+
+
+def _as_texts(where: str, array: NDArray[Any]) -> NDArray[np.object_]:
+    """Texts as objects (N,), white space around each taken off."""
+    if array.dtype.kind != "U" or array.ndim != 1:
+        raise DataError(
+            "texts of a wrong type or shape",
+            where=where,
+            got=f"{array.dtype} {array.shape}",
+            expected="texts (N,)",
+            next_step="save np.array(list_of_texts, dtype=str)",
+        )
+    texts: NDArray[np.object_] = np.char.strip(array).astype(object)
+    empty = np.flatnonzero(texts == "")
+    if len(empty):
+        raise DataError("an empty text", where=f"{where}[{empty[0]}]", next_step="leave it out")
+    return texts
 
 
 def _check_forms(path: Path, inputs: Mapping[str, NDArray[Any]]) -> None:

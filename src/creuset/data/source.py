@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from creuset.data.spec import Kind
 from creuset.errors import DataError, ResourceError
 
 SPLITS = ("train", "validation", "test")
@@ -32,7 +33,7 @@ class Part:
     """Samples that a source keeps together.
 
     Args:
-        inputs: uint8 (N, C, H, W) for pictures, float32 (N, F) for a table.
+        inputs: uint8 (N, C, H, W) for pictures, float32 (N, F) for a table, objects (N,) of str for texts.
         labels: Each sample's place in the source's `class_names`, int64 (N,); None without labels.
         names: Where each sample comes from, for people: a file, a line, a row.
     """
@@ -48,8 +49,8 @@ class Source:
 
     Args:
         origin: What it is and what it is made of, in a few words.
-        kind: Pictures or a table.
-        num_levels: Values of a pixel; 0 for a table.
+        kind: Pictures, a table or texts.
+        num_levels: Values of a pixel; 0 for other data.
         parts: "train", and "validation" and "test" where the source has such splits of its own.
         class_names: The classes in the order of their labels; empty without labels.
         feature_names: A table's columns.
@@ -58,7 +59,7 @@ class Source:
     """
 
     origin: str
-    kind: Literal["images", "table"]
+    kind: Kind
     num_levels: int
     parts: Mapping[str, Part]
     class_names: tuple[str, ...] = ()

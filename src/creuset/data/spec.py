@@ -3,24 +3,31 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Kind = Literal["images", "table", "texts"]
+"""What a sample is: a picture, a row of numbers, or a text."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """The form of one sample.
 
     Args:
-        kind: "images" (stored uint8, batched float32 in [-1, 1]) or "table" (float32 columns).
-        shape: (channels, height, width) of a picture, (features,) of a table row.
-        num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 for a table.
+        kind: "images" (stored uint8, batched float32 in [-1, 1]), "table" (float32 columns) or "texts"
+            (batched as the ids of their tokens, int64, padded).
+        shape: (channels, height, width) of a picture, (features,) of a table row, () of a text.
+        num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 otherwise.
         class_names: The classes in the order of their labels; empty without labels.
         class_counts: Training samples of each class, for class weights; empty without labels.
-        feature_names: A table's columns in their order; empty for pictures.
-        feature_mean: Mean of each column over the training split; empty for pictures.
+        feature_names: A table's columns in their order; empty otherwise.
+        feature_mean: Mean of each column over the training split; empty otherwise.
         feature_std: Standard deviation of each column over the training split, 1 where a column does not
-            vary; batches hold (column - mean) / std. Empty for pictures.
+            vary; batches hold (column - mean) / std. Empty otherwise.
+        tokens: What a text is cut into (`vocabulary.py`); None for other data.
+        max_tokens: Tokens of a text that are read, its first ones; 0 for other data.
+        vocabulary: The tokens of texts in the order of their ids; empty for other data.
     """
 
-    kind: Literal["images", "table"]
+    kind: Kind
     shape: tuple[int, ...]
     num_levels: int
     class_names: tuple[str, ...] = ()
@@ -28,7 +35,14 @@ class DataSpec:
     feature_names: tuple[str, ...] = ()
     feature_mean: tuple[float, ...] = ()
     feature_std: tuple[float, ...] = ()
+    tokens: Literal["words", "bytes"] | None = None
+    max_tokens: int = 0
+    vocabulary: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def vocab_size(self) -> int:
+        return len(self.vocabulary)

@@ -1,4 +1,4 @@
-"""Pictures from a model: samples, reconstructions and the way between two codes.
+"""Pictures from a model: samples, reconstructions, the way between two codes; and how likely it finds some.
 
 Models work on float32 (N, C, H, W) in [-1, 1]; people and files on uint8 (N, H, W, C) in 0..255. The two
 conversions are here and nowhere else.
@@ -15,12 +15,10 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import DataError
-from creuset.models.base import Model
+from creuset.generation.observation import CHUNK, observed_log_likelihood
+from creuset.models.base import Model, placed
 
 Pictures = NDArray[np.uint8]
-
-_CHUNK = 250
-"""Pictures computed at once. Part of what decides a likelihood's draws, hence fixed."""
 
 
 def to_pictures(images: Tensor) -> Pictures:
@@ -84,22 +82,22 @@ def sample(model: Model, num_samples: int, *, seed: int, device: torch.device) -
 
 def encode(model: Model, images: Tensor, device: torch.device) -> Tensor:
     """The code of each picture, float32 (N, L)."""
-    return _in_chunks(len(images), lambda a, b: model.encode(images[a:b].to(device)), model)
+    return _in_chunks(len(images), lambda a, b: model.encode(placed(images[a:b], model, device)), model)
 
 
 def decode(model: Model, codes: Tensor, device: torch.device) -> Tensor:
     """The picture of each code (N, L), float32 (N, C, H, W) in [-1, 1]."""
-    return _in_chunks(len(codes), lambda a, b: model.decode(codes[a:b].to(device)), model)
+    return _in_chunks(len(codes), lambda a, b: model.decode(placed(codes[a:b], model, device)), model)
 
 
 def reconstruct(model: Model, images: Tensor, device: torch.device) -> Tensor:
     """Each picture through encoder and decoder, float32 (N, C, H, W) in [-1, 1]."""
-    return _in_chunks(len(images), lambda a, b: model.reconstruct(images[a:b].to(device)), model)
+    return _in_chunks(len(images), lambda a, b: model.reconstruct(placed(images[a:b], model, device)), model)
 
 
 def denoise(model: Model, images: Tensor, device: torch.device) -> Tensor:
     """Noisy pictures without their noise, float32 (N, C, H, W) in [-1, 1]; UsageError if never learned."""
-    return _in_chunks(len(images), lambda a, b: model.denoise(images[a:b].to(device)), model)
+    return _in_chunks(len(images), lambda a, b: model.denoise(placed(images[a:b], model, device)), model)
 
 
 def log_likelihood(
@@ -108,9 +106,14 @@ def log_likelihood(
     """log p(picture) in nats, float32 (N,), or the importance-weighted bound on it (see the family)."""
 
     def part(start: int, stop: int) -> Tensor:
-        # draws for each chunk, not for all pictures at once: they are many a picture, and are kept
-        draws = BatchGenerator(seed, "log likelihood", start, size=stop - start, device=device)
-        return model.log_likelihood(images[start:stop].to(device), draws, num_importance_samples)
+        _, values = observed_log_likelihood(
+            model,
+            placed(images[start:stop], model, device),
+            start,
+            num_importance_samples=num_importance_samples,
+            seed=seed,
+        )
+        return values
 
     return _in_chunks(len(images), part, model)
 
@@ -120,6 +123,6 @@ def _in_chunks(size: int, work: Callable[[int, int], Tensor], model: Model) -> T
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        parts = [work(start, min(start + _CHUNK, size)).float().cpu() for start in range(0, size, _CHUNK)]
+        parts = [work(start, min(start + CHUNK, size)).float().cpu() for start in range(0, size, CHUNK)]
     model.train(was_training)
     return torch.cat(parts)

@@ -2,14 +2,18 @@
 
 Source: LSTM: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000; GRU: Cho et al. 2014;
 dropout on the connections between layers alone: Zaremba et al. 2014, "Recurrent Neural Network
-Regularization".
-Departure: the GRU is torch's, whose reset gate acts after the product with the state.
+Regularization", with one mask for all steps of a sequence: Gal & Ghahramani 2016, "A Theoretically Grounded
+Application of Dropout in Recurrent Neural Networks".
+Departures: the GRU is torch's, whose reset gate acts after the product with the state; no dropout on the
+state itself, from one step to the next. A mask that does not depend on the number of steps makes what is
+drawn for a sequence independent of the padding behind it.
 
 Legend of shapes: B batch, T time steps, F features, H hidden units.
 """
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from creuset.device import BatchGenerator
@@ -26,7 +30,7 @@ class Recurrent(nn.Module):
         input_dim: F.
         hidden_dim: H.
         num_layers: Layers of the stack.
-        dropout: Probability of a zero between two layers.
+        dropout: Probability that a unit is zero between two layers, at all steps of a sequence alike.
     """
 
     def __init__(self, cell: Cell, input_dim: int, hidden_dim: int, num_layers: int, dropout: float) -> None:
@@ -42,6 +46,6 @@ class Recurrent(nn.Module):
         """(B, T, F) -> the last layer's state after each step, (B, T, H)."""
         for depth, layer in enumerate(self.layers):
             if depth > 0:
-                x = self.dropout(x, generator)
+                x = x * self.dropout(torch.ones_like(x[:, :1]), generator)  # (B, 1, H)
             x = layer(x)[0]
         return x

@@ -32,7 +32,7 @@ from creuset.metrics.inputs import (
 from creuset.metrics.intervals import mean_estimate
 from creuset.metrics.likelihood import LikelihoodSetting
 from creuset.metrics.score import Score
-from creuset.metrics.signature import NO_CONTEXT, Context, FieldValue
+from creuset.metrics.signature import NO_CONTEXT, UNSTATED, Context, FieldValue, short_hash
 
 SMOOTHING = 0.3
 """Added to the count of each level of each pixel. Chosen on scikit-learn's digits (17 levels, some hundred
@@ -198,15 +198,20 @@ def likelihood_floors(
     *,
     setting: LikelihoodSetting,
     smoothing: float = SMOOTHING,
+    training_data: str = UNSTATED,
     context: Context = NO_CONTEXT,
 ) -> list[Score]:
     """The NLL in nats of the uniform model, of independent pixels and, with classes, of their mixture.
+
+    The signatures of the last two say what they were fitted to: `fitted_to` and the training data.
 
     Args:
         counts: Of the training pictures.
         test_levels: Whole numbers (N, ...) in [0, L): the pictures a model's NLL is measured on.
         setting: The setting of the model's NLL; its importance samples are of no use here.
         smoothing: As in `PixelCounts.fit`.
+        training_data: The content hash, in hexadecimal, of the training pictures that were counted (its first
+            8 digits are kept), or a name.
         context: Data, split and seed of the test pictures.
 
     Raises:
@@ -223,14 +228,15 @@ def likelihood_floors(
     together = counts.without_classes()
     independent = together.fit(smoothing).log_likelihoods(test_levels)
     uniform = np.full(len(independent), -counts.num_dims * math.log(counts.num_levels))
+    fit: dict[str, FieldValue] = {"fitted_to": short_hash(training_data), "smoothing": smoothing}
     floors: list[tuple[str, FloatArray, dict[str, FieldValue]]] = [
         ("nll_uniform", uniform, {}),
-        ("nll_independent_pixels", independent, {"smoothing": smoothing}),
+        ("nll_independent_pixels", independent, fit),
     ]
     num_classes = int(np.count_nonzero(counts.pictures))
     if num_classes > 1:
         mixture = counts.fit(smoothing).log_likelihoods(test_levels)
-        floors.append(("nll_class_mixture", mixture, {"classes": num_classes, "smoothing": smoothing}))
+        floors.append(("nll_class_mixture", mixture, {"classes": num_classes, **fit}))
     scores = []
     for metric, log_likelihoods, fields in floors:
         estimate = mean_estimate(-log_likelihoods)

@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from creuset.data.spec import DataSpec
+from creuset.data.spec import DataSpec, Kind
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.layers.interpolation import Path, interpolate_codes
@@ -35,6 +35,14 @@ from creuset.recipe.sections import FamilyConfig
 
 Trait = Literal["gradient", "samples", "likelihood", "encodes", "classifies"]
 Batch = Mapping[str, Tensor]
+
+_KIND_NAMES: Mapping[Kind, str] = {"images": "pictures", "table": "a table", "texts": "texts"}
+_NEXT_STEPS: Mapping[Kind, str] = {
+    "images": "choose a family for pictures, such as model.family: cnn",
+    "table": "set data.image_size if each row holds a picture, or model.family: linear for a table",
+    "texts": "choose a family for texts, such as model.family: rnn",
+}
+"""What to do with data of a kind that a family does not take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +111,8 @@ class Model(nn.Module):
         """What `player` minimizes.
 
         Args:
-            batch: "images" float32 (B, C, H, W) in [-1, 1] or "features" float32 (B, F); "labels" int64 (B,)
-                where the data has them.
+            batch: "images" float32 (B, C, H, W) in [-1, 1], "features" float32 (B, F), or "tokens" int64
+                (B, T) with "lengths" int64 (B,); "labels" int64 (B,) where the data has them.
             player: One of `players`.
             generator: Every random draw of this pass, one row a sample.
 
@@ -189,7 +197,7 @@ class Model(nn.Module):
         return pictures.reshape(*codes.shape[:2], *pictures.shape[1:])
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """One score a class for pictures (B, C, H, W) or rows (B, F), float32 (B, K)."""
+        """One score a class for pictures (B, C, H, W), rows (B, F) or token ids (B, T), float32 (B, K)."""
         raise NotImplementedError(type(self).__name__)
 
 
@@ -209,6 +217,10 @@ class FittedModel(ABC):
             seed: Decides every random draw.
         """
 
+    def remarks(self) -> list[str]:
+        """What a user should hear of the last `fit`, a line each, such as that it did not converge."""
+        return []
+
     @abstractmethod
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything that `load_arrays` needs, as arrays."""
@@ -222,16 +234,35 @@ class FittedModel(ABC):
         """One score a class for pictures (B, C, H, W) or rows (B, F), float32 (B, K)."""
 
 
+def placed(inputs: Tensor, model: "Model | FittedModel", device: torch.device) -> Tensor:
+    """Inputs of a model on a device, numbers in the format of its parameters, ids as they are."""
+    if isinstance(model, Model) and inputs.is_floating_point():
+        return inputs.to(device, model.dtype)
+    return inputs.to(device)
+
+
+def model_inputs(batch: Batch) -> Tensor:
+    """What a classifier reads of a batch: its pictures, its rows or its tokens."""
+    return batch[next(name for name in ("images", "features", "tokens") if name in batch)]
+
+
+def require_kind(spec: DataSpec, family: str, *kinds: Kind) -> None:
+    """UsageError for data of none of these kinds; `family` is named in it."""
+    if spec.kind not in kinds:
+        columns = f" with {spec.shape[0]} columns" if spec.kind == "table" else ""
+        expected = " or ".join(_KIND_NAMES[kind] for kind in kinds)
+        raise UsageError(
+            f"{family} takes {expected}",
+            where="data.source",
+            got=f"{_KIND_NAMES[spec.kind]}{columns}",
+            expected=expected,
+            next_step=_NEXT_STEPS[spec.kind],
+        )
+
+
 def require_pictures(spec: DataSpec, family: str, num_halvings: int = 0) -> tuple[int, int, int]:
     """The (C, H, W) of picture data that can be halved so often; UsageError for other data."""
-    if spec.kind != "images":
-        raise UsageError(
-            f"{family} takes pictures",
-            where="data.source",
-            got=f"a table with {spec.shape[0]} columns",
-            expected="pictures",
-            next_step="set data.image_size if each row holds a picture, or model.family: linear for a table",
-        )
+    require_kind(spec, family, "images")
     channels, height, width = spec.shape
     if min(height, width) < 2**num_halvings:
         deepest = min(height, width).bit_length() - 1

@@ -9,12 +9,11 @@ scikit-learn's L-BFGS and LIBSVM (Chang & Lin 2011).
 Departures: ties of votes go to the class with the larger summed confidence (scikit-learn's break_ties), not
 to the first one. What is stored are the arrays of the fitted function, not scikit-learn's object.
 
-Legend of shapes: B batch, F features, K classes, P pairs of classes, V support vectors.
+Legend of shapes: B batch, F features, K classes.
 """
 
 import warnings
 from collections.abc import Mapping
-from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -25,11 +24,15 @@ from torch import Tensor
 
 from creuset.data.spec import DataSpec
 from creuset.errors import CheckpointError, UsageError
-from creuset.models.base import Family, FittedModel, require_classes
+from creuset.layers.one_against_one import (
+    gaussian_kernel,
+    linear_kernel,
+    pair_coefficients,
+    pair_decisions,
+    votes,
+)
+from creuset.models.base import Family, FittedModel, require_classes, require_kind
 from creuset.recipe.sections import FamilyConfig
-
-_CHUNK_NUMBERS = 2**23
-"""Values of the kernel held at a time: 64 MB."""
 
 _CACHE_MEGABYTES = 500
 """What LIBSVM may keep of the kernel matrix while it fits."""
@@ -88,6 +91,10 @@ class _Classifier(FittedModel):
         self.num_features = num_features
         self.num_classes = num_classes
         self._arrays: dict[str, Array] = {}
+        self._remarks: list[str] = []
+
+    def remarks(self) -> list[str]:
+        return list(self._remarks)
 
     def arrays(self) -> dict[str, Array]:
         return dict(self._arrays)
@@ -147,7 +154,19 @@ class _Classifier(FittedModel):
                 converged = False
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        return {"converged": float(converged), "iterations": float(np.max(estimator.n_iter_))}
+        iterations = int(np.max(estimator.n_iter_))
+        self._remarks = [] if converged else [self._unconverged(iterations)]
+        return {"converged": float(converged), "iterations": float(iterations)}
+
+    def _unconverged(self, iterations: int) -> str:
+        """What to do about a solver that stopped before its condition held."""
+        limit, tolerance = self.config.max_iter, self.config.tolerance
+        text = (
+            f"the solver stopped after {iterations} iterations without reaching model.tolerance {tolerance:g}"
+        )
+        if iterations >= limit:
+            return f"{text}: raise model.max_iter above {limit}"
+        return f"{text}: raise model.tolerance, or lower model.C"
 
 
 class LogisticRegression(_Classifier):
@@ -222,55 +241,16 @@ class SupportVectorMachine(_Classifier):
         return {**record, "num_support_vectors": float(len(estimator.support_vectors_))}
 
     def _scores(self, rows: Array) -> Array:
-        pairs = self._pair_decisions(rows)
-        if self.num_classes == 2:
-            return -pairs
-        votes = np.zeros((len(rows), self.num_classes))
-        confidences = np.zeros_like(votes)
-        for decision, (first, second) in zip(pairs.T, combinations(range(self.num_classes), 2), strict=True):
-            votes[:, first] += decision >= 0
-            votes[:, second] += decision < 0
-            confidences[:, first] += decision
-            confidences[:, second] -= decision
-        # Within (-1/3, 1/3), so that confidences decide between equal votes alone.
-        scores: Array = votes + confidences / (3 * (np.abs(confidences) + 1))
-        return scores
-
-    def _pair_decisions(self, rows: Array) -> Array:
-        """(B, P): at least 0 where the first class of a pair is the better one."""
-        vectors = self._arrays["support_vectors"].astype(np.float64)
-        coefficients = self._pair_coefficients()
-        decisions = np.empty((len(rows), coefficients.shape[1]))
-        chunk = max(1, _CHUNK_NUMBERS // len(vectors))
-        for start in range(0, len(rows), chunk):
-            part = slice(start, start + chunk)
-            decisions[part] = self._kernel(rows[part], vectors) @ coefficients
-        return decisions + self._arrays["intercepts"]
-
-    def _kernel(self, rows: Array, vectors: Array) -> Array:
-        """K(x, x_v), (B, V)."""
-        products: Array = rows @ vectors.T
-        if self.config.kernel == "linear":
-            return products
-        squares = (rows**2).sum(1)[:, None] + (vectors**2).sum(1) - 2 * products
-        distances: Array = np.exp(-self._arrays["gamma"] * squares)
-        return distances
-
-    def _pair_coefficients(self) -> Array:
-        """The weight of each support vector in each pair, (V, P), mostly 0.
-
-        LIBSVM stores for a vector of class i its K - 1 weights against the other classes, in their order.
-        """
-        stored, counts = self._arrays["dual_coefficients"], self._arrays["num_support"]
-        ends = np.cumsum(counts)
-        pairs = list(combinations(range(self.num_classes), 2))
-        coefficients = np.zeros((stored.shape[1], len(pairs)))
-        for column, (first, second) in enumerate(pairs):
-            of_first = slice(ends[first] - counts[first], ends[first])
-            of_second = slice(ends[second] - counts[second], ends[second])
-            coefficients[of_first, column] = stored[second - 1, of_first]
-            coefficients[of_second, column] = stored[first, of_second]
-        return coefficients
+        arrays = self._arrays
+        linear = self.config.kernel == "linear"
+        decisions = pair_decisions(
+            rows,
+            arrays["support_vectors"].astype(np.float64),
+            pair_coefficients(arrays["dual_coefficients"], arrays["num_support"]),
+            arrays["intercepts"],
+            linear_kernel if linear else gaussian_kernel(float(arrays["gamma"][0])),
+        )
+        return -decisions if self.num_classes == 2 else votes(decisions, self.num_classes)
 
     def _shapes(self, arrays: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
         num_vectors = int(arrays["num_support"].sum()) if "num_support" in arrays else 0
@@ -287,8 +267,9 @@ def build(config: LinearConfig, spec: DataSpec) -> FittedModel:
     """An unfitted classifier.
 
     Raises:
-        UsageError: The data are without classes.
+        UsageError: The data are texts, or without classes.
     """
+    require_kind(spec, config.family, "images", "table")
     num_classes = require_classes(spec, config.family)
     kind = LogisticRegression if config.kind == "logistic" else SupportVectorMachine
     return kind(config, int(np.prod(spec.shape)), num_classes)

@@ -1,10 +1,11 @@
-"""A recurrent network that classifies pictures, read row by row from the top.
+"""A recurrent network that classifies pictures row by row from the top, or texts token by token.
 
-Each row of a picture, the values of all its channels, is one step of a sequence; the state after the last row
-is read by a linear layer. The setting is that of Le et al. 2015, "A Simple Way to Initialize Recurrent
-Networks of Rectified Linear Units", with rows for pixels and with gated cells.
+A picture is a sequence of rows, a step holding the values of all channels; the setting is that of Le et al.
+2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units", with rows for pixels and with
+gated cells. A text is a sequence of tokens, a step holding a learned vector. A linear layer reads the state
+after the last row, or after a text's own last token: the padding behind it is never read.
 
-Legend of shapes: B batch, C channels, H height, W width, K classes.
+Legend of shapes: B batch, C channels, H height, W width, T steps, F features of a step, K classes.
 """
 
 from typing import ClassVar, Literal
@@ -13,88 +14,112 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from creuset.data.spec import DataSpec
+from creuset.data.spec import DataSpec, Kind
+from creuset.data.vocabulary import PADDING, text_lengths
 from creuset.device import BatchGenerator
+from creuset.errors import UsageError
 from creuset.layers.dropout import Dropout
 from creuset.layers.recurrent import Recurrent
-from creuset.models.base import Batch, Family, Model, require_classes, require_pictures, require_shape
-from creuset.objectives.cross_entropy import balanced_class_weights, classification_loss
-from creuset.recipe.sections import FamilyConfig
+from creuset.models.base import Family, require_kind, require_pictures, require_shape
+from creuset.models.classifier import Classifier, ClassifierConfig
 
 
-class RNNConfig(FamilyConfig):
+class RNNConfig(ClassifierConfig):
     """The `model` section of a recurrent classifier."""
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {
-        "tiny": {"hidden_dim": 32, "num_layers": 1},
-        "small": {"hidden_dim": 128, "num_layers": 1},
-        "base": {"hidden_dim": 256, "num_layers": 2},
+        "tiny": {"embedding_dim": 32, "hidden_dim": 32, "num_layers": 1},
+        "small": {"embedding_dim": 128, "hidden_dim": 128, "num_layers": 1},
+        "base": {"embedding_dim": 256, "hidden_dim": 256, "num_layers": 2},
     }
+    only_for: ClassVar[dict[str, Kind]] = {"embedding_dim": "texts"}
 
     cell: Literal["gru", "lstm"] = Field("gru", description="The gated cell.")
+    embedding_dim: int = Field(128, ge=1, description="Numbers that a token of a text is turned into.")
     hidden_dim: int = Field(128, ge=1, description="Units of the state of each layer.")
     num_layers: int = Field(1, ge=1, description="Recurrent layers one on another.")
     dropout: float = Field(
         0.1, ge=0, lt=1, description="Probability of a zero between layers and before the last one."
     )
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: each class weighs the same in the loss, however many samples it has."
-    )
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of the target spread evenly over all classes."
-    )
 
 
-class RNN(Model):
-    """Pictures to scores of classes, one row after another.
+class PictureRows(nn.Module):
+    """Pictures as sequences of their rows.
+
+    Args:
+        image_shape: (C, H, W).
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.step_dim = image_shape[0] * image_shape[2]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> the steps (B, H, C W) and the place of each picture's last step, int64 (B,)."""
+        rows = require_shape(images, self.image_shape).transpose(1, 2).flatten(2)  # (B, H, C W)
+        return rows, torch.full((len(rows),), rows.shape[1] - 1, device=rows.device)
+
+
+class EmbeddedTokens(nn.Module):
+    """Texts as sequences of learned vectors, one for each token of the vocabulary; padding is zeros.
+
+    Args:
+        vocab_size: Ids there are, padding among them.
+        embedding_dim: F.
+    """
+
+    def __init__(self, vocab_size: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.step_dim = embedding_dim
+        self.embedding = nn.Embedding(vocab_size, embedding_dim, padding_idx=PADDING)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """int64 (B, T) -> the steps (B, T, F) and the place of each text's last token, int64 (B,)."""
+        if tokens.ndim != 2 or tokens.is_floating_point():
+            raise UsageError(
+                "samples of another shape than the model was built for",
+                got=tuple(tokens.shape),
+                expected="(batch, tokens), whole numbers",
+            )
+        return self.embedding(tokens), text_lengths(tokens) - 1
+
+
+class RNN(Classifier):
+    """Pictures or texts to scores of classes, one row or token after another.
 
     Args:
         config: The recipe's section.
         spec: The form of the data.
 
     Raises:
-        UsageError: The data are no pictures, or without classes.
+        UsageError: The data are neither pictures nor texts, or without classes.
     """
 
-    class_weights: Tensor | None
-
     def __init__(self, config: RNNConfig, spec: DataSpec) -> None:
-        super().__init__()
-        self.image_shape = require_pictures(spec, config.family)
-        num_classes = require_classes(spec, config.family)
-        channels, _, width = self.image_shape
+        require_kind(spec, config.family, "images", "texts")
+        super().__init__(
+            config.family,
+            spec,
+            class_weights=config.class_weights,
+            label_smoothing=config.label_smoothing,
+        )
+        self.steps: PictureRows | EmbeddedTokens
+        if spec.kind == "texts":
+            self.steps = EmbeddedTokens(spec.vocab_size, config.embedding_dim)
+        else:
+            self.steps = PictureRows(require_pictures(spec, config.family))
         self.recurrent = Recurrent(
-            config.cell, channels * width, config.hidden_dim, config.num_layers, config.dropout
+            config.cell, self.steps.step_dim, config.hidden_dim, config.num_layers, config.dropout
         )
         self.dropout = Dropout(config.dropout)
-        self.output = nn.Linear(config.hidden_dim, num_classes)
-        self.label_smoothing = config.label_smoothing
-        weights = balanced_class_weights(spec.class_counts) if config.class_weights == "balanced" else None
-        self.register_buffer("class_weights", weights, persistent=False)
+        self.output = nn.Linear(config.hidden_dim, self.num_classes)
 
-    def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
-        """Cross entropy with the recipe's weights and smoothing, in nats; "accuracy" under dropout."""
-        assert player in self.players
-        return classification_loss(
-            self._scores(batch["images"], generator),
-            batch["labels"],
-            class_weights=self.class_weights,
-            label_smoothing=self.label_smoothing,
-        )
-
-    def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
-        """Plain cross entropy in nats, without dropout, weights or smoothing."""
-        del generator
-        return classification_loss(self._scores(batch["images"], None), batch["labels"])
-
-    @torch.no_grad()
-    def logits(self, inputs: Tensor) -> Tensor:
-        return self._scores(inputs, None)
-
-    def _scores(self, images: Tensor, generator: BatchGenerator | None) -> Tensor:
-        rows = require_shape(images, self.image_shape).transpose(1, 2).flatten(2)  # (B, H, C W)
-        states = self.recurrent(rows, generator)  # (B, H, hidden_dim)
-        scores: Tensor = self.output(self.dropout(states[:, -1], generator))  # (B, K)
+    def _scores(self, batch_inputs: Tensor, generator: BatchGenerator | None) -> Tensor:
+        steps, last = self.steps(batch_inputs)  # (B, T, F), (B,)
+        states = self.recurrent(steps, generator)  # (B, T, hidden_dim)
+        state = states[torch.arange(len(states), device=states.device), last]  # (B, hidden_dim)
+        scores: Tensor = self.output(self.dropout(state, generator))  # (B, K)
         return scores
 
 

@@ -3,12 +3,7 @@
     loss = mean over the batch of  -log p(x|z) + beta KL(q(z|x) || p(z)),   z = mean + exp(log_variance / 2) e
 
 The prior is N(0, I), the posterior a diagonal Gaussian, both nets dense or convolutional (layers/encoder.py).
-The likelihood p(x|z) is one of
-    bernoulli    Pixels are binarised: each is on with its grey value as probability, anew at each draw
-                 (Salakhutdinov & Murray 2008); a value for pictures is one of these binary pictures.
-    discretised  A logistic distribution per pixel over the levels that the stored pixel can take; mean and
-                 scale come from the decoder (objectives/reconstruction.py).
-    gaussian     A density, with one variance for all pixels, learned or given.
+The likelihood p(x|z) is bernoulli, discretised or gaussian (pixel_likelihood.py).
 
 Source: Kingma & Welling 2014, "Auto-Encoding Variational Bayes"; Rezende et al. 2014; beta: Higgins et al.
 2017; free bits: Kingma et al. 2016 (objectives/elbo.py says where it departs).
@@ -18,32 +13,23 @@ Legend of shapes: B batch, C channels, H height, W width, L latent dimensions, S
 """
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.layers.encoder import PictureDecoder, PictureEncoder
 from creuset.layers.feedforward import Activation
-from creuset.models.base import Batch, Family, Likelihood, Model, require_pictures, require_shape
+from creuset.models.base import Batch, Family, Model, require_pictures, require_shape
+from creuset.models.pixel_likelihood import PixelLikelihoodName, pixel_likelihood
 from creuset.objectives.elbo import gaussian_kl, importance_weighted_bound, log_prior_over_posterior
-from creuset.objectives.reconstruction import (
-    bernoulli_log_likelihood,
-    discretised_logistic_log_likelihood,
-    gaussian_log_likelihood,
-)
 from creuset.recipe.sections import FamilyConfig
-
-_MIN_LOG_SCALE = -7.0
-"""Floor of the discretised likelihood's log scale, as in PixelCNN++: there a level of 256 is certain."""
 
 _CHUNK_NUMBERS = 2**19
 """Pixels decoded at a time for importance samples: 2 MB in float32, which stay in a processor's cache."""
-
-
 _VALIDATION_IMPORTANCE_SAMPLES = 10
 """Enough for a curve; scores take evaluation.num_importance_samples."""
 
@@ -67,7 +53,7 @@ class VAEConfig(FamilyConfig):
         "mirrors them.",
     )
     activation: Activation = Field("relu", description="The function between layers.")
-    likelihood: Literal["bernoulli", "discretised", "gaussian"] = Field(
+    likelihood: PixelLikelihoodName = Field(
         "bernoulli",
         description="p(x|z): bernoulli, of pixels binarised anew at each draw; discretised, a logistic over "
         "the stored levels; gaussian, a density.",
@@ -92,101 +78,6 @@ class VAEConfig(FamilyConfig):
         return value
 
 
-class PixelLikelihood(nn.Module):
-    """p(x|z) of a picture, given what the decoder made of z. This base leaves pixels as they come.
-
-    form: What the log-likelihood is one of.
-    outputs_per_channel: Numbers of the decoder for each pixel and channel.
-    """
-
-    form: Likelihood
-    outputs_per_channel = 1
-
-    def scale(self, images: Tensor) -> Tensor:
-        """Pictures in [-1, 1] on the scale that encoder and likelihood work on."""
-        return images
-
-    def unscale(self, pixels: Tensor) -> Tensor:
-        """The inverse of `scale`."""
-        return pixels
-
-    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
-        """Pictures in the form whose likelihood is measured, on the scale of `scale`."""
-        del generator
-        return self.scale(images)
-
-    def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
-        """log p(x|z) in nats from the decoder's output (..., C, H, W), summed over a picture: (...)."""
-        raise NotImplementedError(type(self).__name__)
-
-    def mean(self, output: Tensor) -> Tensor:
-        """The mean of p(x|z), clipped to [-1, 1]."""
-        return output.clamp(-1, 1)
-
-
-class Bernoulli(PixelLikelihood):
-    """Each pixel is on or off; grey values are probabilities. The scale is [0, 1]."""
-
-    form = Likelihood(num_levels=2, binarisation="dynamic", bound=True)
-
-    def scale(self, images: Tensor) -> Tensor:
-        return (images + 1) * 0.5
-
-    def unscale(self, pixels: Tensor) -> Tensor:
-        return 2 * pixels - 1
-
-    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
-        return (generator.uniform(*images.shape[1:]) < self.scale(images)).to(images.dtype)
-
-    def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
-        return bernoulli_log_likelihood(output, pixels)
-
-    def mean(self, output: Tensor) -> Tensor:
-        return self.unscale(torch.sigmoid(output))
-
-
-class DiscretisedLogistic(PixelLikelihood):
-    """A logistic distribution over the levels of a stored pixel, its mean and scale from the decoder."""
-
-    outputs_per_channel = 2
-
-    def __init__(self, num_levels: int) -> None:
-        super().__init__()
-        self.num_levels = num_levels
-        self.form = Likelihood(num_levels=num_levels, bound=True)
-
-    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
-        """At the nearest level: augmented pictures lie between levels."""
-        del generator
-        half = (self.num_levels - 1) / 2
-        return torch.round((images + 1) * half) / half - 1
-
-    def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
-        mean, log_scale = output.chunk(2, dim=-3)
-        log_scale = log_scale.clamp(min=_MIN_LOG_SCALE)
-        return discretised_logistic_log_likelihood(mean, log_scale, pixels, self.num_levels)
-
-    def mean(self, output: Tensor) -> Tensor:
-        return output.chunk(2, dim=-3)[0].clamp(-1, 1)
-
-
-class Gaussian(PixelLikelihood):
-    """A density with one variance for all pixels, learned where none is given."""
-
-    form = Likelihood(num_levels=0, bound=True)
-    log_variance: Tensor
-
-    def __init__(self, variance: float | None) -> None:
-        super().__init__()
-        if variance is None:
-            self.log_variance = nn.Parameter(torch.zeros(1))
-        else:
-            self.register_buffer("log_variance", torch.tensor([math.log(variance)]), persistent=False)
-
-    def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
-        return gaussian_log_likelihood(output, pixels, self.log_variance)
-
-
 class VAE(Model):
     """Pictures to distributions over codes and back.
 
@@ -204,13 +95,7 @@ class VAE(Model):
         self.latent_dim = config.latent_dim
         self.beta = config.beta
         self.free_nats = config.free_bits * math.log(2)
-        self.pixel_likelihood: PixelLikelihood
-        if config.likelihood == "bernoulli":
-            self.pixel_likelihood = Bernoulli()
-        elif config.likelihood == "discretised":
-            self.pixel_likelihood = DiscretisedLogistic(spec.num_levels)
-        else:
-            self.pixel_likelihood = Gaussian(config.variance)
+        self.pixel_likelihood = pixel_likelihood(config.likelihood, spec.num_levels, config.variance)
         self.likelihood = self.pixel_likelihood.form
         self.encoder = PictureEncoder(
             self.image_shape, config.channels, config.hidden_dims, 2 * config.latent_dim, config.activation

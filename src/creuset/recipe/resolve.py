@@ -123,8 +123,13 @@ class _Reading:
             name=name,
             path=path,
         )
-        origins = {dotted(keys): self._origin(keys, model) for keys, _ in recipe.leaves()}
-        return replace(recipe, origins=origins)
+        origins, places = {}, {}
+        for keys, _ in recipe.leaves():
+            origins[dotted(keys)] = self._origin(keys, model)
+            written = self._written(*keys)
+            if written is not None:
+                places[dotted(keys)] = written.node.place
+        return replace(recipe, origins=origins, places=places)
 
     def _complain(self, *problems: Problem) -> None:
         for problem in problems:

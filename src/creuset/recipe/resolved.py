@@ -12,7 +12,7 @@ from creuset.recipe.sections import (
     PlayerConfig,
     TrainingConfig,
 )
-from creuset.recipe.tree import printable
+from creuset.recipe.tree import Place, printable
 
 FORMAT = 1
 """The version of the resolved recipe; a recipe written by hand may leave it out."""
@@ -35,6 +35,7 @@ class Recipe:
         evaluation: What is measured afterwards.
         origins: Dotted key -> "default", "size small", "vae-mnist.yaml:12", "--set" or "settings". Empty
             for a recipe that was put together in Python.
+        places: Dotted key -> where its value was written, for those that were.
         name: The file's name without its suffix.
         path: The file, None for a recipe that was read from a string.
     """
@@ -45,6 +46,7 @@ class Recipe:
     players: Mapping[str, PlayerConfig] = field(default_factory=dict)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     name: str = field(default="recipe", compare=False)
     path: Path | None = field(default=None, compare=False)
 

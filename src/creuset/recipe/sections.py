@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 Decay = Annotated[float, Field(ge=0, lt=1)]
 _SGD_MOMENTUM = 0.9
 _ADAM_BETAS = (0.9, 0.999)
+_VOCABULARY_SIZE = 10_000
 
 
 class Section(BaseModel):
@@ -31,10 +32,12 @@ class FamilyConfig(Section):
 
     `sizes` maps each value of the dial to the defaults that it sets: the same fields at each size. A field
     that is given wins over the dial, and the dial over the field's own default. A family whose `sizes` is
-    empty has no dial, and refuses `size`.
+    empty has no dial, and refuses `size`. `only_for` maps a field that has an effect on one kind of data
+    alone to that kind.
     """
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
+    only_for: ClassVar[dict[str, Literal["images", "table", "texts"]]] = {}
 
     family: str = Field(description="The model family, a file of creuset/models.")
     size: Literal["tiny", "small", "base"] = Field(
@@ -98,7 +101,7 @@ class DataConfig(Section):
     """Where the data comes from, how it is split and batched."""
 
     source: str = Field(
-        description="A name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV."
+        description="A name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV, TSV."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -107,6 +110,20 @@ class DataConfig(Section):
     )
     label_column: str | None = Field(
         None, description="The CSV column with the class; default: a column called label, class or target."
+    )
+    text_column: str | None = Field(
+        None, description="The column of a CSV or TSV file that holds a text in each row."
+    )
+    tokens: Literal["words", "bytes"] = Field(
+        "words", description="What texts are cut into: words in lower case and punctuation marks, or bytes."
+    )
+    vocabulary_size: int = Field(
+        _VOCABULARY_SIZE,
+        ge=1,
+        description="Words that are told apart, the most frequent of the training texts.",
+    )
+    max_tokens: int = Field(
+        256, ge=1, description="Tokens of a text that are read, its first; longer texts are cut and counted."
     )
     unreadable: Literal["refuse", "skip"] = Field(
         "refuse", description="A picture that cannot be read: stop and name it, or skip, name and count it."
@@ -124,6 +141,20 @@ class DataConfig(Section):
     augmentation: AugmentationConfig = Field(
         AugmentationConfig(), description="Random changes to training pictures."
     )
+
+    @model_validator(mode="after")
+    def _settings_of_texts_have_an_effect(self) -> Self:
+        if self.tokens == "bytes" and self.vocabulary_size != _VOCABULARY_SIZE:
+            raise ValueError("vocabulary_size has no effect on bytes; leave the key out")
+        if self.text_column is None:
+            return self
+        if self.image_size is not None:
+            raise ValueError("image_size has no effect on texts; leave it out, or text_column")
+        if self.augmentation != AugmentationConfig():
+            raise ValueError("augmentation has no effect on texts: only pictures can be augmented")
+        if self.label_column == self.text_column:
+            raise ValueError("label_column is the column of the texts; name that of their classes")
+        return self
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> Self:

@@ -8,6 +8,7 @@ from creuset.recipe.composer import MAX_CHARACTERS, line_and_column
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_EXPECTED = "a path, or the name of a recipe that creuset ships, such as vae-digits"
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -43,10 +44,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
     if path.is_dir():
         raise UsageError("a folder; a recipe is one YAML file", where=name)
     if looks_like_name:
-        raise NotFoundError(
-            f'no recipe "{name}"{did_you_mean(name, shipped)}',
-            expected="a path, or the name of a recipe that creuset ships",
-        )
+        raise NotFoundError(f'no recipe "{name}"{did_you_mean(name, shipped)}', expected=_EXPECTED)
     raise _no_such_file(path, shipped)
 
 
@@ -93,4 +91,4 @@ def _no_such_file(path: Path, shipped: dict[str, Path]) -> NotFoundError:
     else:
         names = ", ".join(file.name for file in neighbours.values())
         hint = f"; {path.parent} holds {names or 'no recipe'}"
-    return NotFoundError(f"no recipe {path}{hint}")
+    return NotFoundError(f"no recipe {path}{hint}", expected=_EXPECTED)

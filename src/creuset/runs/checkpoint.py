@@ -12,6 +12,7 @@ A checkpoint is written to a temporary folder, fsynced and renamed: it is comple
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from creuset.files import atomic_folder, remove_folder, sha256_of
 
 FORMAT = 1
 _PARTS = ("weights", "optimizer", "state")
+_NAME = re.compile(r"step-\d{8,}", re.ASCII)
 
 
 class DamagedCheckpoint(CheckpointError):
@@ -64,8 +66,13 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, run: str | None = None) -> Path:
     """Writes `checkpoint` below `folder`, complete or not at all.
+
+    Args:
+        folder: Where checkpoints lie.
+        checkpoint: What is written.
+        run: The name on the command line of the run that it belongs to; None where it is of no run.
 
     Raises:
         ResourceError: The disk is full; earlier checkpoints are as they were.
@@ -78,7 +85,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         for part in _PARTS:
             file = temporary / f"{part}.safetensors"
             tensors = {name: tensor.contiguous() for name, tensor in getattr(checkpoint, part).items()}
-            _write_tensors(tensors, file)
+            _write_tensors(tensors, file, run)
             files[file.name] = {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
         document: dict[str, Any] = {
             "format": FORMAT,
@@ -112,7 +119,7 @@ def load_checkpoint(path: Path, *, parts: tuple[str, ...] = _PARTS) -> Checkpoin
         file = path / f"{part}.safetensors"
         expected = document["files"][file.name]
         if not file.is_file():
-            raise _damaged(file, "the file is missing", expected["sha256"])
+            raise _damaged(file, "the file is missing", f"sha256 {expected['sha256']}")
         if file.stat().st_size != expected["bytes"]:
             raise _damaged(file, f"{file.stat().st_size} bytes", f"{expected['bytes']} bytes")
         found = sha256_of(file)
@@ -129,7 +136,7 @@ def read_checkpoint_manifest(path: Path) -> dict[str, Any]:
     """The checkpoint's manifest, checked against its own hash."""
     file = path / "manifest.json"
     if not path.is_dir():
-        raise NotFoundError("no checkpoint here", where=path, next_step="creuset runs show RUN")
+        raise NotFoundError("no checkpoint here", where=path, next_step="take another checkpoint")
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         stated = document.pop("sha256")
@@ -151,9 +158,13 @@ def read_checkpoint_manifest(path: Path) -> dict[str, Any]:
 
 
 def keep_only(folder: Path, names: set[str]) -> None:
-    """Removes the checkpoints below `folder` that are not in `names`."""
+    """Removes the checkpoints below `folder` that are not in `names`; for the process that holds the lock.
+
+    What is not named exactly as a checkpoint is, or is a link or a file, was put there by somebody and stays.
+    """
     for path in folder.glob("step-*"):
-        if path.name not in names:
+        ours = _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+        if ours and path.name not in names:
             remove_folder(path)
 
 
@@ -199,7 +210,7 @@ def check_fit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: 
         )
 
 
-def _write_tensors(tensors: dict[str, Tensor], file: Path) -> None:
+def _write_tensors(tensors: dict[str, Tensor], file: Path, run: str | None) -> None:
     try:
         safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
     except safetensors.SafetensorError as error:
@@ -208,7 +219,7 @@ def _write_tensors(tensors: dict[str, Tensor], file: Path) -> None:
             raise ResourceError(
                 "the disk is full: this checkpoint was not written, earlier ones are kept",
                 where=file.parent.parent,
-                next_step="free some space, then creuset train --resume RUN",
+                next_step="free some space" + ("" if run is None else f", then creuset train --resume {run}"),
             ) from error
         raise
 
@@ -219,7 +230,7 @@ def _damaged(file: Path, got: str, expected: str) -> DamagedCheckpoint:
         where=file,
         got=got,
         expected=expected,
-        next_step="creuset train --resume RUN goes on from the last good checkpoint",
+        next_step="take another checkpoint",
     )
 
 

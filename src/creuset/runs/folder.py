@@ -2,7 +2,7 @@
 
     runs/ID/
       recipe.yaml        the resolved recipe, each value with its origin
-      manifest.json      format 1: versions, machine, seed, data, parent, status, last and best checkpoint
+      manifest.json      format 2: versions, machine, seed, data, parent, status, last and best checkpoint
       journal.jsonl      what happened (journal.py)
       checkpoints/       step-00000500/{weights,optimizer,state}.safetensors + manifest.json (checkpoint.py)
       samples/           step-00000500.png
@@ -15,16 +15,12 @@ A folder appears complete or not at all, and each later change of the manifest i
 """
 
 import errno
-import json
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from creuset.assets import workspace
-from creuset.errors import CheckpointError, CreusetError, NotFoundError, UsageError, did_you_mean
+from creuset.errors import CreusetError, NotFoundError, UsageError, did_you_mean
 from creuset.files import atomic_folder, disk_errors, remove_folder, remove_leftovers, write_atomic
 from creuset.runs.checkpoint import (
     Checkpoint,
@@ -33,8 +29,19 @@ from creuset.runs.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from creuset.runs.lock import held, holder
+from creuset.runs.evaluations import read_evaluations, write_evaluation
+from creuset.runs.lock import Holder, ask_to_stop, held, holder, not_given_back
 from creuset.runs.manifest import Manifest, Status, read_manifest
+from creuset.runs.recovery import (
+    all_damaged,
+    names_without,
+    newest_whole,
+    no_such_checkpoint,
+    nothing_whole,
+    progress_at,
+    way_out,
+)
+from creuset.runs.reference import reference
 
 _ABANDONED_SECONDS = 3600.0
 """What has been half written for so long belongs to a process that was killed."""
@@ -101,8 +108,7 @@ class RunFolder:
     @property
     def reference(self) -> str:
         """How to name the run on the command line: its ID in the workspace's runs/, elsewhere its path."""
-        inside = self.path.resolve().parent == (workspace() / "runs").resolve()
-        return self.id if inside else str(self.path)
+        return reference(self.path)
 
     def manifest(self) -> Manifest:
         """The manifest as it stands now.
@@ -127,17 +133,15 @@ class RunFolder:
         Raises:
             ResourceError: The disk is full; the manifest and earlier checkpoints are as they were.
         """
-        save_checkpoint(self.checkpoints, checkpoint)
+        save_checkpoint(self.checkpoints, checkpoint, run=self.reference)
         before = self.manifest()
         manifest = self.update(
             last=checkpoint.name,
             previous=before.last if before.last != checkpoint.name else before.previous,
             best=checkpoint.name if best else before.best,
-            best_validation_loss=checkpoint.facts.get("best_validation_loss"),
-            step=checkpoint.step,
-            seconds=checkpoint.facts["seconds"],
+            **progress_at(checkpoint),
         )
-        self._drop_unnamed(manifest)
+        keep_only(self.checkpoints, manifest.checkpoints)
         return checkpoint.name
 
     def last_good(self) -> tuple[Checkpoint | None, list[CreusetError]]:
@@ -151,46 +155,43 @@ class RunFolder:
         """
         self.tidy()
         manifest = self.manifest()
-        self._drop_unnamed(manifest)
-        found = None
-        damaged: dict[str, CreusetError] = {}
-        for name in sorted(manifest.checkpoints, reverse=True):
-            try:
-                found = load_checkpoint(self.checkpoints / name)
-                break
-            except (DamagedCheckpoint, NotFoundError) as error:
-                damaged[name] = error
+        keep_only(self.checkpoints, manifest.checkpoints)
+        found, damaged = newest_whole(self.checkpoints, manifest)
         if damaged and found is not None:
-            self.update(
-                last=found.name,
-                previous=None,
-                best=None if manifest.best in damaged else manifest.best,
-                best_validation_loss=found.facts.get("best_validation_loss"),
-                step=found.step,
-                seconds=found.facts["seconds"],
-            )
+            self.update(**names_without(manifest, damaged, found.name), **progress_at(found))
         return found, list(damaged.values())
 
     def repair(self) -> list[CreusetError]:
         """What is wrong with the checkpoints that the manifest names; it names the damaged ones no more.
 
-        For the process that holds the lock. Where all are damaged, the manifest is left as it is.
+        For the process that holds the lock.
+
+        Raises:
+            CheckpointError: All are damaged; the manifest is left as it is.
         """
         manifest = self.manifest()
-        damaged: dict[str, CreusetError] = {}
-        for name in sorted(manifest.checkpoints):
-            try:
-                load_checkpoint(self.checkpoints / name)
-            except (DamagedCheckpoint, NotFoundError) as error:
-                damaged[name] = error
-        whole = sorted(manifest.checkpoints - damaged.keys())
-        if damaged and whole:
-            self.update(
-                last=whole[-1],
-                previous=None,
-                best=None if manifest.best in damaged else manifest.best,
-            )
+        damaged = all_damaged(self.checkpoints, manifest.checkpoints)
+        whole = manifest.checkpoints - damaged.keys()
+        if damaged and not whole:
+            raise nothing_whole(self.path, damaged.values())
+        if damaged:
+            self.update(**names_without(manifest, damaged, max(whole)))
         return list(damaged.values())
+
+    def load(self, which: str, *, parts: tuple[str, ...]) -> tuple[Path, Checkpoint]:
+        """A checkpoint to use, with its folder: see `checkpoint_path` for `which`.
+
+        Raises:
+            NotFoundError: There is none of that name.
+            DamagedCheckpoint: It is damaged; the error says which one is not.
+            CheckpointError: A newer creuset wrote it.
+        """
+        path = self.checkpoint_path(which)
+        try:
+            return path, load_checkpoint(path, parts=parts)
+        except DamagedCheckpoint as error:
+            error.next_step = way_out(self.path, path.name, self.manifest())
+            raise
 
     def tidy(self) -> None:
         """Removes the temporary files that a killed process left; for the process that holds the lock."""
@@ -209,40 +210,35 @@ class RunFolder:
         name = names.get(which, which)
         there = self.checkpoint_names()
         if name is None or name not in there:
-            raise NotFoundError(
-                f'no checkpoint "{which}" in this run',
-                where=self.path,
-                expected=f"one of {', '.join(['best', 'last', *there])}"
-                if there
-                else "a run that made a checkpoint",
-                next_step=f"creuset train --resume {self.reference}",
-            )
+            raise no_such_checkpoint(self.path, which, names, there)
         return self.checkpoints / name
 
     def checkpoint_names(self) -> list[str]:
         """The checkpoints that are kept, by step."""
         return sorted(path.name for path in self.checkpoints.glob("step-*"))
 
-    def _drop_unnamed(self, manifest: Manifest) -> None:
-        keep_only(self.checkpoints, manifest.checkpoints)
-
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[Holder | None]:
         """Held by the one process that trains in this folder, or removes it.
 
+        Yields who held it last on another host and did not give it back: killed there, or, where a network
+        file system keeps locks from other hosts, still training.
+
         Raises:
-            UsageError: Another process holds it.
+            UsageError: Another process holds it, or the file system has no locks.
+            NotFoundError: The run was removed meanwhile.
         """
+        before = not_given_back(self._lock_path)
         with held(self._lock_path) as acquired:
             if not acquired:
                 raise UsageError(
-                    f"process {self.running_process() or '?'} is training in this run",
+                    f"{self.running_process() or 'another process'} is training in this run",
                     where=self.path,
                     next_step=f"creuset runs stop {self.reference}, or wait",
                 )
-            yield
+            yield None if before is None or before.here else before
 
-    def running_process(self) -> int | None:
+    def running_process(self) -> Holder | None:
         """The process that trains in this folder now, or None."""
         return holder(self._lock_path)
 
@@ -254,12 +250,12 @@ class RunFolder:
         return "stopped" if written == "running" else written
 
     def stop(self) -> bool:
-        """Asks the process that trains here to checkpoint and stop; False when there is none."""
-        process = self.running_process()
-        if process is None:
-            return False
-        os.kill(process, signal.SIGTERM)
-        return True
+        """Asks the process that trains here to checkpoint and stop; False when there is none.
+
+        Raises:
+            UsageError: It cannot be asked from here.
+        """
+        return ask_to_stop(self._lock_path, f"creuset runs stop {self.reference}")
 
     def remove(self) -> None:
         """Deletes the run.
@@ -272,9 +268,7 @@ class RunFolder:
 
     def write_evaluation(self, suite: str, document: dict[str, Any]) -> Path:
         """Writes evaluation/SUITE.json and returns its path."""
-        path = self.evaluation / f"{suite}.json"
-        write_atomic(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
-        return path
+        return write_evaluation(self.evaluation, suite, document)
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """The suites measured so far: name -> document.
@@ -282,18 +276,7 @@ class RunFolder:
         Raises:
             CheckpointError: One of them cannot be read.
         """
-        documents: dict[str, dict[str, Any]] = {}
-        for path in sorted(self.evaluation.glob("[!.]*.json")):
-            try:
-                documents[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise CheckpointError(
-                    "this evaluation cannot be read",
-                    where=path,
-                    got=error,
-                    next_step=f"delete it, then creuset eval {self.reference}",
-                ) from error
-        return documents
+        return read_evaluations(self.evaluation, self.reference)
 
 
 def refuse_existing(path: Path) -> None:
@@ -302,7 +285,7 @@ def refuse_existing(path: Path) -> None:
         raise UsageError(
             "there is a run of this name already",
             where=path,
-            next_step=f"creuset train --resume {path.name}, or another --name",
+            next_step=f"creuset train --resume {reference(path)}, or another --name",
         )
 
 

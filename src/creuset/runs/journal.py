@@ -1,10 +1,14 @@
 """journal.jsonl: what happened in a run, one JSON object a line (format 1).
 
-    {"step": 50, "event": "train", "player": "model", "values": {"loss": 0.3}, "clock": {"seconds": 1.2}}
+    {"format": 1, "step": 50, "event": "train", "player": "model", "values": {"loss": 0.3},
+     "clock": {"seconds": 1.2}}
 
 Events: train, validation, sample, alarm, checkpoint, resume, stop. What depends on time stands under `clock`
 alone, so that two runs of the same recipe and seed have equal journals once `clock` is dropped. A resume cuts
 the journal back to where its checkpoint was made.
+
+Each line carries the format, for a journal is cut, and begun anew where it was lost: no line is sure to stay
+the first one. A line without it is of format 1.
 """
 
 import json
@@ -14,7 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from creuset.errors import CheckpointError
-from creuset.files import disk_errors
+from creuset.files import disk_errors, write_atomic
+
+FORMAT = 1
 
 Event = Literal["train", "validation", "sample", "alarm", "checkpoint", "resume", "stop"]
 
@@ -38,6 +44,7 @@ class Journal:
         clock: Mapping[str, float] | None = None,
     ) -> None:
         line = {
+            "format": FORMAT,
             "step": step,
             "event": event,
             "player": player,
@@ -55,39 +62,100 @@ class Journal:
             os.fsync(self._file.fileno())
         return self._file.tell()
 
-    def cut(self, length: int) -> None:
-        """Drops all lines after the first `length` bytes.
-
-        Raises:
-            CheckpointError: The journal is shorter than that: it is not the one of this checkpoint.
-        """
-        size = self.path.stat().st_size
-        if size < length:
-            raise CheckpointError(
-                "the journal is shorter than when the checkpoint was made",
-                where=self.path,
-                got=size,
-                expected=length,
-            )
-        self._file.truncate(length)
-        self._file.seek(length)
-        os.fsync(self._file.fileno())
-
     def close(self) -> None:
         self._file.close()
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """The journal's lines; a last line that a killed process left unfinished is passed over."""
+    """The journal's lines; a last line that a killed process left unfinished is passed over.
+
+    Raises:
+        CheckpointError: A line is damaged, or a newer creuset wrote it.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                yield json.loads(line)
-            except ValueError as error:
+            where = f"{path}:{number}"
+            document = _parsed(line, where)
+            if document is None:
                 raise CheckpointError(
-                    "this line of the journal is damaged", where=f"{path}:{number}"
-                ) from error
+                    "this line of the journal is damaged",
+                    where=where,
+                    got=repr(line[:60].decode(errors="replace")),
+                    expected="a JSON object with a step",
+                    next_step="delete the line",
+                )
+            yield document
+
+
+def go_back(path: Path, *, length: int, step: int) -> CheckpointError | None:
+    """Cuts the journal back to where a checkpoint was made; says so where it is no longer that journal.
+
+    Where it was deleted, cut short or damaged, what can be read of the time up to the checkpoint is kept: a
+    lost line is no reason not to go on with whole weights.
+
+    Args:
+        path: The journal; may not exist.
+        length: Its bytes when the checkpoint was made.
+        step: The checkpoint's step.
+
+    Returns:
+        What is missing, or None.
+
+    Raises:
+        CheckpointError: A newer creuset wrote the journal.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    lines = content[:length].splitlines(keepends=True)
+    if len(content) >= length and all(_belongs(line, step, path) for line in lines):
+        if len(content) > length:
+            with disk_errors(path), path.open("rb+") as file:
+                file.truncate(length)
+                os.fsync(file.fileno())
+        return None
+    kept = b"".join(
+        line
+        for line in content.splitlines(keepends=True)
+        if _belongs(line, step, path) and not _is_of_the_checkpoint(json.loads(line), step)
+    )
+    write_atomic(path, kept)
+    return CheckpointError(
+        f"some of what happened before step {step} is missing from the journal; the weights are whole",
+        where=path,
+        got=f"{len(kept)} bytes of whole lines up to step {step}",
+        expected=f"{length} bytes",
+    )
+
+
+def _belongs(line: bytes, step: int, path: Path) -> bool:
+    """Whether a line is whole, and of an event up to a step."""
+    document = _parsed(line, path) if line.endswith(b"\n") else None
+    return document is not None and document["step"] <= step
+
+
+def _is_of_the_checkpoint(document: Mapping[str, Any], step: int) -> bool:
+    """Whether an event came after the checkpoint of its step was made: whoever goes on writes it again."""
+    return bool(document["step"] == step and document.get("event") in ("checkpoint", "resume", "stop"))
+
+
+def _parsed(line: bytes, where: object) -> dict[str, Any] | None:
+    """The document of a line, None where it is none; CheckpointError where a newer creuset wrote it."""
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(document, dict):
+        return None
+    version = document.get("format", FORMAT)
+    if isinstance(version, int) and version > FORMAT:
+        raise CheckpointError(
+            "written by a newer creuset",
+            where=where,
+            got=f"format {version}",
+            expected=f"format {FORMAT}",
+            next_step="upgrade creuset",
+        )
+    return document if isinstance(document.get("step"), int) else None

@@ -1,8 +1,14 @@
-"""manifest.json: what a run is, and how far it came (format 1)."""
+"""manifest.json: what a run is, and how far it came (format 2).
+
+Format 1 did not say how many processes trained, nor the device's name. Older documents are read: each is
+brought to the next format, one step at a time, and is written in the newest one at the run's next change.
+"""
 
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from creuset.device import Precision
 from creuset.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 
 Status = Literal["created", "running", "stopped", "finished", "failed"]
 
@@ -19,7 +25,9 @@ class Manifest(BaseModel):
     """The manifest of a run.
 
     last, previous and best name checkpoints: the newest, the one before it, and the one with the lowest
-    validation loss so far. Times are in seconds of training.
+    validation loss so far. Times are in seconds of training. device_name is what the maker calls the device;
+    num_processes and distributed say how many processes trained last, and how (None for a single one). What
+    an older creuset did not write down is None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +39,9 @@ class Manifest(BaseModel):
     family: str
     seed: int
     device: str
+    device_name: str | None = None
+    num_processes: int | None = None
+    distributed: Literal["ddp", "fsdp"] | None = None
     precision: Precision
     precision_reason: str
     machine: dict[str, Any]
@@ -68,7 +79,9 @@ def read_manifest(path: Path) -> Manifest:
         if not isinstance(document, dict):
             raise ValueError("not an object")
         version = document.get("format")
-        if isinstance(version, int) and version > FORMAT:
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise ValueError(f"format {version!r}")
+        if version > FORMAT:
             raise CheckpointError(
                 "written by a newer creuset",
                 where=path,
@@ -76,11 +89,34 @@ def read_manifest(path: Path) -> Manifest:
                 expected=f"format {FORMAT}",
                 next_step="upgrade creuset",
             )
+        for older in range(version, FORMAT):
+            document = {**_MIGRATIONS[older](document), "format": older + 1}
         return Manifest.model_validate(document)
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            "the run's manifest cannot be read", where=path, got=str(error).splitlines()[0]
+            "the run's manifest cannot be read",
+            where=path,
+            got=_what_is_wrong(error),
+            expected=f"the manifest of a run, format 1 to {FORMAT}",
+            next_step=f"put back a copy of it, or train again: creuset train {path.parent / 'recipe.yaml'}",
         ) from error
+
+
+def _what_is_wrong(error: OSError | ValueError) -> str:
+    """The first thing that is wrong with a document, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error).splitlines()[0]
+
+
+def _from_1(document: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 says nothing of processes and the device's name."""
+    return {**document, "device_name": None, "num_processes": None, "distributed": None}
+
+
+_MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({1: _from_1})
+"""format -> what makes a document of the next one."""
 
 
 def now() -> str:

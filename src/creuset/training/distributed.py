@@ -9,6 +9,7 @@ batch. DDP averages, so its loss is multiplied by the number of processes; FSDP2
 can do where it has no average.
 """
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,12 +135,45 @@ class Processes:
         return values
 
     def share(self, value: Any) -> Any:
-        """The first process's value, on every process."""
+        """The first process's value, on every process.
+
+        Args:
+            value: What JSON can say, on the first process; on others it is not looked at. Floats keep each of
+                their bits, NaN and infinities too; tuples become lists.
+        """
         if not self.distributed:
             return value
-        box = [value]
-        torch.distributed.broadcast_object_list(box, src=0, device=self.device)
-        return box[0]
+        text = json.dumps(value).encode() if self.first else b""
+        size = torch.tensor([len(text)], dtype=torch.int64, device=self.device)
+        torch.distributed.broadcast(size, src=0)
+        box = torch.tensor(list(text), dtype=torch.uint8, device=self.device)
+        if not self.first:
+            box = torch.empty(int(size), dtype=torch.uint8, device=self.device)
+        torch.distributed.broadcast(box, src=0)
+        return json.loads(bytes(box.tolist()))
+
+    def share_result(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns on the first process, which alone does it, on every process.
+
+        Raises:
+            CreusetError: What the first process raised, there; elsewhere that it did, so that nobody waits
+                for it.
+        """
+        if not self.distributed:
+            return work()
+        if not self.first:
+            document = self.share(None)
+            if "error" in document:
+                raise CreusetError(
+                    f"the first process failed: {document['error']}", next_step="see what it reported"
+                )
+            return document["result"]
+        try:
+            result = work()
+        except Exception as error:
+            self.share({"error": str(error) or type(error).__name__})
+            raise
+        return self.share({"result": result})["result"]
 
     @contextmanager
     def losing_none(self) -> Iterator[None]:

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from creuset.device import peak_memory_bytes
-from creuset.errors import CheckpointError, NumericalError
+from creuset.errors import NumericalError
 from creuset.recipe.sections import TrainingConfig
-from creuset.runs.checkpoint import Checkpoint, check_family, check_fit
-from creuset.training.distributed import Processes, shard_like, whole
+from creuset.runs.checkpoint import Checkpoint
+from creuset.training.distributed import Processes
 from creuset.training.ema import ExponentialMovingAverage
 from creuset.training.optimizer import Player, learning_rate_factor
 from creuset.training.recorder import Recorder
+from creuset.training.saving import Tensors, check_is_of
 from creuset.training.schedule import Schedule
 from creuset.training.stopping import Patience, StopRequest, TimeLimit
 from creuset.training.update import Updates
@@ -86,6 +86,7 @@ class Loop:
         self.schedule = Schedule.of(training)
         self.step = 0
         self.ema = ExponentialMovingAverage(model, training.ema_decay) if training.ema_decay > 0 else None
+        self._tensors = Tensors(model=model, players=players, ema=self.ema)
         self._patience = Patience(training.patience)
         self._sums: dict[str, dict[str, float]] = {}
         self._summed_steps = 0
@@ -188,17 +189,15 @@ class Loop:
             "peak_memory_bytes": float(peak_memory_bytes(self.processes.device)),
         }
         shown: dict[str, float] = {}
+        rates = {player.name: player.optimizer.param_groups[0]["lr"] for player in self.players}
         for player, sums in self._sums.items():
             means = {name: total / self._summed_steps for name, total in sums.items()}
-            means["learning_rate"] = self._player(player).optimizer.param_groups[0]["lr"]
+            means["learning_rate"] = rates[player]
             self.recorder.record(self.step, "train", means, player=player, clock=clock)
             shown[player if len(self._sums) > 1 else "loss"] = means["loss"]
         self._sums, self._summed_steps = {}, 0
         self._last_log = (now, self.step)
         self.recorder.progress.advance(self.step, shown)
-
-    def _player(self, name: str) -> Player:
-        return next(player for player in self.players if player.name == name)
 
     def _stop_reason(
         self, signal_number: int | None, timed_out: bool
@@ -242,9 +241,7 @@ class Loop:
     def _checkpoint(self, *, best: bool, scheduled: bool) -> None:
         """Saves; a scheduled checkpoint has its own journal line, the one of a stop has the stop's."""
         checkpoint = self.checkpoint(scheduled=scheduled)
-        if self.processes.first:
-            self._checkpointed = self._save(checkpoint, best)
-        self.processes.wait()
+        self._checkpointed = self.processes.share_result(lambda: self._save(checkpoint, best))
         if scheduled:
             self.recorder.record(self.step, "checkpoint", {}, clock={"seconds": self._seconds()})
 
@@ -259,24 +256,13 @@ class Loop:
         Raises:
             NumericalError: A weight is NaN or infinite: the last update ruined it.
         """
-        weights = {name: whole(value) for name, value in self.model.state_dict().items()}
-        for name, value in weights.items():
-            if not bool(torch.isfinite(value).all()):
-                raise NumericalError(
-                    f"NaN or infinity in parameter {name}",
-                    where=f"step {self.step}",
-                    expected="finite numbers",
-                    next_step=self._advice(),
-                )
-        state = {}
-        if self.ema is not None:
-            state = {f"ema/{name}": whole(value) for name, value in self.ema.averages.items()}
+        parts = self._tensors.gathered(self.step, self._advice())
         return Checkpoint(
             step=self.step,
             family=self.family,
-            weights=weights,
-            optimizer={key: whole(value) for player in self.players for key, value in player.state()},
-            state=state,
+            weights=parts["weights"],
+            optimizer=parts["optimizer"],
+            state=parts["state"],
             facts={
                 "seed": self.training.seed,
                 "batches_drawn": self.step * self.updates.batches_per_step,
@@ -297,31 +283,12 @@ class Loop:
             CheckpointError: It is of another model, seed or batch size.
         """
         facts: Mapping[str, Any] = checkpoint.facts
-        state = self.model.state_dict()
-        check_family(checkpoint, self.family, where)
-        check_fit(checkpoint.weights, state, where)
-        expected = {
+        made_with = {
             "seed": self.training.seed,
             "batches_drawn": checkpoint.step * self.updates.batches_per_step,
         }
-        for name, value in expected.items():
-            if facts[name] != value:
-                raise CheckpointError(
-                    f"this checkpoint was made with another {name}",
-                    where=where,
-                    got=facts[name],
-                    expected=value,
-                )
-        with torch.no_grad():
-            for name, value in state.items():
-                value.copy_(shard_like(checkpoint.weights[name], value))
-        for player in self.players:
-            player.load_state(self._optimizer_shards(player, checkpoint.optimizer))
-        if self.ema is not None:
-            averages = self.ema.averages
-            self.ema.load(
-                {name: shard_like(checkpoint.state[f"ema/{name}"], averages[name]) for name in averages}
-            )
+        check_is_of(checkpoint, self.model, self.family, made_with, where)
+        self._tensors.put_back(checkpoint)
         self.step = checkpoint.step
         self._patience.best = facts["best_validation_loss"]
         self._patience.waited = facts["validations_waited"]
@@ -329,12 +296,3 @@ class Loop:
         self._summed_steps = facts["summed_steps"]
         self._sums = {player: dict(sums) for player, sums in facts["sums"].items()}
         self._checkpointed = checkpoint.name
-
-    def _optimizer_shards(self, player: Player, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        shards = {}
-        for key, tensor in tensors.items():
-            owner, name, _slot = key.split("/")
-            if owner == player.name:
-                parameter = player.parameters[name]
-                shards[key] = shard_like(tensor, parameter) if tensor.shape == parameter.shape else tensor
-        return shards

@@ -63,7 +63,10 @@ class Player:
         missing = sorted(self.parameters.keys() - known.keys())
         if missing and known:
             raise CheckpointError(
-                f"the optimizer of player {self.name} has no state for this parameter", got=missing[0]
+                f"the optimizer of player {self.name} has no state for this parameter",
+                got=missing[0],
+                expected=f"state for {len(self.parameters)} parameters",
+                next_step="use the recipe.yaml that lies beside the checkpoint",
             )
         for name, slots in known.items():
             parameter = self.parameters[name]

@@ -71,11 +71,11 @@ class Session:
         training = recipe.training
         num_parts_of(recipe.data.batch_size, training.accumulate, processes)
         batches = TrainingBatches(
-            dataset, recipe.data, seed=training.seed, device=processes.device, dtype=_dtype(precision)
+            dataset, recipe.data, seed=training.seed, device=processes.device, dtype=stored_dtype(precision)
         )
         model = build_model(family, recipe.model, dataset.spec, recipe.training.seed)
         assert isinstance(model, Model)
-        model.to(processes.device, _dtype(precision))
+        model.to(processes.device, stored_dtype(precision))
         unknown = set(recipe.players) - set(model.players)
         if unknown:
             raise UsageError(
@@ -83,6 +83,7 @@ class Session:
                 where="players",
                 got=", ".join(sorted(unknown)),
                 expected=", ".join(model.players),
+                next_step=f"rename or remove players.{min(unknown)} in the recipe",
             )
         processes.prepare(model)
         return cls(
@@ -140,7 +141,7 @@ class Session:
     def validate(self) -> dict[str, float]:
         """The validation loss and its parts over the whole split, with the same draws each time."""
         self.model.eval()
-        device, dtype = self.processes.device, _dtype(self.precision)
+        device, dtype = self.processes.device, stored_dtype(self.precision)
         totals: dict[str, float] = {}
         num_samples = self.dataset.splits["validation"].num_samples
         batches = split_batches(self.dataset, "validation", _VALIDATION_BATCH, device=device, dtype=dtype)
@@ -156,6 +157,6 @@ class Session:
         return totals
 
 
-def _dtype(precision: Precision) -> torch.dtype:
+def stored_dtype(precision: Precision) -> torch.dtype:
     """What parameters and batches are stored in; bfloat16 is for products only."""
     return torch.float64 if precision == "float64" else torch.float32

@@ -12,7 +12,10 @@ _SAME_REQUEST_SECONDS = 1.0
 
 
 class StopRequest:
-    """Remembers the first SIGINT or SIGTERM; a later SIGINT interrupts at once."""
+    """Remembers the first SIGINT, SIGTERM or SIGHUP (a closed terminal); a later SIGINT interrupts at once.
+
+    SIGHUP stays ignored where it was: that is what `nohup` asks for.
+    """
 
     def __init__(self) -> None:
         self.signal_number: int | None = None
@@ -27,7 +30,10 @@ class StopRequest:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, self._remember) for number in numbers}
         try:
             yield self
         finally:

@@ -111,14 +111,7 @@ class Updates:
         return torch.autocast(self._processes.device.type, dtype=torch.bfloat16)
 
     def _not_finite(self, step: int, player: Player, values: dict[str, float]) -> NumericalError:
-        culprit = "no single parameter: the loss itself"
-        for name, parameter in player.parameters.items():
-            if not _finite(parameter.detach()):
-                culprit = f"parameter {name}"
-                break
-            if parameter.grad is not None and not _finite(parameter.grad):
-                culprit = f"the gradient of parameter {name}"
-                break
+        culprit = self._culprit(player)
         numbers = ", ".join(f"{name} {value:.6g}" for name, value in values.items())
         return NumericalError(
             f"NaN or infinity in {culprit}",
@@ -126,6 +119,21 @@ class Updates:
             got=numbers,
             expected="finite numbers",
         )
+
+    def _culprit(self, player: Player) -> str:
+        """What is not finite: the same answer on every process, though each sees its shards alone."""
+        flags = []
+        for parameter in player.parameters.values():
+            gradient = parameter.grad
+            flags.append(not _finite(parameter.detach()))
+            flags.append(gradient is not None and not _finite(gradient))
+        anywhere = self._processes.largest(*map(int, flags))
+        for place, name in enumerate(player.parameters):
+            if anywhere[2 * place]:
+                return f"parameter {name}"
+            if anywhere[2 * place + 1]:
+                return f"the gradient of parameter {name}"
+        return "no single parameter: the loss itself"
 
 
 def num_parts_of(batch_size: int, accumulate: int, processes: Processes) -> int:
@@ -141,6 +149,7 @@ def num_parts_of(batch_size: int, accumulate: int, processes: Processes) -> int:
             where="data.batch_size",
             got=batch_size,
             expected=f"at least {num_parts} (processes x training.accumulate)",
+            next_step="raise data.batch_size, or lower training.accumulate or the number of processes",
         )
     return num_parts
 

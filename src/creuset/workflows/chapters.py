@@ -36,7 +36,8 @@ def loss_curves(run: RunFolder, *, against: str = "step") -> list[Figure]:
         x = line["step"] if against == "step" else line["clock"].get("seconds")
         source = line["event"] if line["player"] in (None, "model") else f"{line['player']}, {line['event']}"
         for name, value in line["values"].items():
-            if name not in ("gradient_norm", "learning_rate") and x is not None:
+            is_curve = name not in ("gradient_norm", "learning_rate") and not isinstance(value, str)
+            if is_curve and x is not None:
                 curves.setdefault(name, {}).setdefault(source, []).append((x, value))
     label = "training step" if against == "step" else "seconds of training"
     figures = []
@@ -157,7 +158,7 @@ def floor_table(document: dict[str, Any]) -> list[Block]:
             header=["model without learning", "NLL, nats", "low", "high"],
             rows=rows,
             caption="What simple models reach on the same pixels; one that learned something is below.",
-            note=floors[0].signature,
+            note=floors[-1].signature,
         )
     ]
 

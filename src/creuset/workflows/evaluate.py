@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from creuset.assets import resolve
-from creuset.data.dataset import Dataset, without
+from creuset.data.dataset import Dataset, conform, without
 from creuset.data.load import load_data
 from creuset.device import memory_errors
 from creuset.errors import DataError, GateError, UsageError, did_you_mean
@@ -18,7 +18,7 @@ from creuset.metrics.score import Score
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
-from creuset.workflows.load import Loaded, load, run_recipe
+from creuset.workflows.load import Loaded, data_spec, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
 from creuset.workflows.plan import SPLIT_SEED
 
@@ -59,47 +59,74 @@ def evaluate(
     """
     watcher = Silent() if progress is None else progress
     loaded = load(run, checkpoint=checkpoint)
-    recipe = loaded.recipe
     chosen = suite or _suite_of(loaded)
     own = run_data(loaded.run, watcher) if dataset is None else dataset
-    choices: dict[str, str | int] = {}
-    if data is None:
-        measured = own
-        part = default_split(own, watcher) if split is None else split
-    else:
-        other = load_other(data, recipe.data, loaded.spec, watcher)
-        part = default_split(other, watcher) if split is None else split
-        measured, dropped = _without_training(other, own, part)
-        if dropped:
-            choices["training_samples_left_out"] = dropped
-            watcher.say(f"{dropped} samples of {data} are left out: the run was trained on them")
-    with memory_errors("take fewer importance samples, or a smaller split"):
-        evaluation = run_suite(
-            Subject(family=loaded.family, model=loaded.model, device=loaded.device),
-            measured,
-            part,
-            suite=chosen,
-            num_importance_samples=(
-                recipe.evaluation.num_importance_samples
-                if num_importance_samples is None
-                else num_importance_samples
-            ),
-            seed=seed,
-            progress=watcher,
-            choices=choices,
-        )
+    measured, part, choices = _measured(loaded, own, data, split, watcher)
+    evaluation = _run(
+        loaded,
+        measured,
+        part,
+        suite=chosen,
+        num_importance_samples=num_importance_samples,
+        seed=seed,
+        choices=choices,
+        progress=watcher,
+    )
     document = {
         "format": FORMAT,
         "run": loaded.run.id,
         "step": loaded.step,
         "checkpoint": loaded.checkpoint_hash,
-        "data": recipe.data.source if data is None else data,
+        "data": loaded.recipe.data.source if data is None else data,
         "seed": seed,
         **evaluation.to_json(),
     }
     usual = (data, split, num_importance_samples, seed, checkpoint) == (None, None, None, 0, "best")
     loaded.run.write_evaluation(chosen if usual else _unusual_name(chosen, document), document)
     return evaluation
+
+
+def _measured(
+    loaded: Loaded, own: Dataset, data: str | None, split: str | None, progress: Progress
+) -> tuple[Dataset, str, dict[str, str | int]]:
+    """What is measured: the data, which split of it, and what of this the signatures must say."""
+    if data is None:
+        return own, default_split(own, progress) if split is None else split, {}
+    other = load_other(data, loaded.recipe.data, loaded.spec, progress)
+    part = default_split(other, progress) if split is None else split
+    measured, dropped = _without_training(other, own, part)
+    if not dropped:
+        return measured, part, {}
+    progress.say(f"{dropped} samples of {data} are left out: the run was trained on them")
+    return measured, part, {"training_samples_left_out": dropped}
+
+
+def _run(
+    loaded: Loaded,
+    dataset: Dataset,
+    split: str,
+    *,
+    suite: Suite,
+    num_importance_samples: int | None,
+    seed: int,
+    choices: Mapping[str, str | int],
+    progress: Progress,
+) -> Evaluation:
+    """The suite over a split, with the recipe's number of importance samples where None is given."""
+    num_samples = num_importance_samples
+    if num_samples is None:
+        num_samples = loaded.recipe.evaluation.num_importance_samples
+    with memory_errors("take fewer importance samples, or a smaller split"):
+        return run_suite(
+            Subject(family=loaded.family, model=loaded.model, device=loaded.device),
+            dataset,
+            split,
+            suite=suite,
+            num_importance_samples=num_samples,
+            seed=seed,
+            progress=progress,
+            choices=choices,
+        )
 
 
 def stored_scores(run: RunFolder) -> list[Score]:
@@ -114,13 +141,13 @@ def run_data(run: RunFolder, progress: Progress) -> Dataset:
     Raises:
         UsageError: It has changed since: samples, labels, classes or splits.
     """
-    dataset = load_run_data(run_recipe(run).data, progress)
-    require_unchanged(run, dataset)
-    return dataset
+    return as_trained(run, load_run_data(run_recipe(run).data, progress))
 
 
-def require_unchanged(run: RunFolder, dataset: Dataset) -> None:
-    """Refuses data that is not what a run was trained on: its splits and labels would mean something else.
+def as_trained(run: RunFolder, dataset: Dataset) -> Dataset:
+    """The run's data as its model was made for it, with the vocabulary that the run has stored.
+
+    Refuses data that is not what the run was trained on: its splits and labels would mean something else.
 
     Raises:
         UsageError: The content hash differs.
@@ -134,6 +161,7 @@ def require_unchanged(run: RunFolder, dataset: Dataset) -> None:
             expected=f"data hash {manifest.data_hash[:16]}",
             next_step="put the data back as it was, or start a new run",
         )
+    return conform(dataset, data_spec(run))
 
 
 def _unusual_name(suite: str, document: Mapping[str, Any]) -> str:

@@ -15,7 +15,8 @@ from creuset.progress import Progress, Silent
 from creuset.reporting.sheet import picture_sheet
 from creuset.runs.checkpoint import Checkpoint, load_checkpoint
 from creuset.runs.folder import RunFolder
-from creuset.runs.journal import Journal
+from creuset.runs.journal import Journal, go_back
+from creuset.runs.recovery import nothing_whole
 from creuset.training.fit import fit
 from creuset.training.loop import Outcome
 from creuset.training.recorder import Recorder
@@ -58,11 +59,17 @@ def carry_out(
         NumericalError, ResourceError, CheckpointError: See `creuset.train`; the manifest says "failed".
         UsageError: Another process trains there.
     """
-    if plan.processes.first:
-        with folder.lock():
-            outcome = _with_status(plan, session, folder, max_seconds, progress)
-    else:
-        outcome = _train(plan, session, folder, max_seconds, Silent())
+    with plan.processes.losing_none():
+        if plan.processes.first:
+            with folder.lock() as elsewhere:
+                if elsewhere is not None:
+                    progress.say(
+                        f"warning: {elsewhere} did not give back the lock of {folder.id}: it was killed, or "
+                        "this file system keeps locks from other hosts; see that it does not train there"
+                    )
+                outcome = _with_status(plan, session, folder, max_seconds, progress)
+        else:
+            outcome = _train(plan, session, folder, max_seconds, Silent())
     plan.processes.close()
     if outcome.signal_number is None:
         return outcome
@@ -94,7 +101,19 @@ def _with_status(
     progress: Progress,
 ) -> Outcome:
     """The training, with its status in the manifest before and after."""
-    folder.update(status="running", stop_reason=None)
+    processes = plan.processes
+    before = folder.manifest()
+    if before.num_processes not in (None, processes.world_size):
+        progress.say(
+            f"warning: the last digits may differ from an uninterrupted run: num_processes "
+            f"{before.num_processes} is now {processes.world_size}"
+        )
+    folder.update(
+        status="running",
+        stop_reason=None,
+        num_processes=processes.world_size,
+        distributed=processes.strategy if processes.distributed else None,
+    )
     try:
         outcome = _train(plan, session, folder, max_seconds, progress)
     except KeyboardInterrupt:
@@ -121,23 +140,30 @@ def _train(
     """The training itself, on this process."""
     checkpoint = _last_good(plan, folder, progress)
     step = 0 if checkpoint is None else checkpoint.step
-    journal = _journal(folder, checkpoint) if plan.processes.first else None
+    journal: Journal | None = None
+    lost: CheckpointError | None = None
+    if plan.processes.first:
+        length = 0 if checkpoint is None else checkpoint.facts["journal_bytes"]
+        lost = go_back(folder.journal_path, length=length, step=step)
+        if lost is not None:
+            progress.say(f"warning: {lost}")
+        journal = Journal(folder.journal_path)
     recorder = Recorder(
         journal, None if journal is None else folder.tensorboard, step=step, progress=progress
     )
     try:
-        with memory_errors(_smaller(checkpoint)), plan.processes.losing_none():
+        with memory_errors(_smaller(checkpoint)):
             if isinstance(session, FittedModel):
-                return _fit(plan, session, folder, checkpoint, recorder)
+                return _fit(plan, session, folder, checkpoint, recorder, lost)
             progress.say(f"{plan.family.name} on {plan.device}, {plan.precision_reason}")
             loop = session.loop(
                 recorder,
-                sample=_sampler(session, folder),
+                sample=sheet_writer(session, folder),
                 save=lambda saved, best: folder.keep(saved, best=best),
             )
             if checkpoint is not None:
                 loop.restore(checkpoint, folder.checkpoints / checkpoint.name)
-                _record_resume(recorder, checkpoint)
+                _record_resume(recorder, checkpoint, lost)
             return loop.run(max_seconds)
     finally:
         recorder.close()
@@ -145,44 +171,54 @@ def _train(
 
 def _last_good(plan: Plan, folder: RunFolder, progress: Progress) -> Checkpoint | None:
     """The checkpoint to go on from, the same on every process; the first one finds it and tidies up."""
-    processes = plan.processes
     found: Checkpoint | None = None
-    if processes.first:
+
+    def find() -> str | None:
+        nonlocal found
         found, damaged = folder.last_good()
         for error in damaged:
             progress.say(f"warning: {error}")
         if damaged and found is None:
-            raise CheckpointError(
-                "every checkpoint of this run is damaged",
-                where=folder.checkpoints,
-                got="; ".join(_first_line(error) for error in damaged),
-                next_step="start a new run",
-            )
-    name = processes.share(None if found is None else found.name)
-    return found if processes.first or name is None else load_checkpoint(folder.checkpoints / name)
+            raise nothing_whole(folder.path, damaged)
+        return None if found is None else found.name
+
+    name = plan.processes.share_result(find)
+    return found if plan.processes.first or name is None else load_checkpoint(folder.checkpoints / name)
 
 
-def _journal(folder: RunFolder, checkpoint: Checkpoint | None) -> Journal:
-    journal = Journal(folder.journal_path)
-    journal.cut(0 if checkpoint is None else checkpoint.facts["journal_bytes"])
-    return journal
+def _record_resume(recorder: Recorder, checkpoint: Checkpoint, lost: CheckpointError | None) -> None:
+    """The checkpoint's own line was written after it, so a cut journal lacks it.
 
-
-def _record_resume(recorder: Recorder, checkpoint: Checkpoint) -> None:
-    """The checkpoint's own line was written after it, so a cut journal lacks it."""
+    Where earlier lines were lost, the line of the resume says so, and comes before all that is new.
+    """
     clock = {"seconds": checkpoint.facts["seconds"]}
+    if lost is not None:
+        _record_loss(recorder, checkpoint, lost)
     if checkpoint.facts["scheduled"]:
         recorder.record(checkpoint.step, "checkpoint", {}, clock=clock)
-    recorder.record(checkpoint.step, "resume", {}, clock=clock)
+    if lost is None:
+        recorder.record(checkpoint.step, "resume", {}, clock=clock)
+
+
+def _record_loss(recorder: Recorder, checkpoint: Checkpoint, lost: CheckpointError) -> None:
+    values = {"lost": lost.message}
+    recorder.record(checkpoint.step, "resume", values, clock={"seconds": checkpoint.facts["seconds"]})
 
 
 def _fit(
-    plan: Plan, model: FittedModel, folder: RunFolder, checkpoint: Checkpoint | None, recorder: Recorder
+    plan: Plan,
+    model: FittedModel,
+    folder: RunFolder,
+    checkpoint: Checkpoint | None,
+    recorder: Recorder,
+    lost: CheckpointError | None,
 ) -> Outcome:
     if checkpoint is None:
         outcome, checkpoint = fit(model, plan.recipe, plan.dataset, recorder)
         folder.keep(checkpoint, best=True)
         return outcome
+    if lost is not None:
+        _record_loss(recorder, checkpoint, lost)
     return Outcome(
         step=checkpoint.step,
         reason="finished",
@@ -191,8 +227,8 @@ def _fit(
     )
 
 
-def _sampler(session: Session, folder: RunFolder) -> Callable[[int], None] | None:
-    """Draws the sheet of a step: samples, or originals above their reconstructions."""
+def sheet_writer(session: Session, folder: RunFolder) -> Callable[[int], None] | None:
+    """What draws the sheet of a step, samples or originals beside their reconstructions; None for neither."""
     traits, device = session.family.traits, session.processes.device
     seed = session.recipe.training.seed
     if "samples" in traits:

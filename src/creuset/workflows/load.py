@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from creuset.assets import workspace
 from creuset.data.dataset import standardise
 from creuset.data.spec import DataSpec
+from creuset.data.vocabulary import encode
 from creuset.device import BatchGenerator, resolve_device
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.generation import pictures
 from creuset.generation.pictures import Pictures
 from creuset.models import family, family_configs
-from creuset.models.base import Family, FittedModel, Model
+from creuset.models.base import Family, FittedModel, Model, placed
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.source import read_text
 from creuset.runs.checkpoint import (
@@ -23,10 +24,9 @@ from creuset.runs.checkpoint import (
     DamagedCheckpoint,
     check_family,
     check_fit,
-    load_checkpoint,
 )
 from creuset.runs.folder import RunFolder
-from creuset.training.session import build_model
+from creuset.training.session import build_model, stored_dtype
 
 _CHUNK = 500
 """Samples classified at once."""
@@ -96,7 +96,7 @@ class Loaded:
         model = self._denoising()
         tensor = pictures.to_images(images, self.spec)
         draws = BatchGenerator(seed, "noise", size=len(tensor), device=self.device)
-        return pictures.to_pictures(model.disturb(tensor.to(self.device), draws))
+        return pictures.to_pictures(model.disturb(placed(tensor, model, self.device), draws))
 
     def denoise(self, images: Any) -> Pictures:
         """Noisy pictures without their noise, uint8 (N, H, W, C); for a model that was trained to do so."""
@@ -109,37 +109,56 @@ class Loaded:
         """The way from one picture (H, W, C) to another through the codes, uint8 (num_steps, H, W, C)."""
         model = self._having("encodes", "interpolate between pictures")
         images = pictures.to_images(np.stack([np.asarray(first), np.asarray(second)]), self.spec)
-        images = images.to(self.device)
+        images = placed(images, model, self.device)
         return pictures.to_pictures(model.interpolate(images[:1], images[1:], num_steps)[0])
 
     def log_likelihood(
-        self, images: Any, *, num_importance_samples: int = 200, seed: int = 0
+        self, images: Any, *, num_importance_samples: int | None = None, seed: int = 0
     ) -> NDArray[np.float32]:
-        """log p(picture) in nats, float32 (N,); a bound where the family gives one."""
+        """log p(picture) in nats, float32 (N,); a bound where the family gives one.
+
+        These are the numbers of `creuset eval`, bit for bit, for all pictures of a split in its order, with
+        the same seed, number of importance samples and device, where pictures have 256 levels or are given
+        as floats. Draws depend on a picture's place: alone, or in another order, it has other ones.
+
+        Args:
+            images: uint8 (N, H, W, C) in 0..255, or float (N, C, H, W) in [-1, 1].
+            num_importance_samples: Draws per picture for a bound; default: the recipe's.
+            seed: Decides the draws: of binary pixels, where the likelihood is of such, and of codes.
+        """
         model = self._having("likelihood", "give likelihoods")
         return pictures.log_likelihood(
             model,
             pictures.to_images(images, self.spec),
-            num_importance_samples=num_importance_samples,
+            num_importance_samples=(
+                self.recipe.evaluation.num_importance_samples
+                if num_importance_samples is None
+                else num_importance_samples
+            ),
             seed=seed,
             device=self.device,
         ).numpy()
 
     def logits(self, inputs: Any) -> NDArray[np.float32]:
-        """One score a class, float32 (N, K), for pictures, or for table rows (N, F) as a file holds them."""
+        """One score a class, float32 (N, K), for pictures, for table rows (N, F) as a file holds them, or for
+        texts, a list of str, of which as many tokens are read as in training (`spec.max_tokens`).
+        """
         self.require("classifies", "classify")
         if self.spec.kind == "images":
             tensor = pictures.to_images(inputs, self.spec)
-        else:
+        elif self.spec.kind == "table":
             tensor = self._rows(inputs)
+        else:
+            tensor = self._tokens(inputs)
         with torch.no_grad():
             parts = [
-                self.model.logits(part.to(self.device)).float().cpu() for part in torch.split(tensor, _CHUNK)
+                self.model.logits(placed(part, self.model, self.device)).float().cpu()
+                for part in torch.split(tensor, _CHUNK)
             ]
         return torch.cat(parts).numpy()
 
     def predict(self, inputs: Any) -> list[str]:
-        """The most likely class of each picture or row, by name."""
+        """The most likely class of each picture, row or text, by name."""
         return [self.spec.class_names[label] for label in self.logits(inputs).argmax(1)]
 
     def _denoising(self) -> Model:
@@ -163,6 +182,17 @@ class Loaded:
                 expected=f"(N, {self.spec.shape[0]}): {', '.join(self.spec.feature_names)}",
             )
         return standardise(rows, self.spec)
+
+    def _tokens(self, inputs: Any) -> torch.Tensor:
+        """Texts as the model takes them."""
+        texts = [] if isinstance(inputs, str) else list(inputs)
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+            raise DataError(
+                "these are no texts",
+                got=repr(inputs)[:80],
+                expected="a list of texts, each with a word at least",
+            )
+        return encode(texts, self.spec)[0].long()
 
     def _having(self, trait: str, ability: str) -> Model:
         self.require(trait, ability)
@@ -193,7 +223,7 @@ def find_run(name: str | Path) -> RunFolder:
 
 
 def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str = "auto") -> Loaded:
-    """The model of a run.
+    """The model of a run, in the number format that it was trained in.
 
     Args:
         run: The run's ID, its folder, or an opened run.
@@ -213,9 +243,9 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
     place = resolve_device(device)
     model = build_model(kind, recipe.model, spec, recipe.training.seed)
     check_family(saved, kind.name, path)
-    _fill(model, saved, path)
     if isinstance(model, Model):
-        model.to(place).eval()
+        model.to(place, stored_dtype(folder.manifest().precision)).eval()
+    _fill(model, saved, path)
     return Loaded(
         folder,
         recipe,
@@ -232,8 +262,7 @@ def _checkpoint(folder: RunFolder, which: str) -> tuple[Path, Checkpoint]:
     """A checkpoint of a run that may be training: there it can be dropped for a newer one meanwhile."""
     for tries_left in reversed(range(_TRIES)):
         try:
-            path = folder.checkpoint_path(which)
-            return path, load_checkpoint(path, parts=("weights", "state"))
+            return folder.load(which, parts=("weights", "state"))
         except (NotFoundError, DamagedCheckpoint):
             if not tries_left or folder.running_process() is None:
                 raise

@@ -3,11 +3,21 @@
 It is read as any source, but not cut into splits, since nothing of it is needed for training.
 """
 
+from dataclasses import replace
+
 import numpy as np
-import torch
 
 from creuset.assets import resolve
-from creuset.data.dataset import DataReport, Dataset, Split, conform, make_dataset
+from creuset.data.csv_file import CSV_SUFFIXES
+from creuset.data.dataset import (
+    DataReport,
+    Dataset,
+    Split,
+    conform,
+    make_dataset,
+    make_split,
+    with_text_counts,
+)
 from creuset.data.hashing import sample_hashes
 from creuset.data.load import read_source
 from creuset.data.source import Part, Source
@@ -17,8 +27,6 @@ from creuset.recipe.sections import DataConfig
 
 EVERYTHING = "everything"
 """The one split of a source without splits of its own."""
-
-_CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 def load_other(source: str, own: DataConfig, spec: DataSpec, progress: Progress) -> Dataset:
@@ -35,19 +43,23 @@ def load_other(source: str, own: DataConfig, spec: DataSpec, progress: Progress)
         NotFoundError: There is no such source.
     """
     config = DataConfig(source=source)
-    if source.lower().endswith(_CSV_ENDINGS):
-        config = DataConfig(source=source, image_size=own.image_size, label_column=own.label_column)
+    if source.lower().endswith(CSV_SUFFIXES):
+        config = DataConfig(
+            source=source,
+            image_size=own.image_size,
+            label_column=own.label_column,
+            text_column=own.text_column,
+        )
     found = read_source(config, resolve=lambda name: resolve(name).path, progress=progress)
-    dataset = _as_it_is(found)
+    dataset = _as_it_is(found, spec)
     for remark in dataset.report.remarks():
         progress.say(f"data: {remark}")
     return conform(dataset, spec)
 
 
-def _as_it_is(source: Source) -> Dataset:
-    """A source as a data set, each of its parts a split."""
+def _as_it_is(source: Source, model_spec: DataSpec) -> Dataset:
+    """A source as a data set, each of its parts a split; texts are read as the model reads them."""
     parts = source.parts if len(source.parts) > 1 else {EVERYTHING: source.parts["train"]}
-    splits = {name: _split(part) for name, part in parts.items()}
     spec = DataSpec(
         kind=source.kind,
         shape=tuple(source.parts["train"].inputs.shape[1:]),
@@ -55,6 +67,14 @@ def _as_it_is(source: Source) -> Dataset:
         class_names=source.class_names,
         feature_names=source.feature_names,
     )
+    if source.kind == "texts":
+        spec = replace(
+            spec,
+            tokens=model_spec.tokens,
+            max_tokens=model_spec.max_tokens,
+            vocabulary=model_spec.vocabulary,
+        )
+    splits = {name: _split(spec, part) for name, part in parts.items()}
     report = DataReport(
         origin=source.origin,
         own_splits=tuple(source.parts),
@@ -65,15 +85,10 @@ def _as_it_is(source: Source) -> Dataset:
         skipped=source.skipped,
         notes=source.notes,
     )
-    return make_dataset(spec, splits, report)
+    return make_dataset(spec, splits, with_text_counts(report, spec, splits))
 
 
-def _split(part: Part) -> Split:
+def _split(spec: DataSpec, part: Part) -> Split:
     hashes = sample_hashes(part.inputs)
-    whole = Split(
-        inputs=torch.from_numpy(part.inputs),
-        labels=None if part.labels is None else torch.from_numpy(part.labels),
-        hashes=hashes,
-        names=part.names,
-    )
+    whole = make_split(spec, part.inputs, part.labels, hashes, part.names)
     return whole.select(np.lexsort((hashes[:, 1], hashes[:, 0])))

@@ -1,6 +1,7 @@
 """What a recipe comes to on this machine and data, checked before anything is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from creuset.assets import home, resolve
 from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
+from creuset.data.spec import DataSpec
 from creuset.device import Precision, choose_precision, resolve_device
 from creuset.errors import Problem, RecipeError, UsageError
 from creuset.evaluation import suites
@@ -53,12 +55,14 @@ class Plan:
             precision: What a resumed run was trained in, with its reason; chosen anew where None.
 
         Raises:
-            RecipeError: A setting that has no effect for this family or data.
-            UsageError, DataError, NotFoundError: What the recipe names cannot be used.
+            RecipeError: A setting that has no effect for this family.
+            UsageError, DataError, NotFoundError: What the recipe names cannot be used; a setting of the data
+                section is named with its place.
         """
         training = recipe.training
         kind = family(recipe.model.family)
-        check_effects(recipe, kind)
+        if precision is None:  # a resumed run was begun with its recipe, and goes on with it
+            check_effects(recipe, kind)
         if "gradient" not in kind.traits and world_size() > 1:
             raise UsageError(
                 f"the family {kind.name} is fitted in one go, on one process",
@@ -68,10 +72,23 @@ class Plan:
         if training.threads is not None:
             torch.set_num_threads(training.threads)
         device = resolve_device(training.device)
-        dataset = load_data(
-            recipe.data, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress
-        )
+        with _placed(recipe):
+            dataset = load_data(
+                recipe.data, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress
+            )
+        if precision is None:
+            check_data_effects(recipe, dataset.spec)
+            if 0 < training.num_steps <= training.warmup_steps:
+                progress.say(
+                    f"warning: the learning rate never reaches its peak: training.warmup_steps "
+                    f"({training.warmup_steps}) is not over after {training.num_steps} steps; set it too"
+                )
         processes = Processes(training.distributed, device)
+        if training.distributed == "fsdp" and not processes.distributed:
+            progress.say(
+                "warning: training.distributed: fsdp has no effect on one process; start several with "
+                "torchrun, or leave the key out"
+            )
         if precision is None:
             chosen = None
             if processes.first:
@@ -130,11 +147,49 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
             ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has no likelihood"
         elif suite == "none":
             ignored["evaluation.num_importance_samples"] = "evaluation.suite is none"
-    problems = [_problem(key, written[key], f"{key} has no effect: {why}") for key, why in ignored.items()]
+    problems = [_problem(recipe, key, f"{key} has no effect: {why}") for key, why in ignored.items()]
     if suite not in (None, "none") and suite not in suites(kind):
         fitting = ", ".join([*suites(kind), "none"])
         text = f"evaluation.suite: {suite} does not fit the family {kind.name}; there is: {fitting}"
-        problems.append(_problem("evaluation.suite", written["evaluation.suite"], text))
+        problems.append(_problem(recipe, "evaluation.suite", text))
+    if "training.warmup_steps" in written and "gradient" in kind.traits and _warms_up_to_the_end(recipe):
+        warmup, steps = recipe.training.warmup_steps, recipe.training.num_steps
+        text = (
+            f"training.warmup_steps ({warmup}) must be less than training.num_steps ({steps}), or the "
+            "learning rate never reaches its peak"
+        )
+        problems.append(_problem(recipe, "training.warmup_steps", text))
+    if problems:
+        raise RecipeError(problems)
+
+
+def _warms_up_to_the_end(recipe: Recipe) -> bool:
+    """Whether the warm-up is as long as the training, and was meant so: steps that a setting cut short leave
+    the recipe's warm-up too long, which is worth a warning only."""
+    training = recipe.training
+    cut_short = not _in_file(recipe, "training.num_steps") and _in_file(recipe, "training.warmup_steps")
+    return training.warmup_steps >= training.num_steps and not cut_short
+
+
+def _in_file(recipe: Recipe, key: str) -> bool:
+    """Whether a value stands in the recipe's file, or in none; not in a setting over it."""
+    return recipe.origins[key] not in ("--set", "settings")
+
+
+def check_data_effects(recipe: Recipe, spec: DataSpec) -> None:
+    """Refuses fields of the family that were changed but have no effect on this kind of data.
+
+    Raises:
+        RecipeError: Each of them, where it stands.
+    """
+    section = type(recipe.model)
+    problems = []
+    for field, kind in section.only_for.items():
+        usual = section.size_defaults(recipe.model.size).get(field, section.model_fields[field].default)
+        key = f"model.{field}"
+        if kind != spec.kind and getattr(recipe.model, field) != usual and key in recipe.origins:
+            message = f"{key} has no effect: {recipe.data.source} holds no {kind}"
+            problems.append(_problem(recipe, key, message))
     if problems:
         raise RecipeError(problems)
 
@@ -151,9 +206,29 @@ def _is_default(recipe: Recipe, key: str) -> bool:
     return bool(getattr(part, names[-1]) == field.default)
 
 
-def _problem(key: str, origin: str, message: str) -> Problem:
-    """Where a written value stands: its origin is "FILE:LINE" or "--set"."""
-    file, _, line = origin.rpartition(":")
-    if line.isdigit():
-        return Problem(file=file, line=int(line), column=1, message=message)
-    return Problem(file=f"{origin} {key}", line=1, column=1, message=message)
+@contextmanager
+def _placed(recipe: Recipe) -> Iterator[None]:
+    """Within the block an error about a setting that was written says where it stands as well."""
+    try:
+        yield
+    except UsageError as error:
+        key = _written_key(recipe, str(error.where))
+        if key is None:
+            raise
+        place = str(_problem(recipe, key, str(error.where)))
+        raise type(error)(
+            error.message, where=place, got=error.got, expected=error.expected, next_step=error.next_step
+        ) from error
+
+
+def _written_key(recipe: Recipe, where: str) -> str | None:
+    """The setting of which an error speaks, or the first one below that key; None where none was written."""
+    for key in recipe.origins:
+        if (key == where or key.startswith(f"{where}.")) and not _is_default(recipe, key):
+            return key
+    return None
+
+
+def _problem(recipe: Recipe, key: str, message: str) -> Problem:
+    """What is wrong with a value, where it was written."""
+    return recipe.places[key].problem(message)

@@ -1,39 +1,40 @@
-"""Before a long training: a dry run that proves it can be saved and resumed, and an estimate of its cost."""
+"""Before a long training: a dry run that proves that it can be saved and taken up again."""
 
 import json
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+import torch
 
-from creuset.device import memory_errors, peak_memory_bytes, threads_restored
-from creuset.errors import CheckpointError, UsageError
-from creuset.models.base import Model
+from creuset.device import memory_errors, threads_restored
+from creuset.errors import CheckpointError
+from creuset.models.base import FittedModel, Model
 from creuset.progress import Progress, Silent
 from creuset.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from creuset.training.fit import fitted_checkpoint, places_of_share, training_rows
 from creuset.training.loop import Loop
 from creuset.training.recorder import Recorder
 from creuset.training.session import Session
+from creuset.workflows.execute import make_session
 from creuset.workflows.plan import Plan, Settings, read
 
-_ESTIMATE_SECONDS = 10.0
-"""How long steps are measured for an estimate, after a first one that is not counted."""
 _SMALLER = "lower data.batch_size, or raise training.accumulate"
+_FIT_SAMPLES = 500
+"""A family that is fitted in one go is tried on about so many samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """What a dry run saw. It only exists when saving and resuming gave the very same numbers.
+    """What a dry run saw. It only exists when saving and loading gave the very same numbers.
 
     Args:
         family: The model's family.
-        num_parameters: Trained parameters.
+        num_parameters: Trained parameters; of a family without steps, the numbers that are stored.
         precision_reason: The number format chosen, and why.
-        losses: What each player reported in the two steps, then in the one after the reload.
+        losses: What each player reported in the two steps, then in the one after the reload; of a family
+            without steps, what its fit reported.
+        num_fitted: For a family without steps, how many training samples it was fitted to; else None.
         checkpoint_bytes: The size of a checkpoint on disk.
     """
 
@@ -41,35 +42,8 @@ class DryRun:
     num_parameters: int
     precision_reason: str
     losses: list[dict[str, dict[str, float]]]
+    num_fitted: int | None
     checkpoint_bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What a training will cost, measured on some of its steps.
-
-    Args:
-        steps_measured: How many steps were timed.
-        seconds_per_step: Median, with the 10th and 90th percentile.
-        total_seconds: For all steps, validations and checkpoints: middle, low, high.
-        peak_memory_bytes: Of this process, over the measured steps.
-        num_steps: Steps in all.
-    """
-
-    steps_measured: int
-    seconds_per_step: tuple[float, float, float]
-    total_seconds: tuple[float, float, float]
-    peak_memory_bytes: int
-    num_steps: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "steps_measured": self.steps_measured,
-            "num_steps": self.num_steps,
-            "seconds_per_step": dict(zip(("median", "low", "high"), self.seconds_per_step, strict=True)),
-            "total_seconds": dict(zip(("middle", "low", "high"), self.total_seconds, strict=True)),
-            "peak_memory_bytes": self.peak_memory_bytes,
-        }
 
 
 @threads_restored()
@@ -78,18 +52,27 @@ def dry_run(
 ) -> DryRun:
     """Two real steps, a checkpoint, a reload into a new model, and one step more on both.
 
+    A family that is fitted in one go is fitted to a small part of the training split, saved and loaded into a
+    new model; then both are asked for logits.
+
     Raises:
-        CheckpointError: The reloaded training did not go on exactly as the first did.
+        CheckpointError: The reloaded model does not go on, or answer, exactly as the first does.
         UsageError, DataError: The recipe or its data cannot be used.
         ResourceError: Out of memory.
     """
-    plan = Plan.make(read(recipe, settings, seed), Silent() if progress is None else progress)
+    watcher = Silent() if progress is None else progress
+    plan = Plan.make(read(recipe, settings, seed), watcher)
+    result = _try_steps(plan) if "gradient" in plan.family.traits else _try_fit(plan, watcher)
+    plan.processes.close()
+    return result
+
+
+def _try_steps(plan: Plan) -> DryRun:
     with memory_errors(_SMALLER):
         first, model = _silent_loop(plan)
         losses = [first.take_step(), first.take_step()]
     with tempfile.TemporaryDirectory() as folder:
-        path = save_checkpoint(Path(folder), first.checkpoint())
-        size = sum(file.stat().st_size for file in path.iterdir())
+        path, size = _saved(first.checkpoint(), Path(folder))
         second, _ = _silent_loop(plan)
         second.restore(load_checkpoint(path), path)
     losses.append(first.take_step())
@@ -98,60 +81,60 @@ def dry_run(
         raise CheckpointError(
             "the reloaded training does not go on as the first one did", got=resumed, expected=losses[-1]
         )
-    plan.processes.close()
     return DryRun(
         family=plan.family.name,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         precision_reason=plan.precision_reason,
         losses=losses,
+        num_fitted=None,
         checkpoint_bytes=size,
     )
 
 
-@threads_restored()
-def estimate(
-    recipe: str | Path, *, settings: Settings = (), seed: int | None = None, progress: Progress | None = None
-) -> Estimate:
-    """Measures steps, a validation and a checkpoint, and adds them up for the whole training.
-
-    Raises:
-        UsageError, DataError: The recipe or its data cannot be used.
-        ResourceError: Out of memory.
-    """
-    plan = Plan.make(read(recipe, settings, seed), Silent() if progress is None else progress)
-    with memory_errors(_SMALLER):
-        loop, _ = _silent_loop(plan)
-        first = _seconds(loop.take_step)
-        seconds = _timed_steps(loop)
-    if not seconds:  # a training of one step
-        seconds = [first]
-    schedule = loop.schedule
+def _try_fit(plan: Plan, progress: Progress) -> DryRun:
+    with memory_errors("choose other data"):
+        rows, labels = training_rows(plan.recipe, plan.dataset)
+        places = places_of_share(labels, min(1.0, _FIT_SAMPLES / len(labels)))
+        first, second = _untrained(plan), _untrained(plan)
+        values = first.fit(rows[places], labels[places], plan.recipe.training.seed)
+    for remark in first.remarks():
+        progress.say(f"warning: {remark}")
+    saved = fitted_checkpoint(first, plan.recipe, journal_bytes=0, seconds=0.0)
     with tempfile.TemporaryDirectory() as folder:
-        saving = _seconds(lambda: save_checkpoint(Path(folder), loop.checkpoint()))
-    validating = 0.0 if loop.validate is None else _seconds(loop.validate)
-    beside = validating * (schedule.num_steps // schedule.validate_every)
-    beside += saving * (schedule.num_steps // min(schedule.checkpoint_every, schedule.validate_every))
-    low, middle, high = (float(value) for value in np.percentile(seconds, (10, 50, 90)))
-    plan.processes.close()
-    return Estimate(
-        steps_measured=len(seconds),
-        seconds_per_step=(middle, low, high),
-        total_seconds=(
-            middle * schedule.num_steps + beside,
-            low * schedule.num_steps + beside,
-            high * schedule.num_steps + beside,
-        ),
-        peak_memory_bytes=peak_memory_bytes(plan.device),
-        num_steps=schedule.num_steps,
+        path, size = _saved(saved, Path(folder))
+        read_back = load_checkpoint(path)
+    second.load_arrays({name: tensor.numpy() for name, tensor in read_back.weights.items()})
+    inputs = torch.from_numpy(rows[places])
+    expected, got = first.logits(inputs), second.logits(inputs)
+    if not torch.equal(got, expected):
+        raise CheckpointError(
+            "the reloaded model does not answer as the first one did",
+            got=f"logits that differ by up to {float((got - expected).abs().max()):.3g}",
+            expected="equal logits",
+        )
+    return DryRun(
+        family=plan.family.name,
+        num_parameters=sum(tensor.numel() for tensor in saved.weights.values()),
+        precision_reason=plan.precision_reason,
+        losses=[{"model": values}],
+        num_fitted=len(places),
+        checkpoint_bytes=size,
     )
 
 
+def _untrained(plan: Plan) -> FittedModel:
+    model = make_session(plan)
+    assert isinstance(model, FittedModel)
+    return model
+
+
+def _saved(checkpoint: Checkpoint, folder: Path) -> tuple[Path, int]:
+    """Where it was saved, and its size in bytes."""
+    path = save_checkpoint(folder, checkpoint)
+    return path, sum(file.stat().st_size for file in path.iterdir())
+
+
 def _silent_loop(plan: Plan) -> tuple[Loop, Model]:
-    if "gradient" not in plan.family.traits:
-        raise UsageError(
-            f"the family {plan.family.name} is fitted in one go: there are no steps to try or to measure",
-            next_step="creuset train RECIPE",
-        )
     session = Session.prepare(plan.recipe, plan.family, plan.dataset, plan.precision, plan.processes)
 
     def refuse(_checkpoint: Checkpoint, _best: bool) -> str:
@@ -159,17 +142,3 @@ def _silent_loop(plan: Plan) -> tuple[Loop, Model]:
 
     loop = session.loop(Recorder(None, None, step=0, progress=Silent()), sample=None, save=refuse)
     return loop, session.model
-
-
-def _timed_steps(loop: Loop) -> list[float]:
-    seconds: list[float] = []
-    end = time.monotonic() + _ESTIMATE_SECONDS
-    while time.monotonic() < end and loop.step < loop.schedule.num_steps:
-        seconds.append(_seconds(loop.take_step))
-    return seconds
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin

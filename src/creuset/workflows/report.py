@@ -16,7 +16,9 @@ from creuset.reporting.blocks import (
 )
 from creuset.reporting.document import write_report
 from creuset.runs.folder import RunFolder
+from creuset.runs.journal import read_journal
 from creuset.runs.manifest import Manifest
+from creuset.workflows.again import again_command
 from creuset.workflows.chapters import (
     classification_figures,
     floor_table,
@@ -25,7 +27,9 @@ from creuset.workflows.chapters import (
     score_block,
 )
 from creuset.workflows.evaluate import run_data
+from creuset.workflows.leakage import leakage_remark
 from creuset.workflows.load import Loaded, load
+from creuset.workflows.outdated import outdated_scores
 
 
 def write_run_report(
@@ -53,7 +57,12 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
         Chapter(
             title="What was trained, on what",
             lead=f"A model of the family `{manifest.family}`, from the recipe that lies beside this report.",
-            blocks=[_model_facts(loaded), _data_table(manifest), *_remarks(dataset)],
+            blocks=[
+                _model_facts(loaded),
+                *_fit_remarks(run),
+                _data_table(manifest),
+                *_remarks(loaded, dataset),
+            ],
         )
     ]
     curves = loss_curves(run)
@@ -96,6 +105,12 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     )
 
 
+def _fit_remarks(run: RunFolder) -> list[Block]:
+    """What the training warned of, such as a fit that did not converge."""
+    warnings = [line["values"].get("warning") for line in read_journal(run.journal_path)]
+    return [Finding(text=f"{text}.", kind="warning") for text in warnings if text is not None]
+
+
 def _model_facts(loaded: Loaded) -> Facts:
     config = loaded.recipe.model.model_dump()
     facts: dict[str, str | float | int | None] = {
@@ -123,13 +138,19 @@ def _data_table(manifest: Manifest) -> Table:
     )
 
 
-def _remarks(dataset: Dataset) -> list[Block]:
-    return [Finding(text=remark, kind="warning") for remark in dataset.report.remarks()]
+def _remarks(loaded: Loaded, dataset: Dataset) -> list[Block]:
+    remarks = list(dataset.report.remarks())
+    leakage = loaded.run.manifest().data_report.get("near_duplicates")  # a run of an older creuset has none
+    remark = None if leakage is None else leakage_remark(leakage, loaded.recipe.data)
+    return [Finding(text=text, kind="warning") for text in [*remarks, *([] if remark is None else [remark])]]
 
 
 def _scores(run: RunFolder) -> list[Block]:
     blocks: list[Block] = []
+    outdated = outdated_scores(run)
     for name, document in run.evaluations().items():
+        if name in outdated:
+            blocks.append(Finding(text=f"{outdated[name]}.", kind="warning"))
         blocks.append(score_block({run.id: document}, f"The suite {name} on the {document['split']} split."))
         blocks.extend(floor_table(document))
         if document["suite"] == "classification":
@@ -142,11 +163,12 @@ def _again(loaded: Loaded, manifest: Manifest) -> list[Block]:
     return [
         Commands(
             commands=[
-                manifest.command,
-                f"creuset train {run.path / 'recipe.yaml'} --name {run.id}-again",
+                again_command(run),
                 f"creuset eval {run.reference}",
             ],
-            caption="The command that made this run; the same from its resolved recipe; its scores anew.",
+            caption="The same training again, from its resolved recipe and in the number format that it was "
+            "trained in; its scores anew.",
         ),
+        Commands(commands=[manifest.command], caption="What made this run."),
         Timing(seconds={"training": manifest.seconds}),
     ]

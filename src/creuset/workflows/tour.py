@@ -6,15 +6,16 @@ section, as shipped recipes with the settings that fit them into the tour's minu
 """
 
 import shlex
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from creuset.assets import workspace
 from creuset.data.dataset import Dataset
 from creuset.device import machine_facts, peak_memory_bytes
+from creuset.errors import Interrupted, UsageError
 from creuset.evaluation import split_hash
 from creuset.metrics.classification import classification_scores
 from creuset.metrics.floors import PixelCounts
@@ -31,54 +32,16 @@ from creuset.workflows.chapters import (
     score_block,
 )
 from creuset.workflows.evaluate import run_data
-from creuset.workflows.train import Run, free_path, train, typed_command
-
-
-@dataclass(frozen=True, kw_only=True)
-class Station:
-    """One model of the tour: a shipped recipe, the steps that fit the tour, and other settings for so few."""
-
-    subject: str
-    recipe: str
-    num_steps: int | None = None
-    settings: tuple[str, ...] = ()
-
-
-@dataclass(kw_only=True)
-class Journey:
-    """What the chapters share: where runs go, what the user set, and how long each step took."""
-
-    folder: Path
-    settings: tuple[str, ...]
-    steps_share: float
-    seed: int
-    progress: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
-    commands: list[str] = field(default_factory=list)
-
-    def visit(self, station: Station) -> Run:
-        """Trains and measures one model."""
-        self.progress.say(f"tour: {station.subject}")
-        begin = time.monotonic()
-        settings = [*self._steps(station), *station.settings, *self.settings]
-        run = train(
-            station.recipe,
-            name=self.folder / "runs" / station.recipe,
-            seed=self.seed,
-            settings=settings,
-            progress=self.progress,
-        )
-        self.seconds[station.subject] = time.monotonic() - begin
-        changed = [word for setting in settings for word in ("--set", setting)]
-        command = ["creuset", "train", station.recipe, *changed, "--seed", str(self.seed)]
-        self.commands.append(shlex.join(command))
-        return run
-
-    def _steps(self, station: Station) -> list[str]:
-        if station.num_steps is None:
-            return []
-        return [f"training.num_steps={max(1, round(station.num_steps * self.steps_share))}"]
-
+from creuset.workflows.journey import (
+    Itinerary,
+    Journey,
+    Station,
+    has_itinerary,
+    read_itinerary,
+    settings_left_out,
+    with_absolute_paths,
+)
+from creuset.workflows.train import free_path
 
 DISCRIMINATIVE = (
     Station(subject="logistic regression", recipe="logistic-mnist"),
@@ -112,46 +75,89 @@ def tour(
 ) -> Path:
     """Trains, samples, measures and reports; returns the report's path.
 
+    Where `out` holds a tour with the same settings, it goes on: finished runs are left as they are, a stopped
+    one goes on bit for bit.
+
     Args:
         out: The folder for runs/ and report.html; default: tour, or tour-2, ... in the workspace.
-        settings: Values in place of those of every recipe, such as "data.source=digits".
+        settings: Values in place of recipes' values, such as "data.source=digits", for each model on which
+            they have an effect.
         steps_share: Share of each model's training steps, above 0; below 1 for a quicker, poorer tour.
         seed: Decides every random draw.
         progress: Who watches.
 
     Raises:
         BlockedError, NotFoundError: The data is not there; `creuset models pull starter` brings it.
-        UsageError: A setting that a recipe refuses.
+        RecipeError: A setting that has an effect on no model, or a wrong one.
+        UsageError: `out` holds a tour, or a run, with other settings.
+        Interrupted: A signal came; `creuset tour --resume` goes on.
     """
+    folder = free_path(workspace(), "tour") if out is None else out
+    itinerary = Itinerary(seed=seed, steps_share=steps_share, settings=with_absolute_paths(settings))
+    if has_itinerary(folder):
+        there = read_itinerary(folder)
+        other = there.differences(itinerary)
+        if other:
+            raise UsageError(
+                "a tour with other settings lies here",
+                where=folder,
+                got="; ".join(other),
+                next_step=f"{shlex.join(['creuset', 'tour', '--resume', str(folder)])}, or another --out",
+            )
+        itinerary = there
+    return _travel(folder, itinerary, Silent() if progress is None else progress)
+
+
+def resume_tour(folder: Path, *, progress: Progress | None = None) -> Path:
+    """Goes on with a tour that was stopped, with its own seed, steps and settings; returns the report's path.
+
+    Raises:
+        NotFoundError: There is no tour.
+        UsageError: A run of it was made with other settings.
+        Interrupted: A signal came again.
+    """
+    return _travel(folder, read_itinerary(folder), Silent() if progress is None else progress)
+
+
+def _travel(folder: Path, itinerary: Itinerary, progress: Progress) -> Path:
     begin = time.monotonic()
-    journey = Journey(
-        folder=out if out is not None else free_path(workspace(), "tour"),
-        settings=tuple(settings),
-        steps_share=steps_share,
-        seed=seed,
-        progress=Silent() if progress is None else progress,
-    )
-    chapters = [chapter(journey) for chapter in CHAPTERS]
-    total = time.monotonic() - begin
-    chapters.append(_last_chapter(journey, total))
+    journey = Journey.begin(folder, itinerary, [*DISCRIMINATIVE, *GENERATIVE], progress)
+    try:
+        chapters = [chapter(journey) for chapter in CHAPTERS]
+        path = journey.folder / "report.html"
+        write_report(_document(journey, chapters, time.monotonic() - begin), path)
+    except Interrupted as error:
+        error.next_step = journey.command
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "the tour was stopped; what is finished is kept",
+            signal_number=signal.SIGINT,
+            next_step=journey.command,
+        ) from None
+    return path
+
+
+def _document(journey: Journey, chapters: Sequence[Chapter], seconds: float) -> Document:
+    """The report; `seconds` went by since the tour began, or went on."""
+    drawing = seconds - journey.seconds_here
+    total = sum(journey.itinerary.seconds.values()) + drawing
     machine = machine_facts()
-    document = Document(
+    return Document(
         title="A tour of creuset",
         subtitle="Discriminative and generative models on the same real digits, with numbers you can check.",
         facts={
             "took": f"{total:.0f} s",
-            "seed": seed,
+            "seed": journey.itinerary.seed,
+            "share of training steps": journey.itinerary.steps_share,
             "processor": machine["processor"],
             "threads": machine["threads"],
             "torch": machine["torch"],
             "peak memory": f"{peak_memory_bytes() / 1e6:.0f} MB",
         },
-        chapters=chapters,
+        chapters=[*chapters, _last_chapter(journey, drawing)],
         colophon=f"Made by creuset {machine['creuset']}.",
     )
-    path = journey.folder / "report.html"
-    write_report(document, path)
-    return path
 
 
 def discriminative(journey: Journey) -> Chapter:
@@ -215,7 +221,10 @@ def generative(journey: Journey) -> Chapter:
         blocks.append(
             Section(
                 title=subject[0].upper() + subject[1:],
-                blocks=[*loss_curves(run.folder)[:1], *picture_blocks(loaded, dataset, journey.seed)],
+                blocks=[
+                    *loss_curves(run.folder)[:1],
+                    *picture_blocks(loaded, dataset, journey.itinerary.seed),
+                ],
             )
         )
     return Chapter(
@@ -230,15 +239,28 @@ CHAPTERS: tuple[Callable[[Journey], Chapter], ...] = (discriminative, generative
 """In the order of the report."""
 
 
-def _last_chapter(journey: Journey, total: float) -> Chapter:
-    timing = {**journey.seconds, "loading, drawing, writing": total - sum(journey.seconds.values())}
+def _last_chapter(journey: Journey, drawing: float) -> Chapter:
+    itinerary = journey.itinerary
+    command = [
+        "creuset",
+        "tour",
+        "--seed",
+        str(itinerary.seed),
+        "--steps-share",
+        str(itinerary.steps_share),
+    ]
+    changed = [word for setting in itinerary.settings for word in ("--set", setting)]
+    remarks = [
+        Finding(text=f"{text}.", kind="warning") for text in settings_left_out(journey.legs, itinerary)
+    ]
     return Chapter(
         title="How long it took, and how to do it again",
         lead="Training, measuring and drawing together; the runs lie in `runs/` beside this report, each "
         "with a report of its own.",
         blocks=[
-            Timing(seconds=timing),
-            Commands(commands=[typed_command("creuset.workflows.tour.tour()")], caption="All of it."),
+            Timing(seconds={**itinerary.seconds, "drawing and writing this page": drawing}),
+            *remarks,
+            Commands(commands=[shlex.join([*command, *changed])], caption="All of it."),
             Commands(commands=journey.commands, caption="Single models."),
         ],
     )

@@ -2,22 +2,28 @@
 
 import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from creuset.assets import workspace
-from creuset.device import machine_facts, threads_restored
+from creuset.device import device_name, machine_facts, threads_restored
 from creuset.errors import CreusetError, UsageError
 from creuset.metrics.score import Score
+from creuset.models import family
 from creuset.progress import Progress, Silent
+from creuset.recipe.resolve import Recipe
 from creuset.runs.folder import RunFolder, refuse_existing
 from creuset.runs.manifest import Manifest, now
 from creuset.training.loop import Outcome, StopReason
-from creuset.workflows.evaluate import require_unchanged, stored_scores
+from creuset.workflows.evaluate import as_trained, stored_scores
 from creuset.workflows.execute import carry_out, make_session
 from creuset.workflows.execute import measure as measure_run
+from creuset.workflows.leakage import leakage_remark, look_for_leakage
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
+from creuset.workflows.outdated import outdated_scores
 from creuset.workflows.plan import Plan, Settings, read, with_absolute_source
+from creuset.workflows.report import write_run_report
 
 _DECIDES_BYTES = ("torch", "numpy", "processor", "threads")
 """What of a machine decides how sums are rounded."""
@@ -43,6 +49,11 @@ class Run:
     def scores(self) -> list[Score]:
         """What was measured, from the run's evaluation files."""
         return stored_scores(self.folder)
+
+    @property
+    def outdated_scores(self) -> list[str]:
+        """A sentence for each evaluation that was measured on an earlier checkpoint than the one of now."""
+        return list(outdated_scores(self.folder).values())
 
     def model(self) -> Loaded:
         """The trained model, ready to use."""
@@ -81,12 +92,13 @@ def train(
     """
     watcher = Silent() if progress is None else progress
     resolved = with_absolute_source(read(recipe, settings, seed))
+    _check_time_limit(resolved, max_seconds)
     if name is not None:
         refuse_existing(run_path(name))
     plan = Plan.make(resolved, watcher)
     session = make_session(plan)
-    path = plan.processes.share(_create(plan, name).path if plan.processes.first else None)
-    folder = RunFolder(path)
+    path = plan.processes.share_result(lambda: str(create_run(plan, name, watcher).path))
+    folder = RunFolder(Path(path))
     outcome = carry_out(plan, session, folder, max_seconds=max_seconds, progress=watcher)
     if measure and plan.processes.first:
         measure_run(plan, folder, watcher)
@@ -104,7 +116,9 @@ def resume(
     """Goes on with a run from its last good checkpoint, as if it had never stopped.
 
     Recipe, seed and precision come from the run. Without a checkpoint it starts at step 0. A run that is
-    finished is measured where that is still to be done, and else left as it is.
+    finished is measured where that is still to be done, or was done at an earlier step, and else left as it
+    is. Without measuring, a report that is there already is brought up to date, and says at which step its
+    scores were measured.
 
     Args:
         run: The run's ID or path.
@@ -119,16 +133,17 @@ def resume(
     watcher = Silent() if progress is None else progress
     folder = find_run(run)
     manifest = folder.manifest()
+    _check_time_limit(run_recipe(folder), max_seconds)
     finished = folder.status() == "finished"
     if finished:
         watcher.say(f"{folder.id} is finished, at step {manifest.step}: nothing is left to train")
         for error in _repair(folder):
             watcher.say(f"warning: {error}")
-        measure = measure and not folder.report_path.exists()
+        measure = measure and (not folder.report_path.exists() or bool(outdated_scores(folder)))
         if not measure:
             return Run(folder, _outcome_of(manifest))
     plan = Plan.make(run_recipe(folder), watcher, (manifest.precision, manifest.precision_reason))
-    require_unchanged(folder, plan.dataset)
+    plan = replace(plan, dataset=as_trained(folder, plan.dataset))
     if finished:
         outcome = _outcome_of(manifest)
         with folder.lock():
@@ -136,9 +151,28 @@ def resume(
     else:
         _warn_of_another_machine(manifest, watcher)
         outcome = carry_out(plan, make_session(plan), folder, max_seconds=max_seconds, progress=watcher)
-    if measure and plan.processes.first:
-        measure_run(plan, folder, watcher)
+    if plan.processes.first:
+        if measure:
+            measure_run(plan, folder, watcher)
+        elif folder.report_path.exists():
+            write_run_report(folder, dataset=plan.dataset)
     return Run(folder, outcome)
+
+
+def _check_time_limit(recipe: Recipe, max_seconds: float | None) -> None:
+    """Refuses a time limit that could not be kept.
+
+    Raises:
+        UsageError: The family is fitted in one go, which nothing can stop half way and keep.
+    """
+    if max_seconds is not None and "gradient" not in family(recipe.model.family).traits:
+        raise UsageError(
+            f"the family {recipe.model.family} is fitted in one go: it has no step to stop after",
+            where="--max-time",
+            got=f"{max_seconds:g} s",
+            expected="no time limit",
+            next_step="leave it out; creuset train RECIPE --estimate says how long the fit takes",
+        )
 
 
 def _repair(folder: RunFolder) -> list[CreusetError]:
@@ -182,20 +216,29 @@ def run_path(name: str | Path) -> Path:
     return path if len(path.parts) > 1 or path.is_absolute() else workspace() / "runs" / path
 
 
-def _create(plan: Plan, name: str | Path | None) -> RunFolder:
+def create_run(plan: Plan, name: str | Path | None, progress: Progress) -> RunFolder:
+    """The folder of a new run, of that name or of the first one that is free; on one process.
+
+    Raises:
+        UsageError: There is a run of that name.
+    """
+    leakage = look_for_leakage(plan.dataset)
+    remark = leakage_remark(leakage, plan.recipe.data)
+    if remark is not None:
+        progress.say(f"data: {remark}")
     if name is not None:
-        return _create_at(run_path(name), plan)
+        return _create_at(run_path(name), plan, leakage)
     while True:
         path = free_path(workspace() / "runs", plan.recipe.name)
         try:
-            return _create_at(path, plan)
+            return _create_at(path, plan, leakage)
         except UsageError:
             if not path.exists():
                 raise
             # a training that began at the same moment was quicker: the next name
 
 
-def _create_at(path: Path, plan: Plan) -> RunFolder:
+def _create_at(path: Path, plan: Plan, leakage: dict[str, Any]) -> RunFolder:
     recipe = plan.recipe
     manifest = Manifest(
         id=path.name,
@@ -204,13 +247,16 @@ def _create_at(path: Path, plan: Plan) -> RunFolder:
         family=plan.family.name,
         seed=recipe.training.seed,
         device=str(plan.device),
+        device_name=device_name(plan.device),
+        num_processes=plan.processes.world_size,
+        distributed=plan.processes.strategy if plan.processes.distributed else None,
         precision=plan.precision,
         precision_reason=plan.precision_reason,
         machine=machine_facts(),
         data_source=recipe.data.source,
         data_hash=plan.dataset.content_hash,
         data_spec=asdict(plan.dataset.spec),
-        data_report=plan.dataset.report.to_json(),
+        data_report={**plan.dataset.report.to_json(), "near_duplicates": leakage},
     )
     return RunFolder.create(path, recipe.to_yaml(), manifest)
 

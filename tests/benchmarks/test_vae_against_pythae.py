@@ -1,0 +1,156 @@
+"""The comparison with pythae compares like with like; pythae itself is not needed here."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from source_tree import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+NUM_PARAMETERS = 2 * (784 * 500 + 500 * 500) + 784 + 4 * 500 + 500 * 80 + 80 + 40 * 500
+
+
+def script(path: Path) -> ModuleType:
+    """The program as a module, without running it."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+driver = script(BENCHMARKS / "vae_against_pythae.py")
+measuring = script(BENCHMARKS / "peers" / "measuring.py")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """350 training and 30 test pictures of grey noise."""
+    generator = np.random.default_rng(5)
+    path = tmp_path / "grey.npz"
+    arrays = {
+        f"{split}_images": generator.integers(0, 256, (size, 28, 28), dtype=np.uint8)
+        for split, size in (("train", 350), ("test", 30))
+    }
+    np.savez(path, **arrays)
+    return path
+
+
+def row(**values: Any) -> dict[str, Any]:
+    return {"num_pictures": 100, "num_steps": 1, "num_parameters": 7, "torch": "2", **values}
+
+
+def test_both_sides_read_binary_pictures_in_whole_batches(pictures: Path, tmp_path: Path) -> None:
+    with np.load(driver.prepare(pictures, tmp_path, None)) as arrays:
+        sizes = {name: array.shape for name, array in arrays.items()}
+        values = {name: set(np.unique(array)) for name, array in arrays.items()}
+        train = arrays["train_images"]
+    assert sizes == {
+        "train_images": (200, 28, 28),
+        "validation_images": (100, 28, 28),
+        "test_images": (30, 28, 28),
+    }
+    assert all(found == {0, 255} for found in values.values())
+    with np.load(pictures) as arrays:
+        grey = arrays["train_images"][:200]
+    assert abs(train.mean() - grey.mean()) < 1
+
+
+def test_the_binary_pictures_are_the_same_each_time(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    with (
+        np.load(driver.prepare(pictures, tmp_path, None)) as first,
+        np.load(driver.prepare(pictures, tmp_path / "again", None)) as second,
+    ):
+        assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_too_few_pictures_are_refused(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="199 training pictures; at least 200 are needed"):
+        driver.prepare(pictures, tmp_path, 199)
+
+
+@pytest.mark.parametrize("name", driver.EQUAL)
+def test_unequal_work_is_refused(name: str) -> None:
+    rows = {"pythae": [row(), row()], "creuset float32": [row(), row(**{name: 8})]}
+    with pytest.raises(SystemExit, match=f"not the same work: {name} differs: pythae"):
+        driver.require_equal(rows)
+
+
+def test_ratios_are_paired_within_a_round() -> None:
+    rows = {
+        "pythae": [row(loop_seconds=seconds, whole_seconds=9.0) for seconds in (2.0, 8.0, 3.0)],
+        "creuset float32": [row(loop_seconds=seconds, whole_seconds=3.0) for seconds in (1.0, 2.0, 3.0)],
+    }
+    found = driver.ratios(rows)["creuset float32"]
+    assert found["loop"] == {"median": 2.0, "least": 1.0, "most": 4.0}
+    assert found["whole"] == {"median": 3.0, "least": 3.0, "most": 3.0}
+
+
+def test_rounds_alternate(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program = (
+        "import json, sys; open(sys.argv[1], 'a').write(sys.argv[2]); "
+        "print(json.dumps({'loop_seconds': 1, 'whole_seconds': 1}))"
+    )
+    trainings = {name: [sys.executable, "-c", program, str(log), name] for name in "ab"}
+    rows = driver.measure_all(trainings, 3, 1)
+    assert log.read_text() == "abbaab"
+    assert {name: len(found) for name, found in rows.items()} == {"a": 3, "b": 3}
+
+
+def test_negative_elbo_of_a_model_that_knows_nothing() -> None:
+    """q = N(m, 1) and each pixel an even chance: 4 log 2 + 2 m^2 / 2."""
+    pixels = torch.tensor([0.0, 1.0, 1.0, 0.0]).reshape(1, 1, 2, 2).repeat(600, 1, 1, 1)
+    loss = measuring.negative_elbo(
+        pixels,
+        lambda part: (torch.full((len(part), 2), 0.5), torch.zeros(len(part), 2)),
+        lambda codes: torch.zeros(len(codes), 4),
+    )
+    assert loss == pytest.approx(4 * np.log(2) + 0.25, abs=1e-6)
+
+
+def test_negative_elbo_is_the_loss_that_creuset_trains() -> None:
+    from creuset.data.spec import DataSpec
+    from creuset.device import BatchGenerator
+    from creuset.models.vae import VAE, VAEConfig
+
+    torch.manual_seed(0)
+    spec = DataSpec(kind="images", shape=(1, 8, 8), num_levels=256, class_names=(), class_counts=())
+    model = VAE(VAEConfig(family="vae", hidden_dims=(20,), latent_dim=3), spec)
+    pixels = (torch.rand(2000, 1, 8, 8) < 0.3).float()
+    loss = measuring.negative_elbo(pixels, lambda part: model.encoder(part).chunk(2, dim=1), model.decoder)
+    own = model.loss({"images": 2 * pixels - 1}, "model", BatchGenerator(0, "test", size=2000))
+    assert loss == pytest.approx(float(own["loss"].detach()), rel=2e-3)
+
+
+def test_creuset_s_side_trains_the_model_of_the_comparison(pictures: Path, tmp_path: Path) -> None:
+    data = driver.prepare(pictures, tmp_path, None)
+    program = BENCHMARKS / "peers" / "vae_creuset.py"
+    done = subprocess.run(
+        [sys.executable, str(program), str(data), "2", "1", "float32"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["num_parameters"] == NUM_PARAMETERS
+    assert found["num_pictures"] == 200
+    assert found["num_steps"] == 4
+    assert 0 < found["loop_seconds"] < found["whole_seconds"]
+    assert 0 < found["test_loss_nats"] < 784
+
+
+def test_no_place_of_the_machine_is_in_the_result() -> None:
+    assert set(driver.machine(1)) == {"processor", "system", "python", "threads"}

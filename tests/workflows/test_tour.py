@@ -1,0 +1,129 @@
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from command_line import run_command
+from creuset.errors import Interrupted, UsageError
+from creuset.runs.folder import RunFolder
+from creuset.workflows import tour as module
+from creuset.workflows.journey import Station, read_itinerary
+from creuset.workflows.tour import resume_tour, tour
+from small_runs import Heard, journal, tensors
+
+SETTINGS = ("data.source=digits", "training.checkpoint_every=5", "training.log_every=1", "model.size=tiny")
+RECIPES = ("logistic-mnist", "cnn-mnist", "vae-mnist")
+
+
+@pytest.fixture(autouse=True)
+def few_stations(monkeypatch: pytest.MonkeyPatch) -> None:
+    stations = [
+        Station(subject=name, recipe=name, num_steps=None if name.startswith("log") else 10)
+        for name in RECIPES
+    ]
+    monkeypatch.setattr(module, "DISCRIMINATIVE", tuple(stations[:2]))
+    monkeypatch.setattr(module, "GENERATIVE", tuple(stations[2:]))
+
+
+class Interrupting(Heard):
+    """Ctrl-C at a training step of the VAE."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def advance(self, done: float, values: object = None) -> None:
+        if self.said[-1].startswith("vae on") and done == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class Impatient(Heard):
+    """Ctrl-C between two stations."""
+
+    def say(self, message: str) -> None:
+        super().say(message)
+        if message == "tour: vae-mnist":
+            raise KeyboardInterrupt
+
+
+def runs_of(folder: Path) -> list[RunFolder]:
+    return [RunFolder(folder / "runs" / name) for name in RECIPES]
+
+
+def test_a_stopped_tour_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    tour(tmp_path / "whole", settings=SETTINGS)
+    heard = Interrupting(7)
+    with pytest.raises(Interrupted, match="stopped after step 7") as caught:
+        tour(tmp_path / "stopped", settings=SETTINGS, progress=heard)
+    command = f"creuset tour --resume {tmp_path / 'stopped'}"
+    assert (caught.value.next_step, caught.value.exit_code) == (command, 130)
+    assert not (tmp_path / "stopped" / "report.html").exists()
+    written = [
+        path.stat().st_mtime_ns for run in runs_of(tmp_path / "stopped")[:2] for path in [run.report_path]
+    ]
+    seconds = read_itinerary(tmp_path / "stopped").seconds
+
+    answer = run_command(command.split()[1:])
+    assert answer.exit_code == 0
+    assert "cnn-mnist is finished, at step 10: nothing is left to train" in answer.stderr
+    assert (tmp_path / "stopped" / "report.html").exists()
+    for one, other in zip(runs_of(tmp_path / "stopped"), runs_of(tmp_path / "whole"), strict=True):
+        assert journal(one) == journal(other)
+        last = one.manifest().last
+        ends = [
+            {name: data for name, data in tensors(run).items() if name.startswith(str(last))}
+            for run in (one, other)
+        ]
+        assert ends[0]
+        assert ends[0] == ends[1]
+        assert [score.to_json() for score in _scores(one)] == [score.to_json() for score in _scores(other)]
+    assert written == [
+        path.stat().st_mtime_ns for run in runs_of(tmp_path / "stopped")[:2] for path in [run.report_path]
+    ]
+    assert read_itinerary(tmp_path / "stopped").seconds["vae-mnist"] > seconds["vae-mnist"]
+
+
+def _scores(run: RunFolder) -> list[object]:
+    from creuset.workflows.evaluate import stored_scores
+
+    return list(stored_scores(run))
+
+
+def test_a_tour_stopped_between_two_trainings_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="the tour was stopped; what is finished is kept") as caught:
+        tour(tmp_path, settings=SETTINGS, progress=Impatient())
+    assert (caught.value.next_step, caught.value.exit_code) == (f"creuset tour --resume {tmp_path}", 130)
+    # the same call goes on as well, another one does not
+    for other in ({"settings": SETTINGS[:2]}, {"seed": 1}, {"steps_share": 0.5}):
+        with pytest.raises(UsageError, match="a tour with other settings lies here") as refused:
+            tour(tmp_path, **{"settings": SETTINGS, **other})  # type: ignore[arg-type]
+        assert f"creuset tour --resume {tmp_path}, or another --out" == refused.value.next_step
+    assert tour(tmp_path, settings=SETTINGS) == tmp_path / "report.html"
+    text = (tmp_path / "report.html").read_text()
+    assert "creuset tour --seed 0 --steps-share 1.0 --set data.source=digits" in text
+    assert "model.size=tiny</code> is not applied to logistic-mnist" in text
+    # what auto came to stands in the command that makes the single model again
+    precision = RunFolder(tmp_path / "runs" / "vae-mnist").manifest().precision
+    assert f"--set training.precision={precision} --seed 0" in text
+    assert resume_tour(tmp_path) == tmp_path / "report.html"  # nothing is left but the page
+
+
+@pytest.mark.parametrize("words", [["--seed", "0"], ["--set", "a=1"], ["--steps-share", "1"], ["--out", "x"]])
+def test_a_tour_that_goes_on_takes_no_settings(words: list[str], tmp_path: Path) -> None:
+    answer = run_command(["tour", "--resume", str(tmp_path), *words])
+    assert answer.exit_code == 2
+    assert "--resume takes folder, seed, steps and settings from the tour itself" in answer.stderr
+
+
+def test_no_tour_is_exit_code_3(tmp_path: Path) -> None:
+    answer = run_command(["tour", "--resume", str(tmp_path / "nothing")])
+    assert answer.exit_code == 3
+    assert "no tour here" in answer.stderr
+
+
+def test_a_misspelt_setting_is_exit_code_2_and_nothing_is_made(tmp_path: Path) -> None:
+    answer = run_command(["tour", "--out", str(tmp_path / "x"), "--set", "training.learning_rat=0.1"])
+    assert answer.exit_code == 2
+    assert 'did you mean "learning_rate"?' in answer.stderr
+    assert not (tmp_path / "x").exists()
