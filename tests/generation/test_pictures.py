@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
@@ -17,6 +17,10 @@ COLOUR = DataSpec(kind="images", shape=(3, 4, 5), num_levels=256)
 
 class Repeats(Model):
     """Pictures of draws; a code is the mean of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
 
     def loss(self, batch: object, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         raise NotImplementedError

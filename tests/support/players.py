@@ -9,6 +9,7 @@ in the second process's shard, "unsaved" cannot keep a checkpoint on the first p
 each of them ended. "share" trains nothing and writes what each process was told by the first.
 """
 
+import gc
 import json
 import math
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
@@ -230,6 +232,8 @@ def main(strategy: str, out: str, how: str | None = None) -> None:
         told = [[step, event, player, values] for step, event, player, values in listener.told]
         torch.save({"told": told, "weights": weights, "best": [best for _, best in kept]}, out)
     training.processes.close()
+    # what holds the process group at exit waits for threads that wait for it
+    assert not [thing for thing in gc.get_objects() if isinstance(thing, DistributedDataParallel)]
 
 
 def _refuse_to_save(_checkpoint: Checkpoint, _best: bool) -> str:

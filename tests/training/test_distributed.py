@@ -24,9 +24,15 @@ pytestmark = pytest.mark.slow
 
 
 def torchrun(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*TORCHRUN, *arguments], capture_output=True, text=True, timeout=timeout, check=False
-    )
+    command = [*TORCHRUN, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # not kill: torchrun is to end the processes that it started
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
 
 
 def test_processes_agree_with_one() -> None:

@@ -9,6 +9,7 @@ batch. DDP averages, so its loss is multiplied by the number of processes; FSDP2
 can do where it has no average.
 """
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -46,6 +47,7 @@ class Processes:
         self.world_size = world_size()
         self.rank = int(os.environ.get("RANK", "0"))
         self._owns_group = False
+        self._ddp: DistributedDataParallel | None = None
         if self.distributed and not torch.distributed.is_initialized():
             if device.type == "cuda":
                 torch.cuda.set_device(device)
@@ -97,11 +99,17 @@ class Processes:
         """The loss function to call, with gradients joined over the processes in its backward pass."""
         if not self.distributed or self.strategy == "fsdp":
             return loss
-        wrapped = DistributedDataParallel(
+        self._ddp = DistributedDataParallel(
             _LossModule(model, loss), find_unused_parameters=several_players, gradient_as_bucket_view=True
         )
-        self._ddp = wrapped
-        return wrapped
+        return self._joined_loss
+
+    def _joined_loss(
+        self, batch: dict[str, Tensor], player: str, generator: BatchGenerator
+    ) -> dict[str, Tensor]:
+        assert self._ddp is not None
+        report: dict[str, Tensor] = self._ddp(batch, player, generator)
+        return report
 
     @contextmanager
     def gradients_joined(self, model: nn.Module, join: bool) -> Iterator[None]:
@@ -112,6 +120,7 @@ class Processes:
             if join:
                 yield
             else:
+                assert self._ddp is not None
                 with self._ddp.no_sync():
                     yield
         else:
@@ -200,6 +209,14 @@ class Processes:
             torch.distributed.barrier()
 
     def close(self) -> None:
+        """Leaves the other processes; no collective can be called any more.
+
+        DDP goes first, and at once: were it the last to hold the process group, it would wait for the group's
+        threads with Python's global lock in its hands, and they wait for that lock.
+        """
+        if self._ddp is not None:
+            self._ddp = None
+            gc.collect()
         if self._owns_group:
             torch.distributed.destroy_process_group()
 
