@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from creuset.errors import BlockedError, DataError, NotFoundError
-from creuset.pretrained import features
+from creuset.metrics.features import INCEPTION_SHA256, Extractor
 from creuset.pretrained.efficientnet import EfficientNetLite0
-from creuset.pretrained.features import Extractor, efficientnet_lite0, extract, inception_v3
+from creuset.pretrained.features import FeatureNetwork, efficientnet_lite0, extract, inception_v3
 
 
 class Mean:
@@ -25,11 +25,9 @@ class Mean:
         return pictures.mean(dim=(2, 3))
 
 
-def mean_extractor(network: Mean, weights: str = "0" * 64) -> Extractor:
-    return Extractor(
-        name="mean",
-        weights=weights,
-        preprocessing="none",
+def mean_extractor(network: Mean, weights: str = "0" * 64) -> FeatureNetwork:
+    return FeatureNetwork(
+        extractor=Extractor(name="mean", sha256=weights),
         num_features=3,
         features=network,
         logits=lambda found: found,
@@ -97,10 +95,10 @@ def test_efficientnet_reads_its_own_weights_strictly(tmp_path: Path) -> None:
     network = EfficientNetLite0().eval()
     path = tmp_path / "model.safetensors"
     save_file(network.state_dict(), path)
-    extractor = efficientnet_lite0(tmp_path)
-    found = extract(np.full((2, 1, 28, 28), 7, np.uint8), extractor)
+    network_of_features = efficientnet_lite0(tmp_path)
+    found = extract(np.full((2, 1, 28, 28), 7, np.uint8), network_of_features)
     assert found.shape == (2, 1280)
-    assert not extractor.is_inception
+    assert not network_of_features.extractor.is_inception
     tensors = network.state_dict()
     del tensors["_conv_head.weight"]
     save_file(tensors, path)
@@ -115,5 +113,5 @@ def test_weights_that_are_not_there_or_not_inception(tmp_path: Path) -> None:
         inception_v3(tmp_path / "none.pth")
     other = tmp_path / "other.pth"
     other.write_bytes(b"something else")
-    with pytest.raises(BlockedError, match=re.escape(features.INCEPTION_SHA256)):
+    with pytest.raises(BlockedError, match=re.escape(INCEPTION_SHA256)):
         inception_v3(other)

@@ -1,8 +1,8 @@
 """Features of pictures: what Fréchet and kernel distances, precision and recall are measured on.
 
-An extractor is a network with the hash of its weights and the words for its preprocessing: both stand in the
-signature of every score, because either changes the number. Only Inception v3 with the weights of 2015-12-05
-gives features whose Fréchet distance is called FID.
+A network comes with the hash of its weights and the words for its preprocessing: both stand in the signature
+of every score, because either changes the number. Only Inception v3 with the weights of 2015-12-05 gives
+features whose Fréchet distance is called FID.
 
 Legend of shapes: N pictures, C channels, H height, W width, D features.
 """
@@ -23,11 +23,9 @@ from torch import Tensor
 
 from creuset.errors import BlockedError, DataError, NotFoundError
 from creuset.files import sha256_of, write_atomic_with
+from creuset.metrics.features import INCEPTION_SHA256, Extractor
 from creuset.pretrained import efficientnet, inception
 from creuset.progress import Progress, Silent
-
-INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-"""pt_inception-2015-12-05-6726825d.pth, the file that pytorch-fid and torch-fidelity load."""
 
 _CACHE_FORMAT = 1
 _BATCH_SIZE = 8
@@ -35,36 +33,23 @@ _BATCH_SIZE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extractor:
+class FeatureNetwork:
     """A network that turns pictures into features.
 
     Args:
-        name: As it stands in signatures: a distance on it is FD-<name>.
-        weights: The SHA-256 of its weights.
-        preprocessing: What is done to a picture before the network sees it, in a word or two.
+        extractor: What it is, for the signatures of the scores on its features.
         num_features: D.
         features: float32 pictures in [0, 255], RGB, (B, 3, H, W) -> (B, D).
-        logits: Features (B, D) -> scores of the extractor's classes, for the Inception score.
+        logits: Features (B, D) -> scores of the network's classes, for the Inception score.
     """
 
-    name: str
-    weights: str
-    preprocessing: str
+    extractor: Extractor
     num_features: int
     features: Callable[[Tensor], Tensor]
     logits: Callable[[Tensor], Tensor]
 
-    @property
-    def is_inception(self) -> bool:
-        """Whether distances on these features may be called FID, and scores the Inception score."""
-        return self.weights == INCEPTION_SHA256
 
-    def fields(self) -> dict[str, str]:
-        """What a signature says of it."""
-        return {"extractor": self.name, "weights": self.weights[:8], "resize": self.preprocessing}
-
-
-def efficientnet_lite0(folder: Path) -> Extractor:
+def efficientnet_lite0(folder: Path) -> FeatureNetwork:
     """EfficientNet-Lite0.
 
     Args:
@@ -77,7 +62,7 @@ def efficientnet_lite0(folder: Path) -> Extractor:
     weights = folder / "model.safetensors"
     network = efficientnet.EfficientNetLite0()
     _load_strictly(network, _read_safetensors(weights), weights)
-    return _extractor(
+    return _ready(
         network,
         name="efficientnet-lite0",
         weights=sha256_of(weights),
@@ -86,7 +71,7 @@ def efficientnet_lite0(folder: Path) -> Extractor:
     )
 
 
-def inception_v3(weights: Path) -> Extractor:
+def inception_v3(weights: Path) -> FeatureNetwork:
     """Inception v3 with the weights of 2015-12-05, and no others: its distances are called FID.
 
     Args:
@@ -111,12 +96,12 @@ def inception_v3(weights: Path) -> Extractor:
     network = inception.InceptionV3()
     tensors = torch.load(weights, map_location="cpu", weights_only=True)
     _load_strictly(network, cast("dict[str, Tensor]", tensors), weights)
-    return inception_extractor(network, weights=found)
+    return inception_features(network, weights=found)
 
 
-def inception_extractor(network: inception.InceptionV3, *, weights: str) -> Extractor:
-    """An extractor of an Inception v3 network whose weights have this SHA-256."""
-    return _extractor(
+def inception_features(network: inception.InceptionV3, *, weights: str) -> FeatureNetwork:
+    """The features of an Inception v3 network whose weights have this SHA-256."""
+    return _ready(
         network,
         name="inception-v3",
         weights=weights,
@@ -127,7 +112,7 @@ def inception_extractor(network: inception.InceptionV3, *, weights: str) -> Extr
 
 def extract(
     pictures: NDArray[Any],
-    extractor: Extractor,
+    network: FeatureNetwork,
     *,
     cache: Path | None = None,
     batch_size: int = _BATCH_SIZE,
@@ -137,7 +122,7 @@ def extract(
 
     Args:
         pictures: uint8 (N, C, H, W), grey or RGB; a grey picture is copied to three channels.
-        extractor: What computes them.
+        network: What computes them.
         cache: A folder in which features are kept under all that decides them: the pictures, the weights and
             the preprocessing. They come back as a memory-mapped array.
         batch_size: Pictures at a time; no part of what decides the features but for their last digits.
@@ -147,11 +132,11 @@ def extract(
         DataError: No pictures, another number type, or neither 1 nor 3 channels.
     """
     _require_pictures(pictures)
-    path = None if cache is None else cache / f"{_key(pictures, extractor)}.npy"
-    known = None if path is None else _from_cache(path, (len(pictures), extractor.num_features))
+    path = None if cache is None else cache / f"{_key(pictures, network.extractor)}.npy"
+    known = None if path is None else _from_cache(path, (len(pictures), network.num_features))
     if known is not None:
         return known
-    found = _compute(pictures, extractor, batch_size, Silent() if progress is None else progress)
+    found = _compute(pictures, network, batch_size, Silent() if progress is None else progress)
     if path is None:
         return found
     write_atomic_with(path, lambda file: np.save(file, found))
@@ -160,16 +145,16 @@ def extract(
 
 
 def _compute(
-    pictures: NDArray[Any], extractor: Extractor, batch_size: int, progress: Progress
+    pictures: NDArray[Any], network: FeatureNetwork, batch_size: int, progress: Progress
 ) -> NDArray[np.float32]:
-    found = np.empty((len(pictures), extractor.num_features), dtype=np.float32)
-    progress.start(f"features by {extractor.name}", len(pictures), "pictures")
+    found = np.empty((len(pictures), network.num_features), dtype=np.float32)
+    progress.start(f"features by {network.extractor.name}", len(pictures), "pictures")
     try:
         with torch.inference_mode():
             for start in range(0, len(pictures), batch_size):
                 batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + batch_size])).float()
                 rgb = batch.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-                found[start : start + len(batch)] = extractor.features(rgb).numpy()
+                found[start : start + len(batch)] = network.features(rgb).numpy()
                 progress.advance(start + len(batch))
     finally:
         progress.finish()
@@ -194,7 +179,7 @@ def _key(pictures: NDArray[Any], extractor: Extractor) -> str:
         "torch": torch.__version__,
         "shape": list(pictures.shape),
         **extractor.fields(),
-        "weights": extractor.weights,
+        "weights": extractor.sha256,
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for picture in pictures:
@@ -212,20 +197,18 @@ def _from_cache(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | Non
     return cast("NDArray[np.float32]", found) if usable else None
 
 
-def _extractor(
+def _ready(
     network: inception.InceptionV3 | efficientnet.EfficientNetLite0,
     *,
     name: str,
     weights: str,
     preprocessing: str,
     num_features: int,
-) -> Extractor:
+) -> FeatureNetwork:
     network.eval().requires_grad_(False).fold()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Extractor(
-        name=name,
-        weights=weights,
-        preprocessing=preprocessing,
+    return FeatureNetwork(
+        extractor=Extractor(name=name, sha256=weights, preprocessing=preprocessing),
         num_features=num_features,
         features=network,
         logits=network.logits,
