@@ -3,8 +3,9 @@
 A suite takes a model and data and returns scores with what a report draws beside them. It knows no run.
 """
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,8 @@ from creuset.metrics.classification import classification_scores, confusion_matr
 from creuset.metrics.floors import PixelCounts, likelihood_floors
 from creuset.metrics.likelihood import LikelihoodSetting, bits_per_dim, elbo, nll
 from creuset.metrics.predictions import Predictions
-from creuset.metrics.reconstruction import mean_squared_error, psnr, squared_errors
+from creuset.metrics.reconstruction import mean_squared_error, picture_psnr, psnr, squared_errors
+from creuset.metrics.rows import KeptRows, classification_rows
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
 from creuset.models.base import Family, FittedModel, Model
@@ -43,6 +45,8 @@ class Evaluation:
         scores: The measures, the most telling first.
         floors: What simple models reach on the same samples, to read the scores against.
         details: For a report, as JSON: confusion counts, calibration bins.
+        rows: What the scores were made of, by sample (metrics/rows.py); no part of the JSON.
+        samples: SHA-256 of the samples in the order of the rows.
     """
 
     suite: Suite
@@ -50,6 +54,8 @@ class Evaluation:
     scores: list[Score]
     floors: list[Score] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    rows: KeptRows = field(default_factory=dict)
+    samples: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -136,8 +142,10 @@ def evaluate(
         extra=dict(choices or {}),
     )
     if suite == "classification":
-        return _classification(subject, dataset, split, context)
-    return _images(subject, dataset, split, context, num_importance_samples, progress)
+        evaluation = _classification(subject, dataset, split, context)
+    else:
+        evaluation = _images(subject, dataset, split, context, num_importance_samples, progress)
+    return replace(evaluation, samples=hashlib.sha256(part.hashes.astype(">u8").tobytes()).hexdigest())
 
 
 def _classification(subject: Subject, dataset: Dataset, split: str, context: Context) -> Evaluation:
@@ -167,6 +175,7 @@ def _classification(subject: Subject, dataset: Dataset, split: str, context: Con
         split=split,
         scores=classification_scores(predictions, context=context),
         details=details,
+        rows=classification_rows(predictions),
     )
 
 
@@ -196,20 +205,24 @@ def _images(
     scores: list[Score] = []
     floors: list[Score] = []
     details: dict[str, Any] = {}
+    rows: KeptRows = {}
     if "likelihood" in traits:
-        scores, floors = _likelihood(
+        scores, floors, rows = _likelihood(
             subject, model, dataset, split, context, num_importance_samples, progress
         )
     if "encodes" in traits:
         images = dataset.batch(split, torch.arange(dataset.split(split).num_samples))["images"]
         copies = pictures.reconstruct(model, images, subject.device)
         scores.append(mean_squared_error(images.numpy(), copies.numpy(), context=context))
-        exact = int((squared_errors(images.numpy(), copies.numpy()) == 0).sum())
+        errors = squared_errors(images.numpy(), copies.numpy())
+        rows = {**rows, "mse": errors}
+        exact = int((errors == 0).sum())
         if exact:
             details["psnr"] = f"left out: {exact} of {len(images)} pictures come back exactly, without noise"
         else:
             scores.append(psnr(images.numpy(), copies.numpy(), context=context))
-    return Evaluation(suite="images", split=split, scores=scores, floors=floors, details=details)
+            rows = {**rows, "psnr": picture_psnr(errors)}
+    return Evaluation(suite="images", split=split, scores=scores, floors=floors, details=details, rows=rows)
 
 
 def _likelihood(
@@ -220,8 +233,8 @@ def _likelihood(
     context: Context,
     num_importance_samples: int,
     progress: Progress,
-) -> tuple[list[Score], list[Score]]:
-    """NLL, ELBO where the likelihood is a bound, bits per dimension, and the floors on the same pixels."""
+) -> tuple[list[Score], list[Score], KeptRows]:
+    """NLL, ELBO where the likelihood is a bound, bits per dimension; the floors on the same pixels; rows."""
     form = model.likelihood
     setting = LikelihoodSetting(
         num_levels=form.num_levels,
@@ -253,21 +266,25 @@ def _likelihood(
     progress.finish()
     log_likelihoods = torch.cat(values).double().numpy()
     scores = [nll(log_likelihoods, setting=setting, context=context)]
+    rows = {"nll": -log_likelihoods}
     if form.bound:
+        rows["elbo"] = torch.cat(bounds).double().numpy()
         one = LikelihoodSetting(
             num_levels=form.num_levels, binarisation=form.binarisation, num_importance_samples=1
         )
-        scores.append(elbo(torch.cat(bounds).double().numpy(), setting=one, context=context))
+        scores.append(elbo(rows["elbo"], setting=one, context=context))
     if not form.num_levels:
-        return scores, []
+        return scores, [], rows
     num_dims = int(np.prod(dataset.spec.shape))
     scores.append(bits_per_dim(log_likelihoods, num_dims, setting=setting, context=context))
-    return scores, likelihood_floors(
+    rows["bits_per_dim"] = rows["nll"] / (num_dims * np.log(2))
+    floors = likelihood_floors(
         _training_counts(dataset, setting),
         levels(torch.cat(observed), form.num_levels),
         setting=setting,
         context=context,
     )
+    return scores, floors, rows
 
 
 def _training_counts(dataset: Dataset, setting: LikelihoodSetting) -> PixelCounts:

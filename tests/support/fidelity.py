@@ -1,8 +1,11 @@
-"""torch-fidelity's modules without its package: that imports torchvision, which these need not."""
+"""torch-fidelity's modules without its package, and without torchvision, which none of their sums needs."""
 
 import importlib.util
 import sys
 import types
+
+_PLUMBING = "torch_fidelity.utils"
+"""How torch-fidelity reads pictures and caches features: it imports torchvision."""
 
 
 def fidelity(module: str) -> types.ModuleType:
@@ -14,4 +17,17 @@ def fidelity(module: str) -> types.ModuleType:
         package = types.ModuleType("torch_fidelity")
         package.__path__ = list(found.submodule_search_locations)
         sys.modules["torch_fidelity"] = package
-    return importlib.import_module(f"torch_fidelity.{module}")
+    sys.modules[_PLUMBING] = _Empty(_PLUMBING)
+    try:
+        return importlib.import_module(f"torch_fidelity.{module}")
+    finally:
+        del sys.modules[_PLUMBING]
+
+
+class _Empty(types.ModuleType):
+    """A module of which nothing is ever called: any name in it is an empty class."""
+
+    def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})

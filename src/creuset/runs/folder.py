@@ -6,7 +6,7 @@
       journal.jsonl      what happened (journal.py)
       checkpoints/       step-00000500/{weights,optimizer,state}.safetensors + manifest.json (checkpoint.py)
       samples/           step-00000500.png
-      evaluation/        one JSON a suite
+      evaluation/        one JSON a suite, and SUITE.rows.safetensors (rows.py)
       tensorboard/       event files
       report.html
       .lock              held while a process trains here
@@ -15,6 +15,7 @@ A folder appears complete or not at all, and each later change of the manifest i
 """
 
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -35,6 +36,7 @@ from creuset.runs.checkpoint import (
 )
 from creuset.runs.lock import held, holder
 from creuset.runs.manifest import Manifest, Status, read_manifest
+from creuset.runs.rows import SampleRows
 
 _ABANDONED_SECONDS = 3600.0
 """What has been half written for so long belongs to a process that was killed."""
@@ -270,11 +272,27 @@ class RunFolder:
         with self.lock(), disk_errors(self.path):
             remove_folder(self.path)
 
-    def write_evaluation(self, suite: str, document: dict[str, Any]) -> Path:
-        """Writes evaluation/SUITE.json and returns its path."""
+    def write_evaluation(self, suite: str, document: dict[str, Any], rows: SampleRows | None = None) -> Path:
+        """Writes evaluation/SUITE.json and returns its path; before it the rows, whose hash it then names."""
         path = self.evaluation / f"{suite}.json"
+        if rows is not None:
+            content = rows.to_bytes()
+            write_atomic(self._rows_path(suite), content)
+            document = {**document, "rows": {"sha256": hashlib.sha256(content).hexdigest()}}
         write_atomic(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
         return path
+
+    def evaluation_rows(self, name: str) -> SampleRows | None:
+        """The rows of one of the `evaluations`; None where it kept none.
+
+        Raises:
+            CheckpointError: They are missing, or not those that it wrote.
+        """
+        stated = self.evaluations()[name].get("rows")
+        return None if stated is None else SampleRows.read(self._rows_path(name), stated["sha256"])
+
+    def _rows_path(self, name: str) -> Path:
+        return self.evaluation / f"{name}.rows.safetensors"
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """The suites measured so far: name -> document.
