@@ -3,8 +3,9 @@
 A suite takes a model and data and returns scores with what a report draws beside them. It knows no run.
 """
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,8 @@ from creuset.metrics.classification import classification_scores, confusion_matr
 from creuset.metrics.floors import PixelCounts, likelihood_floors
 from creuset.metrics.likelihood import LikelihoodSetting, bits_per_dim, elbo, nll
 from creuset.metrics.predictions import Predictions
-from creuset.metrics.reconstruction import mean_squared_error, psnr, squared_errors
+from creuset.metrics.reconstruction import mean_squared_error, picture_psnr, psnr, squared_errors
+from creuset.metrics.rows import KeptRows, classification_rows
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
 from creuset.models.base import Family, FittedModel, Likelihood, Model, model_inputs, placed
@@ -40,6 +42,8 @@ class Evaluation:
         scores: The measures, the most telling first.
         floors: What simple models reach on the same samples, to read the scores against.
         details: For a report, as JSON: confusion counts, calibration bins.
+        rows: What the scores were made of, by sample (metrics/rows.py); no part of the JSON.
+        samples: SHA-256 of the samples in the order of the rows.
     """
 
     suite: Suite
@@ -47,6 +51,8 @@ class Evaluation:
     scores: list[Score]
     floors: list[Score] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    rows: KeptRows = field(default_factory=dict)
+    samples: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -119,8 +125,11 @@ def evaluate(
     _require_measurable(subject.family, dataset, split, suite)
     context = Context(data=split_hash(dataset, split), split=split, seed=seed, extra=dict(choices or {}))
     if suite == "classification":
-        return _classification(subject, dataset, split, context)
-    return _images(subject, dataset, split, context, num_importance_samples, progress)
+        evaluation = _classification(subject, dataset, split, context)
+    else:
+        evaluation = _images(subject, dataset, split, context, num_importance_samples, progress)
+    hashes = dataset.split(split).hashes
+    return replace(evaluation, samples=hashlib.sha256(hashes.astype(">u8").tobytes()).hexdigest())
 
 
 def _require_measurable(family: Family, dataset: Dataset, split: str, suite: Suite) -> None:
@@ -162,6 +171,7 @@ def _classification(subject: Subject, dataset: Dataset, split: str, context: Con
         split=split,
         scores=classification_scores(predictions, context=context),
         details=details,
+        rows=classification_rows(predictions),
     )
 
 
@@ -192,21 +202,26 @@ def _images(
     scores: list[Score] = []
     floors: list[Score] = []
     details: dict[str, Any] = {}
+    rows: KeptRows = {}
     if "likelihood" in traits:
         observed = _observe(subject, model, dataset, split, context, num_importance_samples, progress)
         scores = _likelihood_scores(model.likelihood, observed, dataset, context, num_importance_samples)
         if model.likelihood.num_levels:
             floors = _floors(model.likelihood, observed, dataset, context)
+        rows = _likelihood_rows(model.likelihood, observed, dataset)
     if "encodes" in traits:
         images = dataset.batch(split, torch.arange(dataset.split(split).num_samples))["images"]
         copies = pictures.reconstruct(model, images, subject.device)
         scores.append(mean_squared_error(images.numpy(), copies.numpy(), context=context))
-        exact = int((squared_errors(images.numpy(), copies.numpy()) == 0).sum())
+        errors = squared_errors(images.numpy(), copies.numpy())
+        rows = {**rows, "mse": errors}
+        exact = int((errors == 0).sum())
         if exact:
             details["psnr"] = f"left out: {exact} of {len(images)} pictures come back exactly, without noise"
         else:
             scores.append(psnr(images.numpy(), copies.numpy(), context=context))
-    return Evaluation(suite="images", split=split, scores=scores, floors=floors, details=details)
+            rows = {**rows, "psnr": picture_psnr(errors)}
+    return Evaluation(suite="images", split=split, scores=scores, floors=floors, details=details, rows=rows)
 
 
 def _observe(
@@ -245,6 +260,16 @@ def _likelihood_scores(
         num_dims = int(np.prod(dataset.spec.shape))
         scores.append(bits_per_dim(observed.log_likelihoods, num_dims, setting=setting, context=context))
     return scores
+
+
+def _likelihood_rows(form: Likelihood, observed: Observed, dataset: Dataset) -> KeptRows:
+    """The same of each picture."""
+    rows = {"nll": -observed.log_likelihoods}
+    if observed.elbos is not None:
+        rows["elbo"] = observed.elbos
+    if form.num_levels:
+        rows["bits_per_dim"] = rows["nll"] / (np.prod(dataset.spec.shape) * np.log(2))
+    return rows
 
 
 def _floors(form: Likelihood, observed: Observed, dataset: Dataset, context: Context) -> list[Score]:

@@ -231,6 +231,13 @@ def binary_recipe(folder: Path) -> None:
     (folder / "binary.yaml").write_bytes(b"model:\n  family: \xff\xfe\n")
 
 
+def texts(folder: Path) -> None:
+    (folder / "h.txt").write_text("le chat dort\nil pleut\n")
+    (folder / "r.txt").write_text("le chat dort\nil neige\n")
+    (folder / "short.txt").write_text("le chat dort\n")
+    (folder / "latin.txt").write_bytes("le chat dort\nl'été\n".encode("latin-1"))
+
+
 @cache
 def trained_once(recipe: str, *words: str) -> Path:
     """A run of a recipe, made once and copied into the folder of each case that needs it."""
@@ -350,6 +357,7 @@ PREPARATIONS: dict[str, Prepare] = {
         damaged_gzip,
         existing_file,
         binary_recipe,
+        texts,
         trained,
         trained_cnn,
         trained_linear,

@@ -11,10 +11,11 @@ Legend of shapes: N samples, K classes.
 import numpy as np
 
 from creuset.metrics.calibration import brier_score, calibration_error, calibration_floor, label_nll
-from creuset.metrics.inputs import FloatArray, IntArray
+from creuset.metrics.inputs import IntArray
 from creuset.metrics.intervals import NUM_RESAMPLES, bootstrap, wilson_interval
 from creuset.metrics.predictions import Predictions
 from creuset.metrics.roc import auroc
+from creuset.metrics.rows import macro_f1
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
 
@@ -103,7 +104,7 @@ def f1_macro(
     rows = np.concatenate([is_true & is_guess, is_true, is_guess], axis=1)
     sampled = bootstrap(
         rows.astype(np.float64),
-        _macro_f1,
+        macro_f1,
         generator=context.generator(),
         counts=matrix[truth, guess],
         num_resamples=num_resamples,
@@ -140,13 +141,3 @@ def classification_scores(predictions: Predictions, *, context: Context = NO_CON
         for probabilistic in (calibration_error, calibration_floor, label_nll, brier_score):
             scores.append(probabilistic(predictions, context=context))
     return scores + f1_per_class(predictions, context=context)
-
-
-def _macro_f1(sums: FloatArray) -> FloatArray:
-    """Sums of (TP, true, predicted) of each class, (R, 3K) -> the mean F1 of the classes that occur, (R,)."""
-    hits, true, guessed = np.split(sums, 3, axis=1)  # (R, K) each
-    size = true + guessed
-    occurs = size > 0
-    f1 = 2 * hits / np.where(occurs, size, 1)
-    mean: FloatArray = f1.sum(axis=1) / occurs.sum(axis=1)
-    return mean

@@ -13,6 +13,8 @@ from creuset.errors import DataError
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+_CHECKED_ROWS = 4096
+
 
 def as_floats(name: str, values: ArrayLike, axes: str) -> FloatArray:
     """`values` in float64, with the axes that are named, none of them empty, all finite.
@@ -68,6 +70,44 @@ def as_pictures(name: str, values: ArrayLike, data_range: tuple[float, float]) -
             next_step="scale the pictures, or state their range",
         )
     return rows
+
+
+def as_features(name: str, values: ArrayLike) -> NDArray[Any]:
+    """`values` (samples, features) as they are, checked to be finite a block at a time.
+
+    Nothing is copied: an array that is mapped from a file stays on disk. Readers turn a block of rows to
+    float64 when they come to it.
+
+    Raises:
+        DataError: Another number of axes, nothing in it, no numbers, or NaN or infinity.
+    """
+    array = _as_array(name, values, "samples features", kinds="fiu")
+    for start in range(0, len(array), _CHECKED_ROWS):
+        finite = np.isfinite(array[start : start + _CHECKED_ROWS])
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise DataError(
+                "values that are not finite",
+                where=name,
+                got=f"the first at {(start + int(row), int(column))} of shape {array.shape}",
+                expected="finite numbers",
+            )
+    return array
+
+
+def require_same_width(**arrays: NDArray[Any]) -> None:
+    """All arrays (samples, features) hold the same number of features.
+
+    Raises:
+        DataError: They do not.
+    """
+    widths = {name: array.shape[1] for name, array in arrays.items()}
+    if len(set(widths.values())) > 1:
+        raise DataError(
+            "unequal numbers of features",
+            got=", ".join(f"{name} {width}" for name, width in widths.items()),
+            expected="features of one extractor",
+        )
 
 
 def require_same_length(**arrays: NDArray[Any]) -> None:

@@ -38,14 +38,14 @@ _CHUNK_ELEMENTS = 2**22
 """Resample weights held at a time: 32 MB in float64."""
 
 
-def wilson_interval(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+def wilson_interval(successes: float, n: int, confidence: float = CONFIDENCE) -> Interval:
     """Wilson's interval of a proportion: the p that a score test of `successes` out of `n` does not reject.
 
     (p + z^2/2n +- z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n), p = successes/n. It keeps its coverage near
     0 and 1, and is never of width 0.
 
     Args:
-        successes: Whole number in [0, n].
+        successes: In [0, n]; a tie may count as half of one, which makes the interval a little too wide.
         n: Trials, from 1.
         confidence: Coverage, in (0, 1).
 

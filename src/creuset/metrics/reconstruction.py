@@ -47,6 +47,13 @@ def squared_errors(
     return errors
 
 
+def picture_psnr(errors: FloatArray, *, data_range: tuple[float, float] = MODEL_RANGE) -> FloatArray:
+    """10 log10(width^2 / MSE) of each picture in dB, (N,), out of its `squared_errors`, none of them 0."""
+    width = data_range[1] - data_range[0]
+    decibels: FloatArray = 10 * np.log10(width**2 / errors)
+    return decibels
+
+
 def mean_squared_error(
     pictures: ArrayLike,
     reconstructions: ArrayLike,
@@ -95,8 +102,7 @@ def psnr(
             got=f"{exact} of {len(errors)} pictures that came back exactly",
             next_step="report the mean squared error instead",
         )
-    width = data_range[1] - data_range[0]
-    estimate = mean_estimate(10 * np.log10(width**2 / errors))
+    estimate = mean_estimate(picture_psnr(errors, data_range=data_range))
     return context.score(
         metric="psnr",
         value=estimate.mean,

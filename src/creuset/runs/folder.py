@@ -6,7 +6,7 @@
       journal.jsonl      what happened (journal.py)
       checkpoints/       step-00000500/{weights,optimizer,state}.safetensors + manifest.json (checkpoint.py)
       samples/           step-00000500.png
-      evaluation/        one JSON a suite
+      evaluation/        one JSON a suite, and SUITE.rows.safetensors (rows.py)
       tensorboard/       event files
       report.html
       .lock              held while a process trains here
@@ -29,7 +29,7 @@ from creuset.runs.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from creuset.runs.evaluations import read_evaluations, write_evaluation
+from creuset.runs.evaluations import read_evaluations, read_rows, write_evaluation
 from creuset.runs.lock import Holder, ask_to_stop, held, holder, not_given_back
 from creuset.runs.manifest import Manifest, Status, read_manifest
 from creuset.runs.recovery import (
@@ -42,6 +42,7 @@ from creuset.runs.recovery import (
     way_out,
 )
 from creuset.runs.reference import reference
+from creuset.runs.rows import SampleRows
 
 _ABANDONED_SECONDS = 3600.0
 """What has been half written for so long belongs to a process that was killed."""
@@ -266,9 +267,17 @@ class RunFolder:
         with self.lock(), disk_errors(self.path):
             remove_folder(self.path)
 
-    def write_evaluation(self, suite: str, document: dict[str, Any]) -> Path:
-        """Writes evaluation/SUITE.json and returns its path."""
-        return write_evaluation(self.evaluation, suite, document)
+    def write_evaluation(self, suite: str, document: dict[str, Any], rows: SampleRows | None = None) -> Path:
+        """Writes evaluation/SUITE.json, after the rows that it names by their hash; returns its path."""
+        return write_evaluation(self.evaluation, suite, document, rows)
+
+    def evaluation_rows(self, name: str) -> SampleRows | None:
+        """The rows of one of the `evaluations`; None where it kept none.
+
+        Raises:
+            CheckpointError: They are missing, or not those that it wrote.
+        """
+        return read_rows(self.evaluation, name, self.evaluations()[name])
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """The suites measured so far: name -> document.

@@ -18,6 +18,7 @@ from creuset.metrics.score import Score
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
+from creuset.runs.rows import SampleRows
 from creuset.workflows.load import Loaded, data_spec, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
 from creuset.workflows.plan import SPLIT_SEED
@@ -82,7 +83,11 @@ def evaluate(
         **evaluation.to_json(),
     }
     usual = (data, split, num_importance_samples, seed, checkpoint) == (None, None, None, 0, "best")
-    loaded.run.write_evaluation(chosen if usual else _unusual_name(chosen, document), document)
+    loaded.run.write_evaluation(
+        chosen if usual else _unusual_name(chosen, document),
+        document,
+        SampleRows(arrays=evaluation.rows, samples=evaluation.samples),
+    )
     return evaluation
 
 

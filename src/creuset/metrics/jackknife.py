@@ -1,0 +1,61 @@
+"""The jackknife: how far a statistic moves when a part of the samples is left out, and so its error and bias.
+
+    pseudo-value of part i    K T - (K - 1) T(all but i)
+    corrected estimate        their mean: the intercept on 1/N of the line through T at N and at N (K - 1)/K
+    standard error            sd/sqrt(K) of the pseudo-values; Student's t with K - 1 degrees of freedom
+
+Sources: Quenouille (1956), "Notes on bias in estimation"; Shao and Tu (1995), "The Jackknife
+and Bootstrap", chapters 1 and 2.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from creuset.errors import DataError
+from creuset.metrics.inputs import FloatArray, IntArray, as_floats
+from creuset.metrics.intervals import MeanEstimate, mean_estimate
+
+NUM_BLOCKS = 20
+"""Blocks of samples that are left out in turn: Student's t with 19 degrees of freedom is 7% wider than the
+normal, and each block costs one more computation of the statistic."""
+
+
+def random_blocks(num_samples: int, num_blocks: int, generator: np.random.Generator) -> list[IntArray]:
+    """The indices of the samples dealt at random into blocks whose sizes differ by at most 1.
+
+    At random, because samples often come sorted, or with a class that repeats with their position.
+
+    Raises:
+        DataError: Less than 2 blocks, or less than 2 samples for each.
+    """
+    if num_blocks < 2 or num_samples < 2 * num_blocks:
+        raise DataError(
+            "not enough samples for a jackknife over blocks",
+            got=f"{num_samples} samples for {num_blocks} blocks",
+            expected="2 or more blocks with 2 or more samples each",
+        )
+    return np.array_split(generator.permutation(num_samples), num_blocks)
+
+
+def block_jackknife(estimate: float, left_out: ArrayLike) -> MeanEstimate:
+    """The statistic without its bias of order 1/N, with its error.
+
+    Args:
+        estimate: Of all samples.
+        left_out: Of all samples but one block, for each of K equal blocks, (K,).
+
+    Raises:
+        DataError: No blocks, or values that are not finite.
+    """
+    values = as_floats("left_out", left_out, "blocks")
+    num = len(values)
+    return mean_estimate(num * estimate - (num - 1) * values)
+
+
+def leave_one_out_error(left_out: FloatArray) -> float:
+    """The jackknife standard error of a statistic from its value without each sample, (N,).
+
+    sqrt((N - 1)/N sum (T_i - mean)^2). For two independent sets, add the squares of their errors.
+    """
+    num = len(left_out)
+    return float(np.sqrt((num - 1) / num * np.square(left_out - left_out.mean()).sum()))

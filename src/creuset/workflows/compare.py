@@ -1,0 +1,236 @@
+"""`creuset compare`: runs that were measured on the same samples, tested against the first of them.
+
+It reads the evaluations that are kept beside the runs, and measures nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from creuset.errors import CheckpointError, GateError, NotFoundError, UsageError, did_you_mean
+from creuset.metrics.comparison import Comparison, compare_paired, correct_together
+from creuset.metrics.rows import compared_by_default, paired_rows
+from creuset.metrics.score import Score
+from creuset.metrics.signature import require_comparable
+from creuset.progress import Progress, Silent
+from creuset.runs.folder import RunFolder
+from creuset.runs.rows import SampleRows
+from creuset.workflows.load import find_run
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRuns:
+    """Runs against a baseline.
+
+    Args:
+        suite: The suite that measured them all.
+        split: The part of the data.
+        baseline: The first run, as it can be typed.
+        comparisons: (run, comparison with the baseline), run by run; corrected together.
+        left_out: Metrics that all runs have and that are not compared: no row a sample makes them, or they
+            were not asked for.
+    """
+
+    suite: str
+    split: str
+    baseline: str
+    comparisons: tuple[tuple[str, Comparison], ...]
+    left_out: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The wire form of `--json`."""
+        return {
+            "suite": self.suite,
+            "split": self.split,
+            "baseline": self.baseline,
+            "comparisons": [{"run": run, **comparison.to_json()} for run, comparison in self.comparisons],
+            "left_out": list(self.left_out),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Measured:
+    """One run's evaluation."""
+
+    run: RunFolder
+    suite: str
+    split: str
+    scores: dict[str, Score]
+    rows: SampleRows
+
+
+def compare(
+    runs: Sequence[str | Path | RunFolder],
+    *,
+    suite: str | None = None,
+    metrics: Sequence[str] = (),
+    split: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ComparedRuns:
+    """Tests each run against the first, metric by metric, on the samples that both were measured on.
+
+    Args:
+        runs: Two runs or more.
+        suite: Whose scores; default: the suite that the first run was measured with.
+        metrics: Which of them; default: those that are made of one row a sample, without F1 of single
+            classes.
+        split: Of the data; default: the split of each run's usual evaluation.
+        seed: Decides permutations and resamples.
+        progress: Who watches.
+
+    Raises:
+        UsageError: Less than two runs, or a metric that was not measured or has no rows.
+        NotFoundError: No such run, or no such evaluation of it.
+        CheckpointError: An evaluation without its rows.
+        GateError: The runs were measured on different data, or otherwise differently.
+    """
+    if len(runs) < 2:
+        raise UsageError("a comparison is of two runs or more", got=len(runs))
+    watcher = Silent() if progress is None else progress
+    folders = [run if isinstance(run, RunFolder) else find_run(run) for run in runs]
+    chosen = _suite_of(folders[0]) if suite is None else suite
+    baseline, *others = [_measured(folder, chosen, split) for folder in folders]
+    common = [name for name in baseline.scores if all(name in other.scores for other in others)]
+    compared = _compared(baseline, others, common, metrics)
+    for other in others:
+        for name in compared:
+            require_comparable(baseline.scores[name].signature, other.scores[name].signature)
+        _require_same_samples(baseline, other)
+    found: list[tuple[str, Comparison]] = []
+    watcher.start("comparison", len(others) * len(compared), "tests")
+    for other in others:
+        for name in compared:
+            found.append((other.run.reference, _comparison(baseline, other, name, seed)))
+            watcher.advance(len(found))
+    watcher.finish()
+    corrected = correct_together([comparison for _, comparison in found])
+    return ComparedRuns(
+        suite=chosen,
+        split=baseline.split,
+        baseline=baseline.run.reference,
+        comparisons=tuple((run, one) for (run, _), one in zip(found, corrected, strict=True)),
+        left_out=tuple(name for name in common if name not in compared),
+    )
+
+
+def fail_if_worse(result: ComparedRuns) -> None:
+    """The gate of `--fail-if-worse`.
+
+    Raises:
+        GateError: A run is worse than the baseline by some metric.
+    """
+    worse = [(run, one) for run, one in result.comparisons if one.verdict == "worse"]
+    if worse:
+        raise GateError(
+            "; ".join(f"{run} is worse by {one.metric}" for run, one in worse),
+            where="--fail-if-worse",
+            got="; ".join(
+                f"{one.metric} {one.b:.6g}, p {one.p_corrected:.2g} after correction" for _, one in worse
+            ),
+            expected=f"no worse than {result.baseline}: "
+            + "; ".join(f"{one.metric} {one.a:.6g}" for _, one in worse),
+        )
+
+
+def _suite_of(run: RunFolder) -> str:
+    """The suite of the run's usual evaluation."""
+    documents = run.evaluations()
+    usual = [name for name, document in documents.items() if document["suite"] == name]
+    if not documents:
+        raise NotFoundError(
+            "this run was not measured", where=run.path, next_step=f"creuset eval {run.reference}"
+        )
+    return usual[0] if usual else str(next(iter(documents.values()))["suite"])
+
+
+def _measured(run: RunFolder, suite: str, split: str | None) -> _Measured:
+    """The usual evaluation, or the first of those of another split, with its rows."""
+    documents = run.evaluations()
+    names = sorted(
+        (
+            name
+            for name, document in documents.items()
+            if document["suite"] == suite
+            and (document["split"] == split or (split is None and name == suite))
+        ),
+        key=lambda name: (name != suite, documents[name]["seed"], name),
+    )
+    again = f"creuset eval {run.reference} --suite {suite}" + ("" if split is None else f" --split {split}")
+    if not names:
+        raise NotFoundError(
+            f"this run was not measured with the suite {suite}"
+            + ("" if split is None else f" on the split {split}"),
+            where=run.path,
+            got=", ".join(f"{one['suite']} on {one['split']}" for one in documents.values())
+            or "no evaluation",
+            next_step=again,
+        )
+    rows = run.evaluation_rows(names[0])
+    if rows is None:
+        raise CheckpointError(
+            "this evaluation kept no rows, which a paired test needs",
+            where=run.evaluation / f"{names[0]}.json",
+            next_step=again,
+        )
+    document = documents[names[0]]
+    scores = [Score.from_json(score) for score in document["scores"]]
+    return _Measured(
+        run=run,
+        suite=suite,
+        split=document["split"],
+        scores={score.metric: score for score in scores},
+        rows=rows,
+    )
+
+
+def _compared(
+    baseline: _Measured, others: Sequence[_Measured], common: Sequence[str], asked: Sequence[str]
+) -> list[str]:
+    """The metrics that are compared: those asked for, or those that all runs have rows of."""
+    for measured in (baseline, *others):
+        for name in asked:
+            _require_score(measured, name)
+    if asked:
+        return list(dict.fromkeys(asked))
+    everyone = [measured.rows.arrays for measured in (baseline, *others)]
+    found = [name for name in common if all(compared_by_default(name, kept) for kept in everyone)]
+    if not found:
+        raise UsageError(
+            "these runs have no score in common that is made of one row a sample",
+            got="; ".join(
+                f"{measured.run.reference}: {', '.join(measured.scores)}" for measured in (baseline, *others)
+            ),
+        )
+    return found
+
+
+def _require_score(measured: _Measured, metric: str) -> None:
+    if metric not in measured.scores:
+        raise UsageError(
+            f'no score "{metric}"{did_you_mean(metric, measured.scores)}', where=measured.run.path
+        )
+
+
+def _require_same_samples(baseline: _Measured, other: _Measured) -> None:
+    if baseline.rows.samples != other.rows.samples:
+        raise GateError(
+            "these runs were measured on different samples, or in another order",
+            where=f"{baseline.run.reference} and {other.run.reference}",
+            got=f"samples {baseline.rows.samples[:16]} against {other.rows.samples[:16]}",
+            expected="the same samples",
+            next_step=f"creuset eval {other.run.reference}, and compare again",
+        )
+
+
+def _comparison(baseline: _Measured, other: _Measured, metric: str, seed: int) -> Comparison:
+    ours, theirs = paired_rows(metric, baseline.rows.arrays, other.rows.arrays)
+    return compare_paired(
+        baseline.scores[metric],
+        other.scores[metric],
+        ours.rows,
+        theirs.rows,
+        statistic=ours.statistic,
+        seed=seed,
+    )
