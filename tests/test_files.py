@@ -91,6 +91,37 @@ def test_a_folder_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_link_to_a_folder_is_not_removed_in_its_place(tmp_path: Path) -> None:
+    folder, link = tmp_path / "run", tmp_path / "a link"
+    folder.mkdir()
+    (folder / "file").touch()
+    link.symlink_to(folder)
+    with pytest.raises(UsageError, match="a symbolic link, not the folder itself") as caught:
+        remove_folder(link)
+    assert (caught.value.where, caught.value.got) == (link, f"a link to {folder}")
+    assert caught.value.next_step == f"rm '{link}' for the link alone; or name the folder, {folder}"
+    assert (link / "file").exists()
+    assert leftovers(tmp_path) == []
+
+
+def test_of_a_link_among_leftovers_the_link_alone_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "file").touch()
+    (tmp_path / ".run.1.tmp").symlink_to(folder)
+    (tmp_path / ".run.2.tmp").symlink_to(tmp_path / "nowhere")
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [folder]
+    assert (folder / "file").exists()
+
+
+def test_a_file_on_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="something else is in the way") as caught:
+        write_atomic(tmp_path / "file" / "x.png", b"")
+    assert caught.value.got == f"{tmp_path / 'file'}: File exists"
+
+
 @pytest.mark.parametrize(
     ("number", "expected", "message"),
     [
@@ -98,6 +129,12 @@ def test_a_folder_is_removed(tmp_path: Path) -> None:
         (errno.EDQUOT, ResourceError, "the disk is full"),
         (errno.EACCES, UsageError, "cannot be written"),
         (errno.EROFS, UsageError, "cannot be written"),
+        (errno.ENAMETOOLONG, UsageError, "cannot be written"),
+        (errno.EISDIR, UsageError, "cannot be written"),
+        (errno.ENOENT, UsageError, "cannot be written"),
+        (errno.ELOOP, UsageError, "cannot be written"),
+        (errno.ENOTDIR, UsageError, "cannot be written: something else is in the way"),
+        (errno.EEXIST, UsageError, "cannot be written: something else is in the way"),
     ],
 )
 def test_what_the_system_says_becomes_an_error_with_its_place(
@@ -108,8 +145,8 @@ def test_what_the_system_says_becomes_an_error_with_its_place(
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(FileNotFoundError), disk_errors(Path("place")):
-        raise FileNotFoundError(errno.ENOENT, "no such file")
+    with pytest.raises(BlockingIOError), disk_errors(Path("place")):
+        raise BlockingIOError(errno.EAGAIN, "busy")
 
 
 def test_the_hash_is_that_of_the_bytes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shlex
 import shutil
 import tempfile
 import time
@@ -16,11 +17,19 @@ from creuset.errors import CreusetError, ResourceError, UsageError
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BROKEN = {errno.EIO, errno.ENXIO, errno.ESTALE}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST}
+_NO_SUCH_PLACE = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOENT, errno.ELOOP}
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full or forbidden disk into an error that names `path` and what was kept."""
+    """Turns a full or forbidden disk, or an impossible path, into an error that names `path`.
+
+    Raises:
+        ResourceError: The disk is full; what was saved before is kept.
+        UsageError: The path may not be written, or there can be no such file or folder.
+        CreusetError: The disk failed.
+    """
     try:
         yield
     except OSError as error:
@@ -31,8 +40,15 @@ def disk_errors(path: Path) -> Iterator[None]:
                 got=error.strerror,
                 next_step="free some space, then go on from what was saved",
             ) from error
-        if error.errno in _FORBIDDEN:
+        if error.errno in _FORBIDDEN | _NO_SUCH_PLACE:
             raise UsageError("cannot be written", where=path, got=error.strerror) from error
+        if error.errno in _IN_THE_WAY:
+            raise UsageError(
+                "cannot be written: something else is in the way",
+                where=path,
+                got=f"{error.filename or path}: {error.strerror}",
+                expected="a path on which all but the last name are folders",
+            ) from error
         if error.errno in _BROKEN:
             raise CreusetError(
                 "the disk failed: this was not written", where=path, got=error.strerror
@@ -122,16 +138,28 @@ def remove_leftovers(folder: Path, *, older_than: float = 0.0) -> None:
     latest = time.time() - older_than
     for item in folder.glob(".*.tmp"):
         with suppress(FileNotFoundError):  # its owner may be quicker
-            if older_than and item.stat().st_mtime > latest:
+            if older_than and item.lstat().st_mtime > latest:
                 continue
-            if item.is_dir():
+            if item.is_dir() and not item.is_symlink():
                 shutil.rmtree(item)
             else:
                 item.unlink()
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder so that nobody finds half of it: it is gone at once, then deleted."""
+    """Removes a folder so that nobody finds half of it: it is gone at once, then deleted.
+
+    Raises:
+        UsageError: It is a symbolic link; the link and what it names are as they were.
+    """
+    if path.is_symlink():
+        target = path.resolve()
+        raise UsageError(
+            "a symbolic link, not the folder itself: nothing was removed",
+            where=path,
+            got=f"a link to {target}",
+            next_step=f"rm {shlex.quote(str(path))} for the link alone; or name the folder, {target}",
+        )
     doomed = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     path.rename(doomed)
     shutil.rmtree(doomed)

@@ -102,3 +102,14 @@ def test_schema_is_printed_or_written(recipe: Path) -> None:
     assert result.stdout == "recipe.schema.json\n"
     assert json.loads(Path("recipe.schema.json").read_text()) == printed
     assert "yaml-language-server: $schema=recipe.schema.json" in result.stderr
+
+
+def test_check_finds_settings_without_effect(tmp_path: Path) -> None:
+    recipe = tmp_path / "linear.yaml"
+    recipe.write_text(
+        "model: {family: linear}\ndata: {source: digits, batch_size: 7}\ntraining: {num_steps: 5}\n"
+    )
+    result = CliRunner().invoke(command, ["check", str(recipe)])
+    assert result.exit_code == 2
+    assert "data.batch_size has no effect" in result.stdout
+    assert "training.num_steps has no effect" in result.stdout

@@ -61,3 +61,10 @@ def test_a_damaged_checkpoint_is_exit_code_1(vae: RunFolder, tmp_path: Path) -> 
     assert answer.exit_code == 1
     assert "the checkpoint is damaged" in answer.stderr
     assert "got: 0 bytes" in answer.stderr
+
+
+def test_a_file_on_the_way_to_the_output_is_exit_code_2(vae: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = run_command(["generate", "vae", "-n", "1", "--out", str(tmp_path / "file" / "x.png")])
+    assert answer.exit_code == 2
+    assert "x.png: cannot be written: something else is in the way" in answer.stderr

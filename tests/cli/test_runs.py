@@ -1,4 +1,9 @@
+import errno
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +99,28 @@ def test_following_shows_what_comes_and_what_a_resume_writes_again(
     assert shown == [*first, (2, "resume"), (3, "sample")]
 
 
+def test_following_loses_nothing_of_a_journal_that_was_cut_and_grew_again(
+    vae: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lines(*steps: int, event: str = "sample", seconds: float = 0.0) -> str:
+        rest = {"player": None, "values": {}, "clock": {"seconds": seconds}}
+        return "".join(json.dumps({"step": step, "event": event, **rest}) + "\n" for step in steps)
+
+    resumed = lines(1, 2) + lines(2, event="resume", seconds=1.0) + lines(3, 4, 5, seconds=1.0)
+    contents = iter([lines(1, 2, 3, 4), resumed, resumed + lines(6)])
+    running = iter([True, True, False])
+    monkeypatch.setattr("creuset.cli.runs._POLL_SECONDS", 0)
+
+    def process(self: RunFolder) -> int | None:
+        self.journal_path.write_text(next(contents))
+        return 1 if next(running) else None
+
+    monkeypatch.setattr(RunFolder, "running_process", process)
+    shown = map(json.loads, run_command(["runs", "log", "-f", "vae", "--json"]).stdout.splitlines())
+    expected = lines(1, 2, 3, 4) + resumed.removeprefix(lines(1, 2)) + lines(6)
+    assert list(shown) == [json.loads(line) for line in expected.splitlines()]
+
+
 def test_a_line_for_people() -> None:
     event = {"step": 50, "event": "train", "player": "critic", "values": {"loss": 0.25, "note": "x"}}
     text = _journal_line({**event, "clock": {"seconds": 61.0}})
@@ -129,3 +156,58 @@ def test_a_run_that_is_not_there_is_exit_code_3(words: list[str], vae: RunFolder
     answer = run_command(["runs", *words, "vea"])
     assert answer.exit_code == 3
     assert 'no run here; did you mean "vae"?' in answer.stderr
+
+
+def test_a_linked_run_is_not_removed_in_place_of_its_link(vae: RunFolder, runs: Path) -> None:
+    (runs / "link").symlink_to(vae.path)
+    answer = run_command(["runs", "rm", "--yes", "link"])
+    assert answer.exit_code == 2
+    assert "link: a symbolic link, not the folder itself: nothing was removed" in answer.stderr
+    assert f"got: a link to {vae.path.resolve()}" in answer.stderr
+    assert (runs / "link" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "./" + "a" * 300])
+def test_a_name_that_no_run_can_have_is_exit_code_3(name: str, runs: Path) -> None:
+    answer = run_command(["runs", "show", name])
+    assert answer.exit_code == 3
+    assert "no run can have this name" in answer.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_under_the_output_is_exit_code_5(runs: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-c", "from creuset.cli import main; main()", "runs", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert answer.returncode == 5
+    assert "creuset: the disk is full" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert "Exception ignored" not in answer.stderr
+
+
+def test_what_the_system_refuses_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTCONN, "not connected", "/a/place")
+
+    monkeypatch.setattr("creuset.runs.folder.run_paths", refuse)
+    monkeypatch.setattr("pathlib.Path.is_dir", lambda _: True)
+    answer = run_command(["runs", "list"])
+    assert (answer.exit_code, answer.stderr) == (
+        1,
+        "creuset: /a/place: the system refused\n  got: not connected\n",
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["-f"], ["--json"]])
+def test_a_log_ends_quietly_when_its_reader_goes_away(options: list[str], vae: RunFolder) -> None:
+    nobody, pipe = os.pipe()
+    os.close(nobody)
+    words = [sys.executable, "-m", "creuset", "runs", "log", "vae", *options]
+    with vae.lock():  # the run goes on, and so would -f
+        answer = subprocess.run(words, stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(pipe)
+    assert (answer.returncode, answer.stderr) == (0, b"")

@@ -103,6 +103,17 @@ def test_what_is_not_there_is_exit_code_3(words: list[str]) -> None:
     assert "nothing" in answer.stderr
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 254, "recipe.yaml/x", "recipe.yaml/x/y", "/proc/none/x"])
+def test_a_name_that_no_folder_can_have_is_exit_code_2(
+    name: str, workspace: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write_recipe(workspace, LINEAR, "recipe").parent)
+    answer = run_command(["train", "recipe.yaml", "--name", name])
+    assert answer.exit_code == 2
+    assert f"{name}: cannot be written" in answer.stderr
+    assert list(runs.iterdir()) == []
+
+
 def test_what_is_not_finite_is_exit_code_1(recipe: str, runs: Path) -> None:
     answer = run_command(["train", recipe, "--set", "training.learning_rate=1e30"])
     assert answer.exit_code == 1
@@ -300,3 +311,14 @@ def test_a_closed_terminal_stops_after_a_clean_checkpoint(recipe: str, runs: Pat
     assert (state.status, state.stop_reason) == ("stopped", "signal")
     assert state.last is not None
     assert state.step == int(state.last.removeprefix("step-"))
+
+
+def test_a_training_goes_on_when_nobody_reads_its_progress(recipe: str, runs: Path) -> None:
+    nobody, pipe = os.pipe()
+    os.close(nobody)
+    words = [sys.executable, "-m", "creuset", "train", recipe, *QUICK, "--no-eval"]
+    answer = subprocess.run(words, stdout=subprocess.PIPE, stderr=pipe, text=True, check=False)
+    os.close(pipe)
+    assert answer.returncode == 0
+    assert ": finished after 2 steps, " in answer.stdout
+    assert RunFolder(runs / "vae").status() == "finished"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from creuset.data.augment import augment, erase, flip, rotate, shift
+from creuset.data.augment import augment, erase, flip, require_fitting, rotate, shift
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.recipe.sections import AugmentationConfig
@@ -133,5 +133,5 @@ def test_what_is_off_changes_nothing_and_draws_nothing() -> None:
 
 def test_a_shift_out_of_sight_is_refused() -> None:
     with pytest.raises(UsageError, match=r"data\.augmentation\.shift: a shift this large") as raised:
-        augment(random_images(), AugmentationConfig(shift=7), draws())
+        require_fitting(AugmentationConfig(shift=7), (1, 7, 9))
     assert "less than 7, the shorter side" in str(raised.value)

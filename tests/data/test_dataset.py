@@ -63,7 +63,7 @@ def test_tables_take_the_model_s_statistics(tmp_path: Path, load: Load) -> None:
     dataset = load(tmp_path / "t.csv")
     taken = conform(dataset, replace(dataset.spec, feature_mean=(1.0, 2.0), feature_std=(2.0, 4.0)))
     raw = dataset.splits["test"].inputs
-    expected = (raw - torch.tensor([1.0, 2.0])) / torch.tensor([2.0, 4.0])
+    expected = ((raw - torch.tensor([1.0, 2.0])) / torch.tensor([2.0, 4.0])).float()
     assert torch.equal(taken.batch("test", torch.arange(len(raw)))["features"], expected)
 
 

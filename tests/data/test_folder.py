@@ -159,18 +159,6 @@ def classes_in_one_split_only(image: Any) -> Mapping[str, Any]:
     return {"train/a/1.png": image, "train/b/2.png": image, "test/3.png": image}
 
 
-def one_class_only(image: Any) -> Mapping[str, Any]:
-    return {"a/1.png": image, "a/2.png": image}
-
-
-def a_class_a_picture(image: Any) -> Mapping[str, Any]:
-    return {f"{i}/1.png": image for i in range(5)}
-
-
-def a_class_unknown_to_training(image: Any) -> Mapping[str, Any]:
-    return {f"train/{i % 2}/{i}.png": image for i in range(9)} | {"test/new/1.png": image}
-
-
 def nothing(image: Any) -> Mapping[str, Any]:
     return {}
 
@@ -186,9 +174,6 @@ def nothing(image: Any) -> Mapping[str, Any]:
         (a_split_without_pictures, "test: a split's folder without pictures"),
         (a_split_twice, "two folders for one split\n  got: train, val, valid"),
         (classes_in_one_split_only, "some splits have class folders and others have none"),
-        (one_class_only, 'there is one class only\n  got: each sample is labelled "a"'),
-        (a_class_a_picture, "too many classes for so few samples\n  got: 5 classes for 5 samples"),
-        (a_class_unknown_to_training, "1 class without a training sample\n  got: new"),
         (nothing, "this folder holds no files"),
     ],
 )
@@ -196,6 +181,35 @@ def test_unclear_layouts_are_refused(
     write_folder: Write, pictures: Pictures, layout: Callable[[Any], Mapping[str, Any]], expected: str
 ) -> None:
     assert expected in message(write_folder(layout(pictures(1)[0])))
+
+
+def one_class_only(image: Any) -> Mapping[str, Any]:
+    return {"a/1.png": image, "a/2.png": image}
+
+
+def a_class_a_picture(image: Any) -> Mapping[str, Any]:
+    return {f"{i}/1.png": image for i in range(5)}
+
+
+def a_class_unknown_to_training(image: Any) -> Mapping[str, Any]:
+    return {f"train/{i % 2}/{i}.png": image for i in range(9)} | {"test/new/1.png": image}
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        (one_class_only, 'pictures: there is one class only\n  got: each sample is labelled "a"'),
+        (a_class_a_picture, "too many classes for so few samples\n  got: 5 classes for 5 samples"),
+        (a_class_unknown_to_training, "1 class without a training sample\n  got: new"),
+    ],
+)
+def test_classes_that_cannot_be_learned_are_refused_for_training_only(
+    write_folder: Write, pictures: Pictures, load: Load, layout: Callable[[Any], Any], expected: str
+) -> None:
+    root = write_folder(layout(pictures(1)[0]))
+    assert read(root).class_names
+    with pytest.raises(DataError, match=expected):
+        load(root)
 
 
 def test_a_text_beside_class_folders_is_skipped_as_asked(write_folder: Write, pictures: Pictures) -> None:

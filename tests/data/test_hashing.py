@@ -10,6 +10,7 @@ from creuset.data.hashing import content_hash, groups, keyed_order, sample_hashe
 from creuset.data.spec import DataSpec
 
 SPEC = DataSpec(kind="images", shape=(1, 2, 2), num_levels=256, class_names=("a", "b"))
+PICTURES_HASH = "950ae6a39600fe598167688e839e4e63b07e0ef881a18f7d43e03d4ca30fc9c5"
 
 
 def test_a_hash_is_the_first_half_of_sha256_over_form_and_bytes() -> None:
@@ -51,6 +52,12 @@ def test_the_keyed_order_depends_on_seed_and_hashes_only() -> None:
     shuffled = hashes[np.random.default_rng(1).permutation(50)]
     assert np.array_equal(shuffled[keyed_order(shuffled, 0)], ordered)
     assert not np.array_equal(hashes[keyed_order(hashes, 1)], ordered)
+
+
+def test_the_content_hash_of_pictures_stays_what_it_was() -> None:
+    labels = torch.tensor([0, 1, 0, 1])
+    hashes = sample_hashes(np.arange(16, dtype=np.uint8).reshape(4, 1, 2, 2))
+    assert content_hash(SPEC, {"train": (hashes, labels)}) == PICTURES_HASH
 
 
 def test_the_content_hash_changes_with_all_that_counts() -> None:

@@ -121,6 +121,33 @@ def test_a_folder_without_training_pictures_is_refused(tmp_path: Path) -> None:
         read_idx_folder(tmp_path)
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_labels_without_their_pictures_are_refused(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path / "train-images-idx3-ubyte", idx(IMAGES))
+    write(tmp_path / "train-labels-idx1-ubyte", idx(LABELS))
+    write(tmp_path / f"t10k-labels-idx1-ubyte{suffix}", idx(LABELS))
+    with pytest.raises(
+        DataError, match="without their pictures: there is no t10k-images-idx3-ubyte"
+    ) as caught:
+        read_idx_folder(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path / f"t10k-labels-idx1-ubyte{suffix}"))
+
+
+def test_files_of_the_folder_that_are_not_read_are_said(tmp_path: Path) -> None:
+    write(tmp_path / "train-images-idx3-ubyte", idx(IMAGES))
+    write(tmp_path / "train-images-idx3-ubyte.gz", idx(IMAGES))
+    write(tmp_path / "train-labels-idx1-ubyte", idx(LABELS))
+    assert read_idx_folder(tmp_path).notes == (
+        "1 other file of the folder not read: train-images-idx3-ubyte.gz",
+    )
+    write(tmp_path / "more.png", b"")
+    write(tmp_path / ".hidden", b"")
+    (tmp_path / "raw").mkdir()
+    assert read_idx_folder(tmp_path).notes == (
+        "3 other files of the folder not read: raw/, more.png, train-images-idx3-ubyte.gz",
+    )
+
+
 def test_labels_for_one_split_only_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "train-images-idx3-ubyte", idx(IMAGES))
     write(tmp_path / "train-labels-idx1-ubyte", idx(LABELS))

@@ -55,6 +55,33 @@ def test_the_asset_is_known_by_its_file(tmp_path: Path, load: Load) -> None:
     assert dataset.spec.shape == (1, 28, 28)
     assert dataset.spec.class_names == ("0", "1", "2", "3")
     assert dataset.report.num_samples == {"train": 32, "validation": 4, "test": 4}
+    assert dataset.report.notes == ()
+    for name in ("asset.json", "more.csv"):  # the first is the store's
+        (tmp_path / name).touch()
+    again = load("mnist-5k", known={"mnist-5k": tmp_path})
+    assert again.report.notes == ("1 other file of the folder not read: more.csv",)
+
+
+def test_classes_are_refused_that_nothing_can_be_learned_from(tmp_path: Path, load: Load) -> None:
+    path = tmp_path / "t.csv"
+    for text, expected in (
+        ("a,label\n1,x\n2,x\n", 'one class only\n  got: each sample is labelled "x"'),
+        (
+            "a,target\n1,0.5\n2,0.7\n3,0.9\n",
+            "too many classes for so few samples\n  got: 3 classes for 3 samples",
+        ),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=expected) as raised:
+            load(path)
+        assert str(raised.value).startswith(f"{path}: there ")
+    path.write_text("review,label\nx,a\ny,a\n")
+    with pytest.raises(DataError, match='one class only\n  got: each sample is labelled "a"'):
+        load(path, text_column="review")
+    images = np.arange(160, dtype=np.uint8).reshape(8, 4, 5)
+    np.savez(tmp_path / "a.npz", train_images=images, train_labels=np.zeros(8, dtype=np.int64))
+    with pytest.raises(DataError, match='one class only\n  got: each sample is labelled "0"'):
+        load(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,55 @@ def test_whole_numbers_of_other_types_are_taken(tmp_path: Path, pictures: Pictur
     assert np.array_equal(read_npz(path).parts["train"].inputs, images[:, None])
 
 
+@pytest.mark.parametrize(
+    ("layout", "order"), [("NHWC", (0, 3, 1, 2)), ("NCHW", (0, 1, 2, 3)), (np.str_("NHWC"), (0, 3, 1, 2))]
+)
+def test_a_layout_tells_the_channels(tmp_path: Path, layout: str, order: tuple[int, ...]) -> None:
+    found = read_npz(save(tmp_path / "a.npz", train_images=COLOUR, layout=layout)).parts["train"].inputs
+    assert np.array_equal(found, COLOUR.transpose(order))
+
+
+@pytest.mark.parametrize("size", [(3, 3), (3, 5), (5, 3), (1, 3)])
+def test_narrow_colour_pictures_are_written_and_read_back(
+    tmp_path: Path, pictures: Pictures, load: Load, size: tuple[int, int]
+) -> None:
+    images = pictures(40, height=size[0], width=size[1], channels=3)
+    dataset = load(save(tmp_path / "a.npz", train_images=images, layout="NHWC"))
+    write_npz(dataset, tmp_path / "splits.npz")
+    again = load(tmp_path / "splits.npz")
+    assert again.spec == dataset.spec
+    assert again.spec.shape == (3, *size)
+    assert again.content_hash == dataset.content_hash
+
+
+def test_large_labels_of_several_types_are_kept_apart(tmp_path: Path) -> None:
+    source = read_npz(
+        save(
+            tmp_path / "a.npz",
+            train_images=IMAGES,
+            train_labels=LABELS.astype(np.uint64) + np.uint64(2**62),
+            test_images=IMAGES[:2],
+            test_labels=LABELS[:2] - 7,
+        )
+    )
+    assert source.class_names == ("-7", "-6", str(2**62), str(2**62 + 1))
+    assert source.parts["train"].labels is not None
+    assert source.parts["train"].labels.tolist() == (LABELS + 2).tolist()
+
+
+def test_rows_that_float32_cannot_tell_apart_are_written_and_read_back(tmp_path: Path, load: Load) -> None:
+    rows = 1_700_000_000 + np.arange(40)[:, None]
+    dataset = load(save(tmp_path / "a.npz", train_features=rows))
+    assert dataset.report.duplicates_within == {}
+    write_npz(dataset, tmp_path / "splits.npz")
+    again = load(tmp_path / "splits.npz")
+    assert again.content_hash == dataset.content_hash
+    assert (
+        sorted(int(value) for part in again.splits.values() for value in part.inputs[:, 0])
+        == rows[:, 0].tolist()
+    )
+
+
 def test_features_make_a_table(tmp_path: Path, load: Load) -> None:
     rows = np.random.default_rng(0).normal(size=(40, 3))
     dataset = load(save(tmp_path / "a.npz", train_features=rows, train_labels=labels_for(40)))
@@ -111,6 +160,7 @@ def test_writing_leaves_no_half_file(tmp_path: Path, load: Load, monkeypatch: py
 
 IMAGES = np.arange(160, dtype=np.uint8).reshape(8, 4, 5)
 LABELS = labels_for(8)
+COLOUR = np.arange(108, dtype=np.uint8).reshape(4, 3, 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -146,10 +196,27 @@ LABELS = labels_for(8)
             "labels of a wrong type or shape\n  got: float64",
         ),
         (
-            {"train_images": IMAGES, "train_labels": LABELS * 0},
-            'one class only\n  got: each sample is labelled "0"',
+            {"train_images": IMAGES, "train_labels": LABELS.astype(np.uint64) + np.uint64(2**63)},
+            "train_labels[1]: a label that is too large\n  got: 9223372036854775809\n",
         ),
-        ({"train_images": IMAGES, "train_labels": np.arange(8)}, "too many classes for so few samples"),
+        (
+            {"train_images": COLOUR, "layout": "channels last"},
+            "unknown layout\n  got: channels last\n  expected: NHWC or NCHW",
+        ),
+        (
+            {"train_images": IMAGES, "layout": "NCHW"},
+            "pictures of a wrong shape\n  got: (8, 4, 5)\n  expected: one or three channels where the layout",
+        ),
+        ({"train_features": IMAGES[0], "layout": "NCHW"}, "a layout of table rows"),
+        (
+            {"train_images": COLOUR},
+            "train_images: pictures of an ambiguous shape: the channels could be last or come before height "
+            "and width\n  got: (4, 3, 3, 3)",
+        ),
+        (
+            {"train_images": COLOUR},
+            'next: say it in the .npz: layout="NHWC" for channels last, layout="NCHW"',
+        ),
         (
             {"train_images": IMAGES.astype(complex)},
             "pictures of a wrong type\n  got: complex128\n  expected: uint8",
@@ -184,6 +251,10 @@ LABELS = labels_for(8)
         (
             {"train_features": np.array([[1.0], [np.nan]])},
             "train_features[1, 0]: a value that is missing or infinite",
+        ),
+        (
+            {"train_features": np.array([[1.0], [1e40]])},
+            "train_features[1, 0]: a value that is missing or infinite\n  got: 1e+40\n  expected: finite",
         ),
         ({"train_features": IMAGES[0], "feature_names": ["a"]}, "feature_names that do not fit the columns"),
         (

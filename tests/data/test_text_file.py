@@ -99,6 +99,21 @@ def test_what_a_csv_tool_writes_is_read(tmp_path: Path, texts: list[str], dialec
     assert texts_of(read(write(tmp_path / dialect[0], file.getvalue()))) == [text.strip() for text in texts]
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
+def test_long_texts_are_read(tmp_path: Path, name: str) -> None:
+    limit = csv.field_size_limit()
+    long = "word " * 30_000 + "end"
+    table = (TABLE if name == "t.csv" else TABBED).replace("a fine film", f'"{long}"')
+    assert texts_of(read(write(tmp_path / name, table)))[0] == long
+    assert csv.field_size_limit() == limit
+
+
+def test_the_limit_of_cells_is_put_back_after_an_error(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    message(write(tmp_path / "t.csv", "review,label\n,a\n"))
+    assert csv.field_size_limit() == limit
+
+
 def test_columns_that_are_not_read_are_said(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "id,review,stars\n1,a,x\n2,b,y\n3,c,x\n4,d,y\n")
     assert read(path, "review", "stars").notes == ("1 column not read, neither texts nor classes: id",)
@@ -136,7 +151,6 @@ def test_wrong_rows_are_named_by_file_line_and_column(tmp_path: Path) -> None:
             (),
             "t.csv:3:1: the row that begins here cannot be cut into cells",
         ),
-        ("review,label\nx,a\ny,a\n", (), 'one class only\n  got: each sample is labelled "a"'),
         ("review\n\0\n", (), "this is no text file"),
     ],
 )

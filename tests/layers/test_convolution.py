@@ -31,6 +31,13 @@ def test_norm_does_not_depend_on_the_scale_of_the_input() -> None:
     torch.testing.assert_close(block(1000 * images), block(100 * images), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(64, 8), (12, 4), (5, 1)])
+@pytest.mark.parametrize(("channels", "groups"), [(64, 8), (12, 3), (8, 2), (5, 1), (40, 8), (3, 1)])
 def test_groups_divide_the_channels(channels: int, groups: int) -> None:
     assert ConvBlock(1, channels).norm.num_groups == groups
+
+
+def test_a_map_of_one_pixel_still_tells_pictures_apart() -> None:
+    block = ConvBlock(1, 8, stride=2)
+    one, other = block(torch.randn(2, 1, 1, 1)), block(torch.randn(1, 1, 2, 2))
+    assert other.shape == (1, 8, 1, 1)
+    assert not torch.allclose(one[0], one[1])

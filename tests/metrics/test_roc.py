@@ -25,14 +25,28 @@ def noisy(n: int, num_classes: int, seed: int = 0) -> Predictions:
     return Predictions.from_logits(logits.round(1), labels)  # rounding makes ties
 
 
+def test_confident_answers_are_ranked_where_their_probabilities_round_to_1() -> None:
+    """By hand: each sample of class 1 lies above each of class 0, all with probability 1.0 of class 1."""
+    margins = np.concatenate([np.linspace(40, 40.5, 5), np.linspace(60, 60.5, 5)])
+    labels = np.repeat([0, 1], 5)
+    logits = np.stack([np.zeros(10), margins], axis=1)
+    assert (np.exp(Predictions.from_logits(logits, labels).log_probs)[:, 1] == 1).all()
+    assert auroc(Predictions.from_logits(logits, labels)).value == 1
+    three = np.concatenate([logits, np.zeros((10, 1))], axis=1)
+    assert auroc(Predictions.from_logits(three, labels)).value == 1
+
+
 def test_scikit_learn_agrees() -> None:
     p = noisy(200, 2)
     assert p.log_probs is not None
-    assert auroc(p).value == pytest.approx(sklearn.metrics.roc_auc_score(p.labels, np.exp(p.log_probs[:, 1])))
+    margins = (p.scores[:, 1] - p.scores[:, 0]).round(1)  # equal ones tie, whatever their last bit
+    assert auroc(p).value == pytest.approx(sklearn.metrics.roc_auc_score(p.labels, margins))
     p = noisy(200, 4)
     assert p.log_probs is not None
     assert auroc(p).value == pytest.approx(
-        sklearn.metrics.roc_auc_score(p.labels, np.exp(p.log_probs), multi_class="ovr", average="macro")
+        sklearn.metrics.roc_auc_score(
+            p.labels, np.exp(p.log_probs).round(12), multi_class="ovr", average="macro"
+        )
     )
 
 

@@ -138,6 +138,15 @@ def scaled_floats(folder: Path) -> None:
     save_npz(folder, train_images=(digits()[0][:100] / 255).astype(np.float32))
 
 
+def ambiguous_shape(folder: Path) -> None:
+    save_npz(folder, train_images=digits()[0][:120, :3, :3].reshape(40, 3, 3, 3))
+
+
+def labels_too_large(folder: Path) -> None:
+    labels = digits()[1][:100].astype(np.uint64) + np.uint64(2**63)
+    save_npz(folder, train_images=digits()[0][:100], train_labels=labels)
+
+
 def npz_cut_short(folder: Path) -> None:
     save_npz(folder, train_images=digits()[0][:100])
     file = folder / "digits.npz"
@@ -166,6 +175,15 @@ def idx_cut_short(folder: Path) -> None:
     (folder / "train-images-idx3-ubyte").write_bytes(header + images[:100].tobytes()[:-500])
     labelled = bytes([0, 0, 8, 1]) + (100).to_bytes(4, "big") + labels[:100].astype(np.uint8).tobytes()
     (folder / "train-labels-idx1-ubyte").write_bytes(labelled)
+
+
+def idx_labels_alone(folder: Path) -> None:
+    idx_cut_short(folder)
+    place = folder / "mnist"
+    place.mkdir()
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        (folder / name).rename(place / name)
+    shutil.copy(place / "train-labels-idx1-ubyte", place / "t10k-labels-idx1-ubyte")
 
 
 _ROWS = [
@@ -344,7 +362,10 @@ PREPARATIONS: dict[str, Prepare] = {
         small_npz,
         tiny_pictures,
         wide_pictures,
+        ambiguous_shape,
+        labels_too_large,
         idx_cut_short,
+        idx_labels_alone,
         table,
         table_with_text_cell,
         ragged_table,

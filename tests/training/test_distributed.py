@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from creuset.runs.folder import RunFolder
+from creuset.workflows.rehearse import dry_run
 from creuset.workflows.train import resume, train
 from players import SHARED, Listener, loop
-from small_runs import journal, write_recipe
+from small_runs import journal, trained, write_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYERS = ROOT / "tests" / "support" / "players.py"
@@ -151,3 +152,33 @@ def test_a_family_without_steps_is_refused(tmp_path: Path) -> None:
     finished = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     assert finished.returncode == 2
     assert "is fitted in one go, on one process" in finished.stderr
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_dry_run_trains_two_models_side_by_side(strategy: str, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    settings = ("training.precision=float64", f"training.distributed={strategy}", "training.accumulate=2")
+    words = ["-m", "creuset", "train", str(recipe), "--dry-run", "--json"]
+    for setting in settings:
+        words += ["--set", setting]
+    finished = torchrun(*words)
+    assert finished.returncode == 0, finished.stderr
+    steps = json.loads(finished.stdout)["steps"]
+    expected = dry_run(recipe, settings=settings).losses
+    assert [step["model"] for step in steps] == [pytest.approx(one["model"], rel=1e-9) for one in expected]
+
+
+def test_the_first_process_alone_looks_after_a_finished_run(tmp_path: Path) -> None:
+    run = trained("vae", tmp_path)
+    previous = run.manifest().previous
+    assert previous is not None
+    (run.checkpoints / previous / "optimizer.safetensors").unlink()
+    run.report_path.unlink()
+    words = ["-m", "creuset", "train", "--resume", str(run.path), "--json"]
+    finished = torchrun(*words)
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout)["reason"] == "finished"
+    assert finished.stderr.count("nothing is left to train") == 1
+    assert finished.stderr.count("warning: ") == 1
+    assert run.manifest().previous is None
+    assert run.report_path.exists()

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,33 @@ def test_other_data_with_a_test_split_is_measured_on_it(cnn: RunFolder, tmp_path
     with pytest.raises(DataError, match="nothing is left to measure") as caught:
         evaluate(run.folder, data=str(tmp_path / "other.npz"), split="train")
     assert "40 samples" in str(caught.value.got)
+
+
+def test_floors_are_fitted_to_the_run_s_own_training_split(vae: RunFolder, tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0)
+    arrays = {"train_images": drawn.integers(0, 17, (40, 8, 8), dtype=np.uint8)}
+    arrays["test_images"] = drawn.integers(0, 17, (20, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "other.npz", num_levels=np.array(17), **arrays)  # type: ignore[arg-type]
+    fitted = [
+        re.findall(
+            r"fitted_to:(\w+)",
+            evaluate("vae", data=str(tmp_path / "other.npz"), split=part).floors[-1].signature,
+        )
+        for part in ("train", "test")
+    ]
+    assert fitted[0] == fitted[1] != []
+
+
+@pytest.mark.parametrize("name", ["cnn", "vae"])
+def test_importance_samples_without_effect_are_refused(cnn: RunFolder, vae: RunFolder, name: str) -> None:
+    if name == "cnn":
+        with pytest.raises(UsageError, match="importance samples have no effect here"):
+            evaluate(name, num_importance_samples=5)
+        return
+    before = sorted(vae.evaluations())
+    usual = load(vae).recipe.evaluation.num_importance_samples
+    evaluate(name, num_importance_samples=usual)
+    assert sorted(vae.evaluations()) == sorted({*before, "images"})
 
 
 def test_a_run_without_a_test_split_is_measured_on_its_validation_split(workspace: Path) -> None:

@@ -101,6 +101,7 @@ def test_codes_come_with_their_labels(vae: RunFolder, tmp_path: Path) -> None:
 def test_a_plane_keeps_the_two_largest_spreads() -> None:
     drawn = np.random.default_rng(0)
     codes = drawn.normal(size=(300, 5)) * [0.1, 9.0, 0.2, 3.0, 0.3] + 5
+    assert project(codes[:1].astype(np.float32)).tolist() == [[0, 0]]
     plane = project(codes.astype(np.float32))
     assert plane.shape == (300, 2)
     assert np.allclose(plane.mean(0), 0, atol=1e-3)

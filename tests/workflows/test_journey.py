@@ -1,12 +1,17 @@
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from creuset.errors import CheckpointError, NotFoundError, RecipeError, UsageError
 from creuset.workflows.journey import (
     Itinerary,
     Journey,
+    Leg,
     Station,
+    has_itinerary,
     plan_legs,
     read_itinerary,
     settings_left_out,
@@ -94,6 +99,37 @@ def test_a_setting_that_fits_no_station_is_refused_before_anything_is_made(
 def test_a_setting_given_twice_is_refused() -> None:
     with pytest.raises(RecipeError, match="is set twice"):
         values("data.source=digits", "data.source=mnist-5k")
+
+
+@pytest.mark.parametrize("setting", ["evaluation.suite=none", "evaluation={suite: none}"])
+def test_a_tour_without_scores_is_refused_before_anything_is_made(setting: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"evaluation\.suite: none leaves a tour without the scores"):
+        Journey.begin(tmp_path / "tour", Itinerary(settings=(setting,)), STATIONS, Heard())
+    assert not (tmp_path / "tour").exists()
+
+
+def test_what_the_check_refuses_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    def check(legs: Mapping[str, Leg]) -> None:
+        raise UsageError(", ".join(legs))
+
+    with pytest.raises(UsageError, match="logistic, network, VAE"):
+        Journey.begin(tmp_path / "tour", Itinerary(), STATIONS, Heard(), check)
+    assert not (tmp_path / "tour").exists()
+
+
+@pytest.mark.parametrize("share", [math.inf, math.nan, 0.0, -1.0, 1e300])
+def test_a_share_is_a_number_of_which_steps_can_be_taken(share: float) -> None:
+    with pytest.raises(ValidationError, match="steps_share"):
+        Itinerary(steps_share=share)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    itinerary = Itinerary(settings=("data.source=digits",))
+    with pytest.raises(UsageError, match="something else is in the way"):
+        Journey.begin(tmp_path / "file", itinerary, STATIONS, Heard())
+    with pytest.raises(UsageError, match="cannot be written"):
+        has_itinerary(tmp_path / ("a" * 300))
 
 
 def test_the_seed_is_an_option_of_its_own() -> None:

@@ -80,6 +80,35 @@ def test_a_table_is_read_by_the_columns_of_the_run(tmp_path: Path) -> None:
     assert found.spec.feature_mean == (3.0,)  # the run's, not this file's
 
 
+def test_one_class_is_enough_to_look_at(folder: Path) -> None:
+    for file in (folder / "a").iterdir():
+        file.unlink()
+    (folder / "a").rmdir()
+    part = load(folder).splits[EVERYTHING]
+    assert part.labels is not None
+    assert part.labels.tolist() == [0, 0]  # b is the model's first class
+    (folder / "b" / "40.png").unlink()
+    assert load(folder).splits[EVERYTHING].num_samples == 1
+
+
+def test_a_class_may_lack_a_training_part(tmp_path: Path) -> None:
+    images = np.arange(6 * 64, dtype=np.uint8).reshape(6, 8, 8)
+    np.savez(
+        tmp_path / "a.npz",
+        train_images=images[:3],
+        train_labels=np.zeros(3, dtype=np.int64),
+        test_images=images[3:],
+        test_labels=np.ones(3, dtype=np.int64),
+        class_names=np.array(["a", "b"]),
+    )
+    found = load(tmp_path / "a.npz")
+    labels = {name: split.labels for name, split in found.splits.items()}
+    assert {name: None if given is None else given.tolist() for name, given in labels.items()} == {
+        "train": [1, 1, 1],
+        "test": [0, 0, 0],
+    }
+
+
 def test_an_unknown_class_is_refused(folder: Path) -> None:
     spec = DataSpec(kind="images", shape=(1, 8, 8), num_levels=256, class_names=("a", "c"))
     with pytest.raises(DataError, match="classes that the model does not know") as caught:

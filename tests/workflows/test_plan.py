@@ -149,6 +149,15 @@ def test_steps_that_are_cut_short_leave_a_warmup_too_long_with_a_warning(tmp_pat
     assert not [line for line in heard.said if "warmup" in line]
 
 
+def test_a_shift_out_of_sight_is_refused_before_there_is_a_run(tmp_path: Path) -> None:
+    path = write_recipe(tmp_path, CNN)
+    with pytest.raises(
+        UsageError, match=r"^--set data\.augmentation\.shift=8:1:\d+: .* out of sight|a shift this large"
+    ):
+        creuset.train(path, name=tmp_path / "run", settings=["data.augmentation.shift=8"])
+    assert not (tmp_path / "run").exists()
+
+
 def test_fsdp_on_one_process_is_warned_of_and_trains(tmp_path: Path) -> None:
     path = write_recipe(tmp_path, CNN.replace("num_steps: 40", "num_steps: 2, distributed: fsdp"))
     heard = Heard()

@@ -8,6 +8,7 @@ from creuset.errors import CheckpointError, NotFoundError, UsageError
 from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
+from creuset.training.distributed import Processes
 from creuset.workflows.train import resume
 from small_runs import journal, tensors, trained
 
@@ -270,3 +271,18 @@ def test_a_newer_checkpoint_is_refused(vae: RunFolder) -> None:
 def test_no_such_run(vae: RunFolder) -> None:
     with pytest.raises(NotFoundError, match='did you mean "vae"'):
         resume("vea")
+
+
+def test_another_process_than_the_first_leaves_a_finished_run_alone(
+    vae: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: RunFolder) -> None:
+        raise AssertionError("only the first process holds the lock")
+
+    waited: list[str] = []
+    monkeypatch.setattr(RunFolder, "lock", refuse)
+    monkeypatch.setattr(Processes, "wait", lambda _: waited.append("before the first one's lock"))
+    monkeypatch.setattr(Processes, "share_result", lambda _, _work: False)  # as the first one answers
+    heard = Heard()
+    assert resume("vae", progress=heard).outcome.reason == "finished"
+    assert (heard.said, len(waited)) == ([], 1)

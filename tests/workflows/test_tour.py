@@ -2,6 +2,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from command_line import run_command
@@ -127,3 +128,51 @@ def test_a_misspelt_setting_is_exit_code_2_and_nothing_is_made(tmp_path: Path) -
     assert answer.exit_code == 2
     assert 'did you mean "learning_rate"?' in answer.stderr
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "evaluation.suite=none"], "evaluation.suite: none leaves a tour without the scores"),
+        (["--set", "data.test_share=0"], "data.test_share: a tour measures its models on a test split"),
+        (["--steps-share", "inf"], "--steps-share: not a share of steps"),
+        (["--steps-share", "nan"], "--steps-share: not a share of steps"),
+        (["--steps-share", "1e300"], "--steps-share: not a share of steps"),
+    ],
+)
+def test_what_no_report_could_be_made_of_is_refused_first(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    answer = run_command(["tour", "--out", str(tmp_path / "x"), "--set", "data.source=digits", *words])
+    assert answer.exit_code == 2
+    assert message in answer.stderr
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("pictures", "this data has no labels"), ("table", "a tour's models are of pictures")],
+)
+def test_data_that_the_models_cannot_be_compared_on_is_refused_first(
+    kind: str, message: str, tmp_path: Path
+) -> None:
+    if kind == "pictures":
+        source = tmp_path / "unlabelled.npz"
+        pictures = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+        np.savez(source, train_images=pictures)
+    else:
+        source = tmp_path / "table.csv"
+        rows = "".join(f"{number},{number % 7},{'ab'[number % 2]}\n" for number in range(60))
+        source.write_text(f"first,second,label\n{rows}")
+    answer = run_command(["tour", "--out", str(tmp_path / "x"), "--set", f"data.source={source}"])
+    assert answer.exit_code == 2
+    assert message in answer.stderr
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["file", "a" * 300])
+def test_a_tour_into_an_impossible_folder_is_exit_code_2(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = run_command(["tour", "--out", str(tmp_path / name), "--set", "data.source=digits"])
+    assert answer.exit_code == 2
+    assert "cannot be written" in answer.stderr

@@ -69,17 +69,19 @@ def cli(offline: bool) -> None:
 
 def main() -> None:
     """Run the command line; a creuset error becomes a sentence on stderr and its exit code."""
-    from creuset.cli.console import fail
+    from creuset.cli.console import fail, if_it_is_there, system_failure
     from creuset.errors import CreusetError, ResourceError
 
     try:
         # click's own ending would make an interrupt exit code 1
         sys.exit(cli.main(prog_name="creuset", standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        with if_it_is_there(2):
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("creuset: interrupted", err=True)
+        with if_it_is_there(2):
+            click.echo("creuset: interrupted", err=True)
         sys.exit(130)
     except CreusetError as error:
         fail(error)
@@ -87,7 +89,5 @@ def main() -> None:
         fail(ResourceError("out of memory", got=str(error) or None, next_step="work on less at once"))
     except PermissionError as error:
         fail(CreusetError("this may not be read or written", where=error.filename, got=error.strerror))
-    except BrokenPipeError:
-        # The reader of a pipe went away (creuset runs log | head): nobody is left to tell.
-        sys.stderr.close()
-        sys.exit(0)
+    except OSError as error:
+        fail(system_failure(error))

@@ -48,16 +48,21 @@ def show(recipe: str, settings: tuple[str, ...], as_json: bool) -> None:
 @click.argument("recipes", nargs=-1, required=True, metavar="RECIPE...")
 @json_option
 def check(recipes: tuple[str, ...], as_json: bool) -> None:
-    """Everything that is wrong with each RECIPE, as file:line:column; exit code 2 if anything is."""
-    from creuset.models import family_configs
+    """Everything that is wrong with each RECIPE, as file:line:column; exit code 2 if anything is.
+
+    What hangs on the data is seen by `creuset train RECIPE --dry-run`.
+    """
+    from creuset.models import family, family_configs
     from creuset.recipe.resolve import read_recipe
+    from creuset.workflows.plan import check_effects
 
     families = family_configs()
     results: list[tuple[str, tuple[Problem, ...]]] = []
     unread: list[CreusetError] = []
     for recipe in recipes:
         try:
-            read_recipe(recipe, families=families)
+            resolved = read_recipe(recipe, families=families)
+            check_effects(resolved, family(resolved.model.family))
             results.append((recipe, ()))
         except RecipeError as error:
             results.append((recipe, error.problems))

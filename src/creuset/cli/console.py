@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 import click
 
-from creuset.errors import CreusetError, Interrupted
+from creuset.errors import CreusetError, Interrupted, ResourceError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,9 +37,9 @@ def emit_json(document: Any) -> None:
 
 
 @contextmanager
-def _if_it_is_there(descriptor: int) -> Iterator[None]:
-    """What is written to a terminal that was closed is dropped: nobody is left to read it, and a training
-    that still makes its checkpoint must not fail for that.
+def if_it_is_there(descriptor: int) -> Iterator[None]:
+    """What is written to a terminal or a pipe that was closed is dropped: nobody is left to read it, and a
+    training that still makes its checkpoint must not fail for that.
 
     Args:
         descriptor: 1 for stdout, 2 for stderr.
@@ -47,24 +47,36 @@ def _if_it_is_there(descriptor: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno != errno.EIO:
+        if error.errno not in (errno.EIO, errno.EPIPE):
             raise
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+        _drop(descriptor)
 
 
-def say(text: str) -> None:
-    """A result, on stdout."""
+def _drop(descriptor: int) -> None:
+    """Sends what is written to 1, stdout, or 2, stderr, nowhere from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def say(text: str) -> bool:
+    """A result, on stdout.
+
+    Returns:
+        Whether somebody may read it: False once the other end was closed, as by `creuset runs log | head`.
+    """
+    heard = False
     if process_number() == 0:
-        with _if_it_is_there(1):
+        with if_it_is_there(1):
             click.echo(text)
+            heard = True
+    return heard
 
 
 def note(text: str) -> None:
     """A line beside the result, on stderr."""
     if process_number() == 0:
-        with _if_it_is_there(2):
+        with if_it_is_there(2):
             click.echo(text, err=True)
 
 
@@ -85,12 +97,32 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def fail(error: CreusetError) -> None:
     """The error as a person reads it, on stderr, and the end of the program with its exit code."""
     number = process_number()
-    with _if_it_is_there(2):
+    with if_it_is_there(2):
         if number == 0:
             click.echo(f"creuset: {error}", err=True)
         elif not isinstance(error, Interrupted):  # what stops all processes is told by the first
             click.echo(f"creuset, process {number}: {error}", err=True)
     raise SystemExit(error.exit_code)
+
+
+def system_failure(error: OSError) -> CreusetError:
+    """What the operating system refused where nobody foresaw it, as an error for `fail`.
+
+    Where stdout itself takes nothing more, what is still to be written there is dropped, or the interpreter
+    would try it again at its end.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop(1)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError(
+            "the disk is full",
+            where=error.filename,
+            got=error.strerror,
+            next_step="free some space, then go on from what was saved",
+        )
+    return CreusetError("the system refused", where=error.filename, got=error.strerror or str(error))
 
 
 def duration(seconds: float) -> str:
@@ -154,7 +186,7 @@ class TerminalProgress:
                 console=Console(stderr=True),
                 transient=True,
             )
-            with _if_it_is_there(2):
+            with if_it_is_there(2):
                 self._bar.start()
             self._task = self._bar.add_task(task, total=total, values="")
 
@@ -162,7 +194,7 @@ class TerminalProgress:
         shown = " ".join(f"{name} {value:.4g}" for name, value in (values or {}).items())
         if self._bar is not None:
             fields = {"values": shown} if shown else {}
-            with _if_it_is_there(2):
+            with if_it_is_there(2):
                 self._bar.update(self._task, completed=done, **fields)
             return
         now = time.monotonic()
@@ -172,7 +204,7 @@ class TerminalProgress:
 
     def finish(self) -> None:
         if self._bar is not None:
-            with _if_it_is_there(2):
+            with if_it_is_there(2):
                 self._bar.stop()
             self._bar = None
 

@@ -150,24 +150,18 @@ def log(run: str, follow: bool, as_json: bool) -> None:
         emit_json({"events": list(lines)})
         return
     for line in lines:
-        say(json.dumps(line) if as_json else _journal_line(line))
+        if not say(json.dumps(line) if as_json else _journal_line(line)):
+            return
 
 
 def _lines(folder: "RunFolder", follow: bool) -> Iterator[dict[str, Any]]:
-    """The journal's lines, and with `follow` those to come until the run ends.
+    """The journal's lines, and with `follow` those to come until the run ends."""
+    from creuset.runs.follow import JournalReader
 
-    A resume cuts the journal: then the lines from its `resume` event on are new.
-    """
-    from creuset.runs.journal import read_journal
-
-    seen = 0
+    reader = JournalReader(folder.journal_path)
     while True:
         running = folder.running_process() is not None
-        lines = list(read_journal(folder.journal_path))
-        if len(lines) < seen:
-            seen = max((at for at, line in enumerate(lines) if line["event"] == "resume"), default=0)
-        yield from lines[seen:]
-        seen = len(lines)
+        yield from reader.new_lines()
         if not follow or not running:
             return
         time.sleep(_POLL_SECONDS)

@@ -1,45 +1,80 @@
-"""Arrays as they come, checked and brought to the two stored forms: uint8 pictures and float32 rows."""
+"""Arrays as they come, checked and brought to the two stored forms: uint8 pictures and float64 rows."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from creuset.errors import DataError
 
+Layout = Literal["NHWC", "NCHW"]
+"""Where an array of pictures holds the channels: last, or before height and width."""
+
+_LARGEST = float(np.finfo(np.float32).max)
 _NUMBERS = "biuf"
 """numpy's letters for truth values, whole numbers and floating-point numbers."""
 
 
-def as_pictures(where: str, array: NDArray[Any], num_levels: int) -> NDArray[np.uint8]:
+def as_pictures(
+    where: str, array: NDArray[Any], num_levels: int, layout: Layout | None = None
+) -> NDArray[np.uint8]:
     """Pictures in any of the accepted forms as uint8 (N, C, H, W).
+
+    Args:
+        where: The array, for errors.
+        array: (N, H, W), (N, H, W, C) or (N, C, H, W) with one or three channels.
+        num_levels: Values that a pixel can take.
+        layout: Where the channels are; None tells it by the shape, and takes (N, H, W) as grey.
 
     Raises:
         DataError: Another form, or values that are no whole numbers in [0, num_levels).
     """
     if array.dtype.kind not in _NUMBERS:
         raise DataError("pictures of a wrong type", where=where, got=array.dtype, expected="uint8")
-    if array.ndim == 3:
+    if array.ndim == 3 and layout is None:
         array = array[:, None]
-    elif array.ndim == 4 and array.shape[3] in (1, 3) and array.shape[1] not in (1, 3):
+    elif _layout(where, array, layout) == "NHWC":
         array = array.transpose(0, 3, 1, 2)
-    elif not (array.ndim == 4 and array.shape[1] in (1, 3) and array.shape[3] not in (1, 3)):
+    if 0 in array.shape:
+        raise DataError("pictures without pixels", where=where, got=array.shape)
+    return np.ascontiguousarray(_as_levels(where, array, num_levels))
+
+
+def _layout(where: str, array: NDArray[Any], layout: Layout | None) -> Layout:
+    """Where an array holds the channels, as said or by its shape."""
+    places: dict[Layout, int] = {"NHWC": 3, "NCHW": 1}
+    fitting = [form for form, place in places.items() if array.ndim == 4 and array.shape[place] in (1, 3)]
+    if layout is not None and layout not in fitting:
+        raise DataError(
+            "pictures of a wrong shape",
+            where=where,
+            got=array.shape,
+            expected=f"one or three channels where the layout {layout} has its C",
+            next_step="correct the layout, or leave it out for (N, height, width)",
+        )
+    if not fitting:
         raise DataError(
             "pictures of a wrong shape",
             where=where,
             got=array.shape,
             expected="(N, height, width) for grey, (N, height, width, 3) or (N, 3, height, width) for colour",
         )
-    if 0 in array.shape:
-        raise DataError("pictures without pixels", where=where, got=array.shape)
-    return np.ascontiguousarray(_as_levels(where, array, num_levels))
+    if layout is None and len(fitting) > 1:
+        raise DataError(
+            "pictures of an ambiguous shape: the channels could be last or come before height and width",
+            where=where,
+            got=array.shape,
+            expected="one or three channels on one side only, or a layout",
+            next_step='say it in the .npz: layout="NHWC" for channels last, layout="NCHW" for channels first',
+        )
+    return layout or fitting[0]
 
 
-def as_features(where: str, array: NDArray[Any]) -> NDArray[np.float32]:
-    """Table rows as float32 (N, F).
+def as_features(where: str, array: NDArray[Any]) -> NDArray[np.float64]:
+    """Table rows as float64 (N, F): whole numbers are exact up to 2^53.
 
     Raises:
-        DataError: Another form or type, or a value that is missing or infinite.
+        DataError: Another form or type, or a value that is missing, infinite or beyond the range of float32.
     """
     if array.dtype.kind not in _NUMBERS or array.ndim != 2 or 0 in array.shape:
         raise DataError(
@@ -48,14 +83,15 @@ def as_features(where: str, array: NDArray[Any]) -> NDArray[np.float32]:
             got=f"{array.dtype} {array.shape}",
             expected="numbers (rows, columns)",
         )
-    features = array.astype(np.float32)
-    if not np.isfinite(features).all():
-        row, column = np.argwhere(~np.isfinite(features))[0]
+    features = array.astype(np.float64)
+    usable = np.abs(features) <= _LARGEST  # also false where a value is NaN
+    if not usable.all():
+        row, column = np.argwhere(~usable)[0]
         raise DataError(
             "a value that is missing or infinite",
             where=f"{where}[{row}, {column}]",
             got=array[row, column],
-            expected="finite numbers",
+            expected=f"finite numbers up to {_LARGEST:.4g}",
             next_step="fill in or remove the rows with missing values",
         )
     return features

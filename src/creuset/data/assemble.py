@@ -129,12 +129,15 @@ def _spec(source: Source, train: tuple[Part, Hashes], config: DataConfig) -> Dat
         feature_names=source.feature_names,
     )
     if source.kind == "table":
-        rows = torch.from_numpy(part.inputs).double()
+        rows = torch.from_numpy(part.inputs)
         deviation = rows.std(dim=0, correction=0)
+        varies = (rows != rows[0]).any(dim=0) & (
+            deviation > 0
+        )  # of equal values a rounding error may be left
         return replace(
             spec,
-            feature_mean=tuple(rows.mean(dim=0).tolist()),
-            feature_std=tuple(torch.where(deviation > 0, deviation, 1.0).tolist()),
+            feature_mean=tuple(torch.where(varies, rows.mean(dim=0), rows[0]).tolist()),
+            feature_std=tuple(torch.where(varies, deviation, 1.0).tolist()),
         )
     if source.kind == "texts":
         vocabulary = make_vocabulary(

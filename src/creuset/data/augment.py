@@ -44,6 +44,23 @@ def augment(images: Tensor, config: AugmentationConfig, generator: BatchGenerato
     return images
 
 
+def require_fitting(config: AugmentationConfig, image_shape: tuple[int, ...]) -> None:
+    """Refuses a shift that moves pictures (C, H, W) out of sight.
+
+    Raises:
+        UsageError: It is as large as a side.
+    """
+    side = min(image_shape[1:], default=0)
+    if config.shift and config.shift >= side:
+        raise UsageError(
+            "a shift this large moves pictures out of sight",
+            where="data.augmentation.shift",
+            got=config.shift,
+            expected=f"less than {side}, the shorter side of the pictures",
+            next_step="an eighth of the side is usual",
+        )
+
+
 def flip(images: Tensor, generator: BatchGenerator) -> Tensor:
     """Each picture mirrored left to right with probability one half."""
     mirrored = generator.uniform() < 0.5
@@ -73,14 +90,6 @@ def rotate(images: Tensor, degrees: float, generator: BatchGenerator) -> Tensor:
 def shift(images: Tensor, pixels: int, generator: BatchGenerator) -> Tensor:
     """Each picture moved by whole numbers of pixels, uniform in [-pixels, pixels] along either axis."""
     batch, channels, height, width = images.shape
-    if pixels >= min(height, width):
-        raise UsageError(
-            "a shift this large moves pictures out of sight",
-            where="data.augmentation.shift",
-            got=pixels,
-            expected=f"less than {min(height, width)}, the shorter side of the pictures",
-            next_step="an eighth of the side is usual",
-        )
     moves = generator.integers(2 * pixels + 1, 2)  # (B, 2), where the window begins in the padded picture
     padded = F.pad(images, (pixels,) * 4, value=BACKGROUND)
     rows = moves[:, :1] + torch.arange(height, device=images.device)  # (B, H)

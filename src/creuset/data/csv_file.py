@@ -1,8 +1,9 @@
 """A CSV file cut into rows, its columns named and its labels taken out; the numbers stay text.
 
 The first line is the header, unless all of its cells are numbers; columns without a header are called 1, 2,
-3 and so on. Cells are parted by commas, semicolons or tabs, whichever the first line has most of; a cell may
-be in double quotes, but hold no line break. Empty lines are passed over.
+3 and so on. Numbers that count two or more columns from 0 or 1 are a header as well, as pandas writes it,
+unless all lines are such. Cells are parted by commas, semicolons or tabs, whichever the first line has most
+of; a cell may be in double quotes, but hold no line break. Empty lines are passed over.
 """
 
 import csv
@@ -11,6 +12,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 """Cells that say that there is no value, in lower case."""
 
 _NEXT = "correct these cells, remove rows or columns that hold no numbers, or set data.text_column for texts"
+_LONGEST_CELL = 2**31 - 1
 _BOMB_RATIO = 200
 _BOMB_BYTES = 1 << 28
 
@@ -42,6 +45,7 @@ class Sheet:
         columns: The names of all columns.
         label_place: Which of them holds the labels; None where none does.
         labels: The label of each row; empty where there are none.
+        notes: What is legal but worth saying.
     """
 
     path: Path
@@ -51,8 +55,23 @@ class Sheet:
     columns: tuple[str, ...]
     label_place: int | None
     labels: Sequence[str]
+    notes: tuple[str, ...] = ()
 
 
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Lets the csv module read cells of any length, where its own limit is 131,072 characters.
+
+    The limit is one of the whole process, and is put back at the end.
+    """
+    usual = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
+
+
+@long_cells()
 def cut_csv(path: Path, label_column: str | None) -> Sheet:
     """Rows, columns and labels of a CSV or TSV file, plain or compressed with gzip.
 
@@ -69,6 +88,9 @@ def cut_csv(path: Path, label_column: str | None) -> Sheet:
     cells = _cells(path, line_numbers, rows, delimiter)
     first = next(cells)
     columns, is_header = _columns(path, line_numbers[0], first)
+    counts = not is_header and _is_count(first)
+    if counts and not all(map(_is_count, _cells(path, line_numbers, rows, delimiter))):
+        columns, is_header = tuple(cell.strip() for cell in first), True
     label_place = find_labels(path, columns, label_column)
     labels: list[str] = [] if is_header or label_place is None else [first[label_place].strip()]
     problems: list[Problem] = []
@@ -96,6 +118,7 @@ def cut_csv(path: Path, label_column: str | None) -> Sheet:
         columns=columns,
         label_place=label_place,
         labels=labels,
+        notes=_count_note(columns) if counts and is_header else (),
     )
 
 
@@ -193,6 +216,18 @@ def _columns(path: Path, line_number: int, cells: Sequence[str]) -> tuple[tuple[
                 f"{path}:{line_number}:{place + 1}: {what}", next_step="give each column its own name"
             )
     return names, True
+
+
+def _is_count(cells: Sequence[str]) -> bool:
+    """Whether a line counts its two or more columns, from 0 or from 1: a header of pandas, or a sample."""
+    names = [cell.strip() for cell in cells]
+    counts = ([str(start + place) for place in range(len(names))] for start in (0, 1))
+    return len(names) > 1 and names in counts
+
+
+def _count_note(columns: Sequence[str]) -> tuple[str, ...]:
+    shown = ", ".join(columns) if len(columns) < 4 else f"{columns[0]}, {columns[1]}, .. {columns[-1]}"
+    return (f"the first line {shown} is taken as the columns' names",)
 
 
 def find_labels(path: Path, columns: Sequence[str], label_column: str | None) -> int | None:

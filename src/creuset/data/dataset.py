@@ -23,7 +23,7 @@ class Split:
 
     Args:
         inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in
-            the file, float32 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py).
+            the file, float64 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py).
         labels: Places in the spec's class_names, int64 (N,); None without labels.
         hashes: Content hashes, two numbers a sample (hashing.py).
         names: Where each sample comes from, for people.
@@ -185,8 +185,13 @@ class Dataset:
 
 
 def standardise(features: Tensor, spec: DataSpec) -> Tensor:
-    """(column - mean) / std with the statistics that `spec` carries: float32 (B, F) to float32 (B, F)."""
-    return (features - torch.tensor(spec.feature_mean)) / torch.tensor(spec.feature_std)
+    """(column - mean) / std with the statistics that `spec` carries: float64 (B, F) to float32 (B, F).
+
+    Only the result is rounded to float32, so that rows differ that differ little beside their size.
+    """
+    mean = torch.tensor(spec.feature_mean, dtype=torch.float64)
+    std = torch.tensor(spec.feature_std, dtype=torch.float64)
+    return ((features.double() - mean) / std).float()
 
 
 def make_split(

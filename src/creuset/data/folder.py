@@ -18,12 +18,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from creuset.data.entries import visible
 from creuset.data.picture import SUFFIXES, UnreadableError, read_picture
 from creuset.data.source import Part, Skipped, Source, counted, encode_labels, listed, require_memory
 from creuset.errors import DataError
 from creuset.progress import Progress
 
-_PASSED_OVER = frozenset({"thumbs.db", "desktop.ini"})
 _SPLIT_FOLDERS = {
     "train": "train",
     "training": "train",
@@ -75,16 +75,6 @@ def read_folder(root: Path, *, unreadable: Literal["refuse", "skip"], progress: 
         )
     _require_content(root, files, skipped)
     return _collect(root, files, arrays, skipped)
-
-
-def visible(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The sub-folders and the other entries of a folder, sorted, without those that are passed over."""
-    entries = [
-        entry
-        for entry in sorted(folder.iterdir())
-        if not entry.name.startswith(".") and entry.name.lower() not in _PASSED_OVER
-    ]
-    return [entry for entry in entries if entry.is_dir()], [entry for entry in entries if not entry.is_dir()]
 
 
 def _survey(root: Path) -> Iterator[_File]:
@@ -263,7 +253,7 @@ def _collect(
     labels: dict[str, NDArray[np.int64]] = {}
     if labelled:
         named = {part: [files[i].class_name or "" for i in indices] for part, indices in by_part.items()}
-        class_names, labels = encode_labels(root, named)
+        class_names, labels = encode_labels(named)
     parts = {}
     for part, indices in by_part.items():
         inputs = np.empty((len(indices), channels, height, width), dtype=np.uint8)

@@ -80,7 +80,7 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
         splits: Name -> (hashes, labels), each split in the order of its hashes.
     """
     form = {
-        "format": 1,
+        "format": 2 if spec.kind == "table" else 1,  # 2: rows are hashed as float64
         "kind": spec.kind,
         "shape": list(spec.shape),
         "num_levels": spec.num_levels,

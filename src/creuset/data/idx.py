@@ -7,12 +7,15 @@ A folder with the four files of MNIST has a test split of its own:
     train-images-idx3-ubyte  train-labels-idx1-ubyte  t10k-images-idx3-ubyte  t10k-labels-idx1-ubyte
 
 each with or without .gz (the plain file is read where both are there), with "-" or "." before "idx". One
-file of pictures is read with the labels that lie beside it under the matching name.
+file of pictures is read with the labels that lie beside it under the matching name. Other files of such a
+folder are not read, which is said.
 """
 
 import gzip
 import re
 import zlib
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creuset.data.arrays import dark_note
-from creuset.data.source import Part, Source, check_classes, counted, require_memory
+from creuset.data.entries import unread_note
+from creuset.data.source import Part, Source, counted, require_memory
 from creuset.errors import DataError, NotFoundError
 
 _NAME = re.compile(r"(?P<stem>.*?)-?(?P<what>images|labels)(?P<idx>[-.]idx[13]-ubyte)(?P<gz>\.gz)?")
@@ -36,7 +40,7 @@ def read_idx_folder(folder: Path) -> Source:
     """The files of MNIST in a folder: train-*, and t10k-* or test-* as the test split where they are.
 
     Raises:
-        DataError: Damaged files, or labels out of step.
+        DataError: Damaged files, labels out of step, or labels without their pictures.
         NotFoundError: There are no train-images.
     """
     images = {match["stem"]: path for path, match in _matches(folder) if match["what"] == "images"}
@@ -57,7 +61,11 @@ def read_idx_folder(folder: Path) -> Source:
             expected="train-images-*, t10k-images-* and perhaps validation-images-*",
             next_step="move the others out of the folder",
         )
-    return _source(folder, {splits[stem]: path for stem, path in images.items()})
+    label_files = [path for path in map(_labels_beside, images.values()) if path is not None]
+    _refuse_lone_labels(folder, label_files)
+    source = _source(folder, {splits[stem]: path for stem, path in images.items()})
+    note = unread_note(folder, [*images.values(), *label_files])
+    return replace(source, notes=(*source.notes, *note))
 
 
 def read_idx(path: Path) -> Source:
@@ -74,6 +82,21 @@ def read_idx(path: Path) -> Source:
             next_step="give the file of pictures; its labels are found beside it",
         )
     return _source(path, {"train": path})
+
+
+def _refuse_lone_labels(folder: Path, taken: Collection[Path]) -> None:
+    """Refuses a file of labels that belongs to none of the pictures."""
+    for path, match in _matches(folder):
+        if match["what"] == "labels" and path not in taken:
+            dash = path.name[len(match["stem"]) : match.start("what")]
+            missing = f"{match['stem']}{dash}images{match['idx'].replace('1', '3')}"
+            raise DataError(
+                f"labels without their pictures: there is no {missing}",
+                where=path,
+                got=", ".join(found.name for found, _ in _matches(folder)),
+                expected="a file of pictures beside each file of labels",
+                next_step=f"add {missing}(.gz), or move {path.name} out of the folder",
+            )
 
 
 def _matches(folder: Path) -> list[tuple[Path, re.Match[str]]]:
@@ -119,7 +142,6 @@ def _source(where: Path, files: dict[str, Path]) -> Source:
         values = np.unique(np.concatenate(list(labels.values())))
         class_names = tuple(str(value) for value in values)
         coded = {split: np.searchsorted(values, array).astype(np.int64) for split, array in labels.items()}
-        check_classes(where, class_names, coded)
     parts = {
         split: Part(
             inputs=array[:, None],

@@ -6,12 +6,13 @@ from pathlib import Path
 from creuset.data.assemble import split_source
 from creuset.data.csv_file import CSV_SUFFIXES
 from creuset.data.dataset import Dataset
-from creuset.data.folder import read_folder, visible
+from creuset.data.entries import visible
+from creuset.data.folder import read_folder
 from creuset.data.idx import is_idx, read_idx, read_idx_folder
 from creuset.data.named import DIGITS, MNIST_5K_FILE, read_digits, read_mnist_5k
 from creuset.data.npz import read_npz
 from creuset.data.picture import SUFFIXES
-from creuset.data.source import Source
+from creuset.data.source import Source, check_classes
 from creuset.data.table import read_csv
 from creuset.data.text_file import read_texts
 from creuset.errors import DataError, UsageError
@@ -48,13 +49,14 @@ def load_data(
         progress: Counts pictures, and is told what a user should know.
 
     Raises:
-        DataError: The source cannot be used; the error says why and what to do.
+        DataError: The source cannot be used, or its classes not learned; the error says why and what to do.
         UsageError: Settings that the source leaves without effect.
         NotFoundError: There is no such source (raised by `resolve`).
         ResourceError: It does not fit into memory.
     """
     shown = Silent() if progress is None else progress
     source = read_source(config, resolve=resolve, progress=shown)
+    check_classes(config.source, source)
     _refuse_shares(config, source)
     _refuse_text_settings(config, source)
     dataset = split_source(source, config, seed=seed)
@@ -64,7 +66,10 @@ def load_data(
 
 
 def read_source(config: DataConfig, *, resolve: Resolve, progress: Progress) -> Source:
-    """What `config.source` names, before it is split: a path first, then a name."""
+    """What `config.source` names, before it is split: a path first, then a name.
+
+    Whether its classes can be learned is not asked here, since data may also be only looked at.
+    """
     if not config.source.strip():
         raise UsageError("no source is named", where="data.source", expected="a path or a name")
     path = Path(config.source).expanduser()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from creuset.data.entries import unread_note
 from creuset.data.source import Part, Source
 from creuset.data.table import read_csv
 
@@ -13,6 +14,7 @@ MNIST_5K_FILE = "mnist_5k.csv.gz"
 """A folder that holds a file of this name is the asset mnist-5k."""
 
 _DIGIT_LEVELS = 17
+_STORE_FILE = "asset.json"  # beside each asset of the store, about the asset and not of it
 
 
 def read_digits() -> Source:
@@ -36,5 +38,7 @@ def read_digits() -> Source:
 
 def read_mnist_5k(folder: Path) -> Source:
     """5,000 digits of MNIST, 500 of each: rows of 784 pixels and the label, without a header."""
-    source = read_csv(folder / MNIST_5K_FILE, label_column="785", image_size=(28, 28))
-    return replace(source, origin="mnist-5k: 5,000 digits of MNIST")
+    file = folder / MNIST_5K_FILE
+    source = read_csv(file, label_column="785", image_size=(28, 28))
+    notes = (*source.notes, *unread_note(folder, [file, folder / _STORE_FILE]))
+    return replace(source, origin="mnist-5k: 5,000 digits of MNIST", notes=notes)

@@ -6,6 +6,7 @@
     train_labels       (N,) whole numbers; left out for data without classes
     validation_*, test_*   the same, where the file has such splits
     class_names, feature_names   texts; num_levels   how many values a pixel can take, if not 256
+    layout             "NHWC" or "NCHW", where the shape of colour pictures does not tell their channels
 
 How the file is opened, and what is refused there, stands in npz_file.py.
 """
@@ -13,28 +14,31 @@ How the file is opened, and what is refused there, stands in npz_file.py.
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from creuset.data.arrays import as_features, as_pictures, dark_note
+from creuset.data.arrays import Layout, as_features, as_pictures, dark_note
 from creuset.data.dataset import Dataset
 from creuset.data.npz_file import load_arrays
-from creuset.data.source import SPLITS, Part, Source, check_classes, class_order, counted
+from creuset.data.source import SPLITS, Part, Source, class_order, counted
 from creuset.data.spec import Kind
 from creuset.errors import DataError, did_you_mean
 from creuset.files import write_atomic
 
 _KINDS: dict[str, Kind] = {"images": "images", "features": "table", "texts": "texts"}
 """Second half of an array's name -> what its samples are."""
+_LARGEST_LABEL = np.iinfo(np.int64).max
 _WORDS: dict[Kind, str] = {"images": "pictures", "table": "table rows", "texts": "texts"}
 _KEYS = (
     *(f"{split}_{name}" for split in SPLITS for name in (*_KINDS, "labels")),
     "class_names",
     "feature_names",
     "num_levels",
+    "layout",
 )
+_LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 
 def read_npz(path: Path) -> Source:
@@ -51,9 +55,10 @@ def read_npz(path: Path) -> Source:
     kind = _KINDS[name]
     num_levels = _number_of_levels(path, arrays) if kind == "images" else 0
     inputs = {split: arrays[f"{split}_{name}"] for split in SPLITS if f"{split}_{name}" in arrays}
+    layout = _layout(path, arrays, kind)
     if kind == "images":
         inputs = {
-            split: as_pictures(f"{path}: {split}_images", array, num_levels)
+            split: as_pictures(f"{path}: {split}_images", array, num_levels, layout)
             for split, array in inputs.items()
         }
     elif kind == "table":
@@ -88,7 +93,11 @@ def write_npz(dataset: Dataset, path: Path) -> None:
     for split, part in dataset.splits.items():
         inputs = np.array(part.texts, dtype=np.str_) if part.texts else part.inputs.numpy()
         if name == "images":
-            inputs = inputs[:, 0] if inputs.shape[1] == 1 else inputs.transpose(0, 2, 3, 1)
+            if inputs.shape[1] == 1:
+                inputs = inputs[:, 0]
+            else:
+                inputs = inputs.transpose(0, 2, 3, 1)
+                arrays["layout"] = np.array("NHWC")
         arrays[f"{split}_{name}"] = inputs
         if part.labels is not None:
             arrays[f"{split}_labels"] = part.labels.numpy()
@@ -149,6 +158,19 @@ def _number_of_levels(path: Path, arrays: Mapping[str, NDArray[Any]]) -> int:
     return int(array.item())
 
 
+def _layout(path: Path, arrays: Mapping[str, NDArray[Any]], kind: Kind) -> Layout | None:
+    """Where the file says that its pictures hold their channels; None where it says nothing."""
+    if "layout" not in arrays:
+        return None
+    if kind != "images":
+        raise DataError(f"a layout of {_WORDS[kind]}", where=path, next_step="leave layout out")
+    given = str(arrays["layout"])
+    for layout in _LAYOUTS:
+        if layout == given:
+            return layout
+    raise DataError("unknown layout", where=path, got=given, expected=" or ".join(_LAYOUTS))
+
+
 def _as_texts(where: str, array: NDArray[Any]) -> NDArray[np.object_]:
     """Texts as objects (N,), white space around each taken off."""
     if array.dtype.kind != "U" or array.ndim != 1:
@@ -199,9 +221,18 @@ def _labels(
                 got=counted(len(array), "label"),
                 expected=counted(len(inputs[split]), "label"),
             )
+        if len(array) and array.max() > _LARGEST_LABEL:
+            raise DataError(
+                "a label that is too large",
+                where=f"{where}[{array.argmax()}]",
+                got=array.max(),
+                expected=f"at most {_LARGEST_LABEL}, the largest int64",
+                next_step="number the classes from 0, and name them in class_names",
+            )
     if not given:
         return (), {}
-    values = np.unique(np.concatenate([array.astype(np.int64) for array in given.values()]))
+    whole = {split: array.astype(np.int64) for split, array in given.items()}
+    values = np.unique(np.concatenate(list(whole.values())))
     if "class_names" in arrays:
         class_names = tuple(str(name) for name in arrays["class_names"].reshape(-1))
         if values[0] < 0 or values[-1] >= len(class_names) or len(set(class_names)) < len(class_names):
@@ -211,12 +242,9 @@ def _labels(
                 got=f"{counted(len(class_names), 'name')}, labels from {values[0]} to {values[-1]}",
                 expected="one different name for each label, which count from 0",
             )
-        labels = {split: array.astype(np.int64) for split, array in given.items()}
-    else:
-        class_names = class_order(str(value) for value in values)
-        labels = {split: np.searchsorted(values, array).astype(np.int64) for split, array in given.items()}
-    check_classes(path, class_names, labels)
-    return class_names, labels
+        return class_names, whole
+    class_names = class_order(str(value) for value in values)
+    return class_names, {split: np.searchsorted(values, array) for split, array in whole.items()}
 
 
 def _feature_names(path: Path, arrays: Mapping[str, NDArray[Any]], features: NDArray[Any]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class Part:
     """Samples that a source keeps together.
 
     Args:
-        inputs: uint8 (N, C, H, W) for pictures, float32 (N, F) for a table, objects (N,) of str for texts.
+        inputs: uint8 (N, C, H, W) for pictures, float64 (N, F) for a table, objects (N,) of str for texts.
         labels: Each sample's place in the source's `class_names`, int64 (N,); None without labels.
         names: Where each sample comes from, for people: a file, a line, a row.
     """
@@ -111,30 +111,29 @@ def _is_whole(name: str) -> bool:
 
 
 def encode_labels(
-    where: object, labels: Mapping[str, Sequence[str]]
+    labels: Mapping[str, Sequence[str]],
 ) -> tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]:
-    """Class names in order, and each part's labels as places in it.
-
-    Raises:
-        DataError: The classes cannot be learned (`check_classes`).
-    """
+    """Class names in order, and each part's labels as places in it."""
     class_names = class_order(name for part in labels.values() for name in part)
     place = {name: index for index, name in enumerate(class_names)}
     coded = {
         part: np.fromiter((place[name] for name in names), dtype=np.int64, count=len(names))
         for part, names in labels.items()
     }
-    check_classes(where, class_names, coded)
     return class_names, coded
 
 
-def check_classes(where: object, class_names: Sequence[str], labels: Mapping[str, NDArray[np.int64]]) -> None:
-    """Refuses labels that nothing can be learned from.
+def check_classes(where: object, source: Source) -> None:
+    """Refuses labels that nothing can be learned from; data without labels pass.
 
     Raises:
         DataError: There is one class only, a class is missing from the training part, or nearly each
             sample has a class of its own.
     """
+    class_names = source.class_names
+    labels = {name: part.labels for name, part in source.parts.items() if part.labels is not None}
+    if not labels:
+        return
     if len(class_names) == 1:
         raise DataError(
             "there is one class only",

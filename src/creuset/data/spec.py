@@ -12,8 +12,8 @@ class DataSpec:
     """The form of one sample.
 
     Args:
-        kind: "images" (stored uint8, batched float32 in [-1, 1]), "table" (float32 columns) or "texts"
-            (batched as the ids of their tokens, int64, padded).
+        kind: "images" (stored uint8, batched float32 in [-1, 1]), "table" (stored float64, batched
+            float32) or "texts" (batched as the ids of their tokens, int64, padded).
         shape: (channels, height, width) of a picture, (features,) of a table row, () of a text.
         num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 otherwise.
         class_names: The classes in the order of their labels; empty without labels.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creuset.data.arrays import as_pictures, dark_note
-from creuset.data.csv_file import MISSING, NUMBER, Sheet, cell_error, cut_csv
+from creuset.data.csv_file import MISSING, NUMBER, Sheet, cell_error, cut_csv, long_cells
 from creuset.data.source import Part, Source, counted, encode_labels, require_memory
 from creuset.errors import DataError, Problem
 
@@ -41,20 +41,19 @@ def read_csv(path: Path, *, label_column: str | None, image_size: tuple[int, int
     class_names: tuple[str, ...] = ()
     labels: NDArray[np.int64] | None = None
     if sheet.label_place is not None:
-        class_names, coded = encode_labels(path, {"train": sheet.labels})
+        class_names, coded = encode_labels({"train": sheet.labels})
         labels = coded["train"]
     names = tuple(f"{path.name}:{line}" for line in sheet.line_numbers)
     if image_size is None:
         columns = tuple(sheet.columns[place] for place in places)
-        features = numbers.astype(np.float32)
         return Source(
             origin=f"{path.name}: CSV table",
             kind="table",
             num_levels=0,
-            parts={"train": Part(inputs=features, labels=labels, names=names)},
+            parts={"train": Part(inputs=numbers, labels=labels, names=names)},
             class_names=class_names,
             feature_names=columns,
-            notes=_still_columns(columns, features),
+            notes=(*sheet.notes, *_still_columns(columns, numbers)),
         )
     pictures = _pictures(path, numbers, image_size, labelled=labels is not None)
     return Source(
@@ -63,7 +62,7 @@ def read_csv(path: Path, *, label_column: str | None, image_size: tuple[int, int
         num_levels=256,
         parts={"train": Part(inputs=pictures, labels=labels, names=names)},
         class_names=class_names,
-        notes=dark_note(pictures),
+        notes=(*sheet.notes, *dark_note(pictures)),
     )
 
 
@@ -86,6 +85,7 @@ def _numbers(sheet: Sheet, places: Sequence[int]) -> NDArray[np.float64]:
     return numbers
 
 
+@long_cells()
 def _problems(sheet: Sheet, places: Sequence[int]) -> list[Problem]:
     """Every cell that is missing or no number that float32 can hold."""
     problems = []
@@ -106,7 +106,7 @@ def _problems(sheet: Sheet, places: Sequence[int]) -> list[Problem]:
     return problems
 
 
-def _still_columns(columns: Sequence[str], features: NDArray[np.float32]) -> tuple[str, ...]:
+def _still_columns(columns: Sequence[str], features: NDArray[np.float64]) -> tuple[str, ...]:
     """A remark on columns with one value, from which nothing can be learned."""
     still = [
         name for name, fixed in zip(columns, (features == features[0]).all(axis=0), strict=True) if fixed
@@ -126,7 +126,7 @@ def _pictures(
         return as_pictures(str(path), numbers.reshape(-1, height, width), 256)
     if num_pixels == 3 * height * width:
         channels_first = numbers.reshape(-1, height, width, 3).transpose(0, 3, 1, 2)
-        return as_pictures(str(path), channels_first, 256)
+        return as_pictures(str(path), channels_first, 256, "NCHW")
     raise DataError(
         "the rows do not hold pictures of this size",
         where=path,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from creuset.data.csv_file import MISSING, cell_error, find_labels, read_text
+from creuset.data.csv_file import MISSING, cell_error, find_labels, long_cells, read_text
 from creuset.data.source import Part, Source, counted, encode_labels
 from creuset.errors import DataError, Problem, did_you_mean
 
@@ -27,6 +27,7 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _NEXT = "correct these rows, or remove them"
 
 
+@long_cells()
 def read_texts(path: Path, *, text_column: str, label_column: str | None) -> Source:
     """The texts of a .csv or .tsv file, plain or compressed with gzip.
 
@@ -51,9 +52,7 @@ def read_texts(path: Path, *, text_column: str, label_column: str | None) -> Sou
     class_names: tuple[str, ...] = ()
     labels: NDArray[np.int64] | None = None
     if class_place is not None:
-        class_names, coded = encode_labels(
-            path, {"train": [cells[class_place].strip() for _, cells in rows[1:]]}
-        )
+        class_names, coded = encode_labels({"train": [cells[class_place].strip() for _, cells in rows[1:]]})
         labels = coded["train"]
     names = tuple(f"{path.name}:{line}" for line, _ in rows[1:])
     return Source(

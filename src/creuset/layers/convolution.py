@@ -6,7 +6,6 @@ depend on the other samples of its slice.
 Legend of shapes: B batch, C channels, H height, W width.
 """
 
-import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -15,8 +14,9 @@ from torch.nn import functional
 from creuset.layers.feedforward import Activation, make_activation
 
 _MAX_GROUPS = 8
-"""Groups of a norm, where the channels allow as many: few enough that a group of a narrow stage has
-statistics worth the name."""
+_MIN_GROUP_CHANNELS = 4
+"""Channels of a group, where there are as many: a group of one channel on a map of one pixel is a single
+number, of which a norm leaves nothing."""
 
 
 class ConvBlock(nn.Module):
@@ -35,13 +35,19 @@ class ConvBlock(nn.Module):
         super().__init__()
         # The norm subtracts what a bias adds, up to differences within a group, and brings its own.
         self.convolution = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
-        self.norm = nn.GroupNorm(math.gcd(channels_out, _MAX_GROUPS), channels_out)
+        self.norm = nn.GroupNorm(num_groups(channels_out), channels_out)
         self.activation = make_activation(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels_in, H, W) -> (B, channels_out, ceil(H / stride), ceil(W / stride))."""
         out: Tensor = self.activation(self.norm(self.convolution(x)))
         return out
+
+
+def num_groups(channels: int) -> int:
+    """The groups of a norm over so many channels: at most 8, of equal sizes, of 4 channels or more."""
+    fitting = range(1, min(_MAX_GROUPS, channels // _MIN_GROUP_CHANNELS) + 1)
+    return max((number for number in fitting if channels % number == 0), default=1)
 
 
 class ConvEncoder(nn.Module):

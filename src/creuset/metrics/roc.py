@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri
+from scipy.special import expit, logit, logsumexp, ndtri
 
 from creuset.errors import DataError
 from creuset.metrics.inputs import FloatArray
@@ -20,6 +20,9 @@ from creuset.metrics.intervals import CONFIDENCE, Interval
 from creuset.metrics.predictions import Predictions
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
+
+_DECIMALS = 10
+"""Of log-odds: what differs by less is a tie, told apart by rounding alone."""
 
 
 def auroc(predictions: Predictions, *, context: Context = NO_CONTEXT) -> Score:
@@ -32,7 +35,6 @@ def auroc(predictions: Predictions, *, context: Context = NO_CONTEXT) -> Score:
     Raises:
         DataError: Labels of one class only.
     """
-    ranking = predictions.scores if predictions.log_probs is None else np.exp(predictions.log_probs)
     classes = np.unique(predictions.labels)
     if len(classes) < 2:
         raise DataError(
@@ -42,11 +44,12 @@ def auroc(predictions: Predictions, *, context: Context = NO_CONTEXT) -> Score:
         )
     if predictions.num_classes == 2:
         classes = classes[1:]
-    parts = [_area(ranking[:, label], predictions.labels == label) for label in classes]
+    parts = [_area(_ranking(predictions, label), predictions.labels == label) for label in classes]
     area = float(np.mean([value for value, _ in parts]))
     influence = np.mean([components for _, components in parts], axis=0)
     return context.score(
         metric="auroc",
+        version=2,
         value=area,
         unit="fraction",
         better="higher",
@@ -57,6 +60,20 @@ def auroc(predictions: Predictions, *, context: Context = NO_CONTEXT) -> Score:
             "interval": "delong_logit95",
         },
     )
+
+
+def _ranking(predictions: Predictions, label: int) -> FloatArray:
+    """What samples are ranked by for one class, (N,): its log-odds against the rest, or its score.
+
+    Probabilities themselves would tie where they round to 1.
+    """
+    log_probs = predictions.log_probs
+    if log_probs is None:
+        scores: FloatArray = predictions.scores[:, label]
+        return scores
+    rest = logsumexp(np.delete(log_probs, label, axis=1), axis=1)
+    log_odds: FloatArray = np.round(log_probs[:, label] - rest, _DECIMALS)
+    return log_odds
 
 
 def _area(scores: FloatArray, positive: NDArray[np.bool_]) -> tuple[float, FloatArray]:

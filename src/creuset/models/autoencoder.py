@@ -128,9 +128,10 @@ class Autoencoder(Model):
         return self.reconstruct(images) if self.removes_noise else super().denoise(images)
 
     def disturb(self, images: Tensor, generator: BatchGenerator) -> Tensor:
-        """The pictures with the recipe's noise; a masked pixel is black in all its channels."""
+        """The pictures with the recipe's noise, in [-1, 1]; a masked pixel is black in all its channels."""
         if self.noise == "gaussian":
-            return images + self.noise_level * generator.normal(*self.image_shape).to(images.dtype)
+            noise = self.noise_level * generator.normal(*self.image_shape).to(images.dtype)
+            return (images + noise).clamp(-1, 1)
         if self.noise == "masking":
             _, height, width = self.image_shape
             return images.masked_fill(generator.uniform(1, height, width) < self.noise_level, -1.0)

@@ -34,6 +34,8 @@ from creuset.layers.one_against_one import (
 from creuset.models.base import Family, FittedModel, require_classes, require_kind
 from creuset.recipe.sections import FamilyConfig
 
+_MAX_SEED = 2**32
+"""scikit-learn takes seeds below it, creuset larger ones too."""
 _CACHE_MEGABYTES = 500
 """What LIBSVM may keep of the kernel matrix while it fits."""
 
@@ -186,7 +188,7 @@ class LogisticRegression(_Classifier):
             class_weight=_sklearn_weights(config),
             tol=config.tolerance,
             max_iter=config.max_iter,
-            random_state=seed,
+            random_state=seed % _MAX_SEED,
         )
         record = self._fit(estimator, features, labels)
         self._arrays = {"coefficients": estimator.coef_, "intercepts": estimator.intercept_}
@@ -227,7 +229,7 @@ class SupportVectorMachine(_Classifier):
             max_iter=config.max_iter,
             cache_size=_CACHE_MEGABYTES,
             break_ties=self.num_classes > 2,
-            random_state=seed,
+            random_state=seed % _MAX_SEED,
         )
         record = self._fit(estimator, features, labels)
         sign = -1.0 if self.num_classes == 2 else 1.0  # scikit-learn turns the sign of a lone pair

@@ -14,7 +14,6 @@
 A folder appears complete or not at all, and each later change of the manifest is atomic.
 """
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,9 +79,8 @@ class RunFolder:
                 fresh.journal_path.touch()
                 for folder in (fresh.checkpoints, fresh.samples, fresh.evaluation):
                     folder.mkdir()
-        except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                refuse_existing(path)  # another process was quicker
+        except (OSError, UsageError):
+            refuse_existing(path)  # another process was quicker
             raise
         return cls(path)
 
@@ -262,7 +260,7 @@ class RunFolder:
         """Deletes the run.
 
         Raises:
-            UsageError: A process is training in it.
+            UsageError: A process is training in it, or its path is a symbolic link.
         """
         with self.lock(), disk_errors(self.path):
             remove_folder(self.path)
@@ -289,8 +287,10 @@ class RunFolder:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raises UsageError where there is something at the path of a new run."""
-    if path.exists():
+    """Raises UsageError where there is something at the path of a new run, or can be nothing."""
+    with disk_errors(path):
+        exists = path.exists()
+    if exists:
         raise UsageError(
             "there is a run of this name already",
             where=path,

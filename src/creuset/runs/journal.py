@@ -78,17 +78,25 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
-            where = f"{path}:{number}"
-            document = _parsed(line, where)
-            if document is None:
-                raise CheckpointError(
-                    "this line of the journal is damaged",
-                    where=where,
-                    got=repr(line[:60].decode(errors="replace")),
-                    expected="a JSON object with a step",
-                    next_step="delete the line",
-                )
-            yield document
+            yield parse_line(line, f"{path}:{number}")
+
+
+def parse_line(line: bytes, where: object) -> dict[str, Any]:
+    """The event of a whole line.
+
+    Raises:
+        CheckpointError: The line is damaged, or a newer creuset wrote it.
+    """
+    document = _parsed(line, where)
+    if document is None:
+        raise CheckpointError(
+            "this line of the journal is damaged",
+            where=where,
+            got=repr(line[:60].decode(errors="replace")),
+            expected="a JSON object with a step",
+            next_step="delete the line",
+        )
+    return document
 
 
 def go_back(path: Path, *, length: int, step: int) -> CheckpointError | None:

@@ -144,13 +144,13 @@ def ask_to_stop(path: Path, command: str) -> bool:
 
 
 def _open(path: Path) -> TextIO:
-    try:
-        with disk_errors(path):
+    with disk_errors(path):
+        try:
             return path.open("a+")
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            "this run was removed", where=path.parent, next_step="creuset runs list"
-        ) from error
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                "this run was removed", where=path.parent, next_step="creuset runs list"
+            ) from error
 
 
 def _acquire(file: TextIO, path: Path) -> bool:

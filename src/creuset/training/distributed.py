@@ -13,7 +13,7 @@ import gc
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -47,7 +47,7 @@ class Processes:
         self.world_size = world_size()
         self.rank = int(os.environ.get("RANK", "0"))
         self._owns_group = False
-        self._ddp: DistributedDataParallel | None = None
+        self._joined: list[JoinedLoss] = []
         if self.distributed and not torch.distributed.is_initialized():
             if device.type == "cuda":
                 torch.cuda.set_device(device)
@@ -95,38 +95,19 @@ class Processes:
         finally:
             model.reshard()
 
-    def wrap(self, model: nn.Module, loss: LossFunction, *, several_players: bool) -> LossFunction:
-        """The loss function to call, with gradients joined over the processes in its backward pass."""
+    def wrap(self, model: nn.Module, loss: LossFunction, *, several_players: bool) -> "JoinedLoss":
+        """The loss function to call, with gradients joined over the processes in its backward pass.
+
+        Several models can be wrapped, and be trained side by side.
+        """
         if not self.distributed or self.strategy == "fsdp":
-            return loss
-        self._ddp = DistributedDataParallel(
+            return JoinedLoss(model, loss)
+        ddp = DistributedDataParallel(
             _LossModule(model, loss), find_unused_parameters=several_players, gradient_as_bucket_view=True
         )
-        return self._joined_loss
-
-    def _joined_loss(
-        self, batch: dict[str, Tensor], player: str, generator: BatchGenerator
-    ) -> dict[str, Tensor]:
-        assert self._ddp is not None
-        report: dict[str, Tensor] = self._ddp(batch, player, generator)
-        return report
-
-    @contextmanager
-    def gradients_joined(self, model: nn.Module, join: bool) -> Iterator[None]:
-        """Within the block, gradients are only added up here where `join` is False (accumulation)."""
-        if not self.distributed:
-            yield
-        elif self.strategy == "ddp":
-            if join:
-                yield
-            else:
-                assert self._ddp is not None
-                with self._ddp.no_sync():
-                    yield
-        else:
-            assert isinstance(model, FSDPModule)
-            model.set_requires_gradient_sync(join)
-            yield
+        joined = JoinedLoss(model, ddp)
+        self._joined.append(joined)
+        return joined
 
     def largest(self, *values: int) -> list[int]:
         """The largest of each value over all processes."""
@@ -214,11 +195,44 @@ class Processes:
         DDP goes first, and at once: were it the last to hold the process group, it would wait for the group's
         threads with Python's global lock in its hands, and they wait for that lock.
         """
-        if self._ddp is not None:
-            self._ddp = None
+        if self._joined:
+            for joined in self._joined:
+                joined.give_up()
+            self._joined.clear()
             gc.collect()
         if self._owns_group:
             torch.distributed.destroy_process_group()
+
+
+class JoinedLoss:
+    """A loss function of one model, whose backward pass joins gradients over the processes of a training.
+
+    Args:
+        model: Whose loss it is.
+        loss: The model's own loss where it is alone or sharded, else DDP around it.
+    """
+
+    def __init__(self, model: nn.Module, loss: LossFunction | DistributedDataParallel) -> None:
+        self._model = model
+        self._loss: LossFunction | DistributedDataParallel | None = loss
+
+    def __call__(self, batch: dict[str, Tensor], player: str, generator: BatchGenerator) -> dict[str, Tensor]:
+        assert self._loss is not None
+        report: dict[str, Tensor] = self._loss(batch, player, generator)
+        return report
+
+    @contextmanager
+    def joined(self, join: bool) -> Iterator[None]:
+        """Within the block, gradients are only added up here where `join` is False (accumulation)."""
+        if isinstance(self._model, FSDPModule):
+            self._model.set_requires_gradient_sync(join)
+        ddp = self._loss
+        with ddp.no_sync() if isinstance(ddp, DistributedDataParallel) and not join else nullcontext():
+            yield
+
+    def give_up(self) -> None:
+        """Lets go of DDP, whoever still holds this; it cannot be called any more."""
+        self._loss = None
 
 
 class _LossModule(nn.Module):

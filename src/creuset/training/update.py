@@ -83,7 +83,7 @@ class Updates:
         for start, stop in self._parts:
             batch = self._batches.part(position, start, stop)
             last = stop == self._parts[-1][1]
-            with self._processes.gradients_joined(self._model, join=last):
+            with self._loss.joined(last):
                 with self._autocast():
                     report = self._loss(batch, player.name, draws.slice(start, stop))
                 share = (stop - start) / size

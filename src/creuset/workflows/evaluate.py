@@ -15,6 +15,7 @@ from creuset.errors import DataError, GateError, UsageError, did_you_mean
 from creuset.evaluation import Evaluation, Subject, Suite, suites
 from creuset.evaluation import evaluate as run_suite
 from creuset.metrics.score import Score
+from creuset.models.base import Model
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
@@ -24,6 +25,8 @@ from creuset.workflows.other_data import EVERYTHING, load_other
 from creuset.workflows.plan import SPLIT_SEED
 
 FORMAT = 1
+OTHER_TRAIN = "train-of-other-data"
+"""The training split of another source than the run's: the run's own keeps the plain name."""
 
 
 def evaluate(
@@ -61,6 +64,10 @@ def evaluate(
     watcher = Silent() if progress is None else progress
     loaded = load(run, checkpoint=checkpoint)
     chosen = suite or _suite_of(loaded)
+    if num_importance_samples is not None:
+        _require_bound(loaded, chosen)
+        if num_importance_samples == loaded.recipe.evaluation.num_importance_samples:
+            num_importance_samples = None
     own = run_data(loaded.run, watcher) if dataset is None else dataset
     measured, part, choices = _measured(loaded, own, data, split, watcher)
     evaluation = _run(
@@ -99,6 +106,8 @@ def _measured(
         return own, default_split(own, progress) if split is None else split, {}
     other = load_other(data, loaded.recipe.data, loaded.spec, progress)
     part = default_split(other, progress) if split is None else split
+    if part == "train":  # the run's own training split keeps that name
+        other, part = replace(other, splits={OTHER_TRAIN: other.split(part)}), OTHER_TRAIN
     measured, dropped = _without_training(other, own, part)
     if not dropped:
         return measured, part, {}
@@ -213,6 +222,20 @@ def default_split(dataset: Dataset, progress: Progress) -> str:
 def load_run_data(config: DataConfig, progress: Progress) -> Dataset:
     """The data of a recipe's section, split as every run splits it."""
     return load_data(config, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress)
+
+
+def _require_bound(loaded: Loaded, suite: Suite) -> None:
+    """Importance samples need a likelihood that is only known by a bound."""
+    model = loaded.model
+    bounded = isinstance(model, Model) and "likelihood" in loaded.family.traits and model.likelihood.bound
+    if suite != "images" or not bounded:
+        raise UsageError(
+            "importance samples have no effect here",
+            where="--importance-samples",
+            got=f"the suite {suite} of the family {loaded.family.name}",
+            expected="a family whose likelihood is known by a bound, such as vae",
+            next_step="leave the option out",
+        )
 
 
 def _suite_of(loaded: Loaded) -> Suite:

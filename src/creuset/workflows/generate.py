@@ -139,12 +139,15 @@ def generate(
 
 
 def project(codes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Codes (N, L) in the plane of their two largest principal components, (N, 2); L <= 2: as they are."""
-    centred = codes.astype(np.float64) - codes.mean(0)
-    if centred.shape[1] <= 2:
-        return np.pad(centred, ((0, 0), (0, 2 - centred.shape[1])))
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    return np.asarray(centred @ axes[:2].T)
+    """Codes (N, L) in the plane of their two largest principal components, (N, 2); L <= 2: as they are.
+
+    What is missing is 0: the second number of codes of one, or of a single code.
+    """
+    points = codes.astype(np.float64) - codes.mean(0)
+    if points.shape[1] > 2:
+        _, _, axes = np.linalg.svd(points, full_matrices=False)
+        points = points @ axes[:2].T
+    return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
 
 
 def code_map(codes: NDArray[np.float32], labels: Any, class_names: tuple[str, ...]) -> ScatterChart:

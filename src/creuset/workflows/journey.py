@@ -12,14 +12,14 @@ Settings are laid over the recipe of each station that they have an effect on.
 import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from creuset.errors import CheckpointError, NotFoundError, Problem, RecipeError, UsageError
-from creuset.files import write_atomic
+from creuset.files import disk_errors, write_atomic
 from creuset.models import family
 from creuset.progress import Progress
 from creuset.recipe.render import flow
@@ -32,6 +32,8 @@ from creuset.workflows.plan import check_effects, read, with_absolute_source
 from creuset.workflows.train import Run, resume, train
 
 FORMAT = 1
+MOST_STEPS_SHARE = 1e6
+"""Beyond it no number of steps is meant."""
 _FILE = "tour.json"
 
 
@@ -50,7 +52,7 @@ class Itinerary(BaseModel):
 
     Args:
         seed: Decides every random draw.
-        steps_share: Share of each station's training steps, above 0.
+        steps_share: Share of each station's training steps, in (0, MOST_STEPS_SHARE].
         settings: KEY=VALUE texts in place of recipes' values.
         seconds: What each station took so far, by its subject.
     """
@@ -59,7 +61,7 @@ class Itinerary(BaseModel):
 
     format: int = FORMAT
     seed: int = 0
-    steps_share: float = 1.0
+    steps_share: float = Field(default=1.0, gt=0, le=MOST_STEPS_SHARE, allow_inf_nan=False)
     settings: tuple[str, ...] = ()
     seconds: dict[str, float] = {}
 
@@ -104,8 +106,9 @@ def read_itinerary(folder: Path) -> Itinerary:
 
 
 def has_itinerary(folder: Path) -> bool:
-    """Whether a tour lies in a folder."""
-    return (folder / _FILE).exists()
+    """Whether a tour lies in a folder; raises UsageError where none can lie."""
+    with disk_errors(folder):
+        return (folder / _FILE).exists()
 
 
 def with_absolute_paths(settings: Sequence[str]) -> tuple[str, ...]:
@@ -140,7 +143,8 @@ def plan_legs(stations: Sequence[Station], itinerary: Itinerary) -> dict[str, Le
     """The legs of a tour by their subjects, before anything is trained.
 
     Raises:
-        RecipeError: A setting that has an effect on no station, or a wrong one.
+        RecipeError: A setting that has an effect on no station, or a wrong one, or keeps a station from
+            being measured.
         UsageError: A setting of the seed.
     """
     for setting in itinerary.settings:
@@ -152,9 +156,18 @@ def plan_legs(stations: Sequence[Station], itinerary: Itinerary) -> dict[str, Le
         reasons = [leg.left_out.get(setting) for leg in legs.values()]
         if all(reasons):
             problems |= {str(reason): reason for reason in reasons if reason is not None}
+    problems |= {str(problem): problem for leg in legs.values() for problem in _not_measured(leg)}
     if problems:
         raise RecipeError(list(problems.values()))
     return legs
+
+
+def _not_measured(leg: Leg) -> list[Problem]:
+    """What is wrong where a model would be trained without the scores that the tour shows."""
+    if leg.recipe.evaluation.suite != "none":
+        return []
+    text = "evaluation.suite: none leaves a tour without the scores that it shows; leave it out"
+    return [leg.recipe.places["evaluation.suite"].problem(text)]
 
 
 def settings_left_out(legs: Mapping[str, Leg], itinerary: Itinerary) -> list[str]:
@@ -248,18 +261,33 @@ class Journey:
 
     @classmethod
     def begin(
-        cls, folder: Path, itinerary: Itinerary, stations: Sequence[Station], progress: Progress
+        cls,
+        folder: Path,
+        itinerary: Itinerary,
+        stations: Sequence[Station],
+        progress: Progress,
+        check: Callable[[Mapping[str, Leg]], None] | None = None,
     ) -> "Journey":
         """Checks all that can be checked before anything is trained, and writes tour.json.
 
+        Args:
+            folder: The tour's folder.
+            itinerary: What was asked for.
+            stations: Its models, in order.
+            progress: Who watches.
+            check: Refuses legs of which no report could be made.
+
         Raises:
             RecipeError: A setting that fits no station.
-            UsageError: A run of the tour was made with other settings than these.
+            UsageError: A run of the tour was made with other settings than these, or the folder cannot be
+                written.
         """
         legs = plan_legs(stations, itinerary)
         journey = cls(folder=folder, itinerary=itinerary, legs=legs, progress=progress)
         for leg in legs.values():
             journey._require_same(leg)
+        if check is not None:
+            check(legs)
         journey._write()
         for sentence in settings_left_out(legs, itinerary):
             progress.say(f"tour: {sentence}")
@@ -321,5 +349,4 @@ class Journey:
             )
 
     def _write(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_atomic(self.folder / _FILE, self.itinerary.model_dump_json(indent=2) + "\n")

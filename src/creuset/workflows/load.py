@@ -1,5 +1,6 @@
 """`creuset.load`: a run as a model that can be used, with its recipe, data form and device at hand."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from creuset.device import BatchGenerator, resolve_device
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.generation import pictures
 from creuset.generation.pictures import Pictures
+from creuset.layers.interpolation import Path as InterpolationPath
 from creuset.models import family, family_configs
 from creuset.models.base import Family, FittedModel, Model, placed
 from creuset.recipe.resolve import Recipe, parse_recipe
@@ -105,12 +107,20 @@ class Loaded:
             pictures.denoise(model, pictures.to_images(images, self.spec), self.device)
         )
 
-    def interpolate(self, first: Any, second: Any, num_steps: int = 8) -> Pictures:
-        """The way from one picture (H, W, C) to another through the codes, uint8 (num_steps, H, W, C)."""
+    def interpolate(
+        self, first: Any, second: Any, num_steps: int = 8, path: InterpolationPath = "linear"
+    ) -> Pictures:
+        """The way from one picture (H, W, C) to another through the codes, uint8 (num_steps, H, W, C).
+
+        Args:
+            first, second: Where it begins and ends.
+            num_steps: Pictures, at least 2, the ends among them.
+            path: "linear", or "spherical": with norms between those of the ends (`interpolate_codes`).
+        """
         model = self._having("encodes", "interpolate between pictures")
         images = pictures.to_images(np.stack([np.asarray(first), np.asarray(second)]), self.spec)
         images = placed(images, model, self.device)
-        return pictures.to_pictures(model.interpolate(images[:1], images[1:], num_steps)[0])
+        return pictures.to_pictures(model.interpolate(images[:1], images[1:], num_steps, path)[0])
 
     def log_likelihood(
         self, images: Any, *, num_importance_samples: int | None = None, seed: int = 0
@@ -174,7 +184,7 @@ class Loaded:
 
     def _rows(self, inputs: Any) -> torch.Tensor:
         """Table rows as the model takes them."""
-        rows = torch.as_tensor(np.asarray(inputs, dtype=np.float32))
+        rows = torch.as_tensor(np.asarray(inputs, dtype=np.float64))
         if rows.ndim != 2 or tuple(rows.shape[1:]) != self.spec.shape or not len(rows):
             raise DataError(
                 "these rows are not of the form that the model was trained on",
@@ -217,9 +227,16 @@ def find_run(name: str | Path) -> RunFolder:
         NotFoundError: There is none.
     """
     path = Path(str(name).removeprefix("run:"))
-    if len(path.parts) > 1 or (path / "manifest.json").is_file():
-        return RunFolder.open(path if path.name not in ("", "..") else path.resolve())
-    return RunFolder.open(workspace() / "runs" / path)
+    try:
+        if len(path.parts) > 1 or (path / "manifest.json").is_file():
+            return RunFolder.open(path if path.name not in ("", "..") else path.resolve())
+        return RunFolder.open(workspace() / "runs" / path)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise NotFoundError(
+            "no run can have this name", where=path, got=error.strerror, next_step="creuset runs list"
+        ) from error
 
 
 def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str = "auto") -> Loaded:

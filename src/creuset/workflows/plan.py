@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from creuset.assets import home, resolve
+from creuset.data.augment import require_fitting
 from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.data.spec import DataSpec
@@ -72,10 +73,11 @@ class Plan:
         if training.threads is not None:
             torch.set_num_threads(training.threads)
         device = resolve_device(training.device)
-        with _placed(recipe):
+        with placed_errors(recipe):
             dataset = load_data(
                 recipe.data, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress
             )
+            require_fitting(recipe.data.augmentation, dataset.spec.shape)
         if precision is None:
             check_data_effects(recipe, dataset.spec)
             if 0 < training.num_steps <= training.warmup_steps:
@@ -207,7 +209,7 @@ def _is_default(recipe: Recipe, key: str) -> bool:
 
 
 @contextmanager
-def _placed(recipe: Recipe) -> Iterator[None]:
+def placed_errors(recipe: Recipe) -> Iterator[None]:
     """Within the block an error about a setting that was written says where it stands as well."""
     try:
         yield

@@ -15,7 +15,7 @@ from typing import Any
 from creuset.assets import workspace
 from creuset.data.dataset import Dataset
 from creuset.device import machine_facts, peak_memory_bytes
-from creuset.errors import Interrupted, UsageError
+from creuset.errors import DataError, Interrupted, UsageError
 from creuset.evaluation import split_hash
 from creuset.metrics.classification import classification_scores
 from creuset.metrics.floors import PixelCounts
@@ -31,16 +31,19 @@ from creuset.workflows.chapters import (
     picture_blocks,
     score_block,
 )
-from creuset.workflows.evaluate import run_data
+from creuset.workflows.evaluate import load_run_data, run_data
 from creuset.workflows.journey import (
+    MOST_STEPS_SHARE,
     Itinerary,
     Journey,
+    Leg,
     Station,
     has_itinerary,
     read_itinerary,
     settings_left_out,
     with_absolute_paths,
 )
+from creuset.workflows.plan import placed_errors
 from creuset.workflows.train import free_path
 
 DISCRIMINATIVE = (
@@ -82,16 +85,25 @@ def tour(
         out: The folder for runs/ and report.html; default: tour, or tour-2, ... in the workspace.
         settings: Values in place of recipes' values, such as "data.source=digits", for each model on which
             they have an effect.
-        steps_share: Share of each model's training steps, above 0; below 1 for a quicker, poorer tour.
+        steps_share: Share of each model's training steps, in (0, MOST_STEPS_SHARE]; below 1 for a quicker,
+            poorer tour.
         seed: Decides every random draw.
         progress: Who watches.
 
     Raises:
         BlockedError, NotFoundError: The data is not there; `creuset models pull starter` brings it.
-        RecipeError: A setting that has an effect on no model, or a wrong one.
-        UsageError: `out` holds a tour, or a run, with other settings.
+        RecipeError: A setting that has an effect on no model, or a wrong one, or leaves models unmeasured.
+        DataError: The data has no labels or no test split, or holds no pictures.
+        UsageError: `out` holds a tour, or a run, with other settings, or cannot be written; no such share.
         Interrupted: A signal came; `creuset tour --resume` goes on.
     """
+    if not 0 < steps_share <= MOST_STEPS_SHARE:
+        raise UsageError(
+            "not a share of steps",
+            where="--steps-share",
+            got=steps_share,
+            expected=f"a number above 0, of at most {MOST_STEPS_SHARE:.0f}",
+        )
     folder = free_path(workspace(), "tour") if out is None else out
     itinerary = Itinerary(seed=seed, steps_share=steps_share, settings=with_absolute_paths(settings))
     if has_itinerary(folder):
@@ -121,7 +133,8 @@ def resume_tour(folder: Path, *, progress: Progress | None = None) -> Path:
 
 def _travel(folder: Path, itinerary: Itinerary, progress: Progress) -> Path:
     begin = time.monotonic()
-    journey = Journey.begin(folder, itinerary, [*DISCRIMINATIVE, *GENERATIVE], progress)
+    stations = [*DISCRIMINATIVE, *GENERATIVE]
+    journey = Journey.begin(folder, itinerary, stations, progress, _require_fitting_data)
     try:
         chapters = [chapter(journey) for chapter in CHAPTERS]
         path = journey.folder / "report.html"
@@ -136,6 +149,38 @@ def _travel(folder: Path, itinerary: Itinerary, progress: Progress) -> Path:
             next_step=journey.command,
         ) from None
     return path
+
+
+def _require_fitting_data(legs: Mapping[str, Leg]) -> None:
+    """Loads the data once and refuses what the chapters could not compare models on.
+
+    Raises:
+        DataError: It has no labels or no test split, or holds no pictures.
+    """
+    recipe = legs[DISCRIMINATIVE[0].subject].recipe
+    with placed_errors(recipe):
+        dataset = load_run_data(recipe.data, Silent())
+        if dataset.spec.kind != "images":
+            raise DataError(
+                "a tour's models are of pictures",
+                where="data.source",
+                got=f"{recipe.data.source}, which holds {dataset.spec.kind}",
+                expected="pictures with labels",
+            )
+        if not dataset.spec.class_names:
+            raise DataError(
+                "a tour compares classifiers, and this data has no labels",
+                where="data.source",
+                got=recipe.data.source,
+                expected="pictures with labels, such as a folder for each class",
+            )
+        if "test" not in dataset.splits:
+            raise DataError(
+                "a tour measures its models on a test split, and this data has none",
+                where="data.test_share",
+                got=recipe.data.test_share,
+                expected="a share above 0",
+            )
 
 
 def _document(journey: Journey, chapters: Sequence[Chapter], seconds: float) -> Document:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from creuset.assets import workspace
-from creuset.device import device_name, machine_facts, threads_restored
+from creuset.device import device_name, machine_facts, resolve_device, threads_restored
 from creuset.errors import CreusetError, UsageError
 from creuset.metrics.score import Score
 from creuset.models import family
@@ -15,6 +15,7 @@ from creuset.progress import Progress, Silent
 from creuset.recipe.resolve import Recipe
 from creuset.runs.folder import RunFolder, refuse_existing
 from creuset.runs.manifest import Manifest, now
+from creuset.training.distributed import Processes
 from creuset.training.loop import Outcome, StopReason
 from creuset.workflows.evaluate import as_trained, stored_scores
 from creuset.workflows.execute import carry_out, make_session
@@ -134,23 +135,11 @@ def resume(
     folder = find_run(run)
     manifest = folder.manifest()
     _check_time_limit(run_recipe(folder), max_seconds)
-    finished = folder.status() == "finished"
-    if finished:
-        watcher.say(f"{folder.id} is finished, at step {manifest.step}: nothing is left to train")
-        for error in _repair(folder):
-            watcher.say(f"warning: {error}")
-        measure = measure and (not folder.report_path.exists() or bool(outdated_scores(folder)))
-        if not measure:
-            return Run(folder, _outcome_of(manifest))
-    plan = Plan.make(run_recipe(folder), watcher, (manifest.precision, manifest.precision_reason))
-    plan = replace(plan, dataset=as_trained(folder, plan.dataset))
-    if finished:
-        outcome = _outcome_of(manifest)
-        with folder.lock():
-            folder.tidy()
-    else:
-        _warn_of_another_machine(manifest, watcher)
-        outcome = carry_out(plan, make_session(plan), folder, max_seconds=max_seconds, progress=watcher)
+    if folder.status() == "finished":
+        return _look_after(folder, manifest, measure, watcher)
+    plan = _plan_again(folder, manifest, watcher)
+    _warn_of_another_machine(manifest, watcher)
+    outcome = carry_out(plan, make_session(plan), folder, max_seconds=max_seconds, progress=watcher)
     if plan.processes.first:
         if measure:
             measure_run(plan, folder, watcher)
@@ -175,10 +164,40 @@ def _check_time_limit(recipe: Recipe, max_seconds: float | None) -> None:
         )
 
 
+def _look_after(folder: RunFolder, manifest: Manifest, measure: bool, progress: Progress) -> Run:
+    """A finished run, measured where that is wanted and still to be done; the first process does it all."""
+    training = run_recipe(folder).training
+    processes = Processes(training.distributed, resolve_device(training.device))
+    processes.wait()  # the first one's lock makes the run look as if it were training
+
+    def is_to_be_measured() -> bool:
+        progress.say(f"{folder.id} is finished, at step {manifest.step}: nothing is left to train")
+        for error in _repair(folder):
+            progress.say(f"warning: {error}")
+        return measure and (not folder.report_path.exists() or bool(outdated_scores(folder)))
+
+    if processes.share_result(is_to_be_measured):
+        plan = _plan_again(folder, manifest, progress)
+        processes.close()
+        if processes.first:
+            measure_run(plan, folder, progress)
+    else:
+        processes.close()
+    return Run(folder, _outcome_of(manifest))
+
+
+def _plan_again(folder: RunFolder, manifest: Manifest, progress: Progress) -> Plan:
+    """The plan that a run was trained by, with the data as it was then."""
+    plan = Plan.make(run_recipe(folder), progress, (manifest.precision, manifest.precision_reason))
+    return replace(plan, dataset=as_trained(folder, plan.dataset))
+
+
 def _repair(folder: RunFolder) -> list[CreusetError]:
-    """Names a finished run's damaged checkpoints no more, so that the whole ones can be used."""
+    """Tidies a finished run up, and names its damaged checkpoints no more: the whole ones can be used."""
     with folder.lock():
-        return folder.repair()
+        damaged = folder.repair()
+        folder.tidy()
+    return damaged
 
 
 def _outcome_of(manifest: Manifest) -> Outcome:
