@@ -1,7 +1,8 @@
-"""What all tests share: one thread, no network, where the development data and the starter assets lie, and a
-home and workspace of their own."""
+"""What all tests share: one thread, no network, signals as in a terminal, where the development data and the
+starter assets lie, and a home and workspace of their own."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Held to loopback from before the first test, and so is each Python that a test starts.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")]))
 refuse_network()
+
+# A test session begun by nohup, or in a script's background, ignores these, and so would all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
