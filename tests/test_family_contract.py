@@ -167,7 +167,8 @@ def test_family_describes_itself(name: str) -> None:
 def test_each_size_builds(name: str) -> None:
     found = family(name)
     for size in found.config.sizes:
-        found.build(found.config(family=name, size=size), digit_spec())
+        model = found.build(found.config(family=name, size=size), digit_spec())
+        assert isinstance(model, Model if "gradient" in found.traits else FittedModel)
 
 
 @pytest.mark.parametrize("name", family_names())

@@ -12,27 +12,8 @@ import torch
 from creuset.errors import CheckpointError, NotFoundError, ResourceError, UsageError
 from creuset.runs.checkpoint import Checkpoint, DamagedCheckpoint, save_checkpoint
 from creuset.runs.folder import RunFolder, refuse_existing, run_paths
-from creuset.runs.manifest import Manifest, now
+from manifests import manifest
 from small_runs import largest_file, leftovers
-
-
-def manifest(**changes: object) -> Manifest:
-    fields: dict[str, object] = {
-        "id": "a",
-        "created": now(),
-        "command": "creuset train a.yaml",
-        "family": "vae",
-        "seed": 0,
-        "device": "cpu",
-        "precision": "float32",
-        "precision_reason": "float32, as the recipe asks",
-        "machine": {},
-        "data_source": "digits",
-        "data_hash": "0" * 64,
-        "data_spec": {},
-        "data_report": {},
-    }
-    return Manifest.model_validate({**fields, **changes})
 
 
 def checkpoint(step: int, loss: float | None = None) -> Checkpoint:

@@ -5,26 +5,8 @@ from pathlib import Path
 import pytest
 
 from creuset.errors import CheckpointError
-from creuset.runs.manifest import Manifest, now, read_manifest
-
-
-def manifest(**changes: object) -> Manifest:
-    fields: dict[str, object] = {
-        "id": "a",
-        "created": now(),
-        "command": "creuset train a.yaml",
-        "family": "vae",
-        "seed": 0,
-        "device": "cpu",
-        "precision": "float32",
-        "precision_reason": "float32, as the recipe asks",
-        "machine": {"torch": "2"},
-        "data_source": "digits",
-        "data_hash": "0" * 64,
-        "data_spec": {},
-        "data_report": {},
-    }
-    return Manifest.model_validate({**fields, **changes})
+from creuset.runs.manifest import now, read_manifest
+from manifests import manifest
 
 
 def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
