@@ -3,6 +3,7 @@ starter assets lie, and a home and workspace of their own."""
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ STARTER_HOME = Path(os.environ.get("CREUSET_HOME") or Path.home() / ".local" / "
 
 # Models this small run no faster on two threads, and two workers then share two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# transformers imports torchvision where it is installed, as torch-fidelity asks for; its usual wheel does not
+# fit torch's processor build, and no test needs it.
+sys.modules["torchvision"] = None  # type: ignore[assignment]
 
 # Held to loopback from before the first test, and so is each Python that a test starts.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")]))

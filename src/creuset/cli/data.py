@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say, table
+from creuset.cli.tokens import print_tokens
 
 if TYPE_CHECKING:
     from creuset.data.dataset import Dataset
@@ -121,9 +122,17 @@ def source_options(function: F) -> F:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a PNG with examples of each class (of 20 at most).",
 )
+@click.option(
+    "--tokenizer",
+    metavar="NAME|FOLDER|FILE",
+    help="Show the tokens that a model's tokenizer cuts SOURCE into, then a file of plain text.",
+)
 @json_option
-def show_command(out: Path | None, as_json: bool, **options: Any) -> None:
-    """Show the form of SOURCE, its classes and how many samples each split holds."""
+def show_command(out: Path | None, tokenizer: str | None, as_json: bool, **options: Any) -> None:
+    """Show the form of SOURCE, its classes and how many samples each split holds; or a text's tokens."""
+    if tokenizer is not None:
+        print_tokens(options["source"], tokenizer, as_json=as_json)
+        return
     dataset = _load(**options)
     if out is not None:
         _write_sheet(dataset, out)

@@ -1,0 +1,2 @@
+"""What answers a prompt: one small interface (`base`), and its drivers. Everything later talks to a language
+model through it."""

@@ -1,0 +1,321 @@
+"""The driver for GGUF files: llama.cpp in this process, through xllamacpp.
+
+What llama.cpp does silently is refused here: a JSON schema that it cannot read (it would answer without any
+constraint), a chat with a model that has no template (it would take another model's). A file is read by
+creuset's own strict reader first, since llama.cpp ends the process on some that are damaged.
+
+Limits: of a character that several tokens make up llama.cpp names only the last; `usage` counts them all. It
+quantizes activations, so its numbers differ from those of the same weights in float32, and a little with what
+was computed in one batch: `reuse_prompt` gains time and costs this exactness.
+"""
+
+import json
+import threading
+import time
+import weakref
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from creuset.engines.base import (
+    Ability,
+    Description,
+    Engine,
+    FinishReason,
+    Piece,
+    TextLogProbs,
+    TokenLogProb,
+    Usage,
+    require_fits,
+    room_for,
+)
+from creuset.engines.llamacpp_server import EventStream, LlamaServer, Pooling
+from creuset.engines.llamacpp_wire import (
+    completion_body,
+    finish_reason,
+    forced_body,
+    text_log_probs,
+    token_log_probs,
+)
+from creuset.engines.request import Request
+from creuset.errors import CreusetError, UsageError
+from creuset.generation.stop_strings import StopStrings
+from creuset.pretrained.gguf.file import GgufFile
+from creuset.pretrained.gguf.metadata import Metadata
+
+DEFAULT_CONTEXT_LENGTH = 4096
+"""Where nothing else is asked: keys and values of a longer context take memory that few need."""
+
+
+class LlamaCpp(Engine):
+    """A GGUF model.
+
+    Args:
+        path: The file.
+        name: What it is called in messages; None: the file's name.
+        context_length: Tokens of prompt and answer together; None: what the model was trained for, 4,096 at
+            most.
+        num_threads: None: as many as torch uses.
+        pooling: How `embed` makes one vector of a text: "model" as its file says, or the mean, the first or
+            the last token's. None: no vectors.
+        reuse_prompt: Keeps what two requests in a row begin with in common, such as a chat's history. It is
+            faster, and equal requests may then differ in the last digits.
+
+    Raises:
+        NotFoundError: There is no such file.
+        DataError: It is no GGUF file, or a damaged one.
+        UsageError: A context longer than the model was trained for, a pooling that the file does not name.
+        CreusetError: llama.cpp cannot load the model.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        name: str | None = None,
+        context_length: int | None = None,
+        num_threads: int | None = None,
+        pooling: Pooling | None = None,
+        reuse_prompt: bool = False,
+    ) -> None:
+        file = GgufFile(Path(path))
+        self._name = file.path.name if name is None else name
+        self._pooling = pooling
+        self._reuse_prompt = reuse_prompt
+        self._enforced: str | None = None
+        """The schema that was last seen to be kept to."""
+        self._running: weakref.WeakSet[EventStream] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        context_length = _context_length(file.metadata, context_length, self._name)
+        abilities = _abilities(file.metadata, pooling, self._name)
+        self.num_threads = torch.get_num_threads() if num_threads is None else num_threads
+        self._server: LlamaServer | None = LlamaServer(
+            file.path,
+            context_length=context_length,
+            num_threads=self.num_threads,
+            pooling=pooling,
+        )
+        meta = self._server.ask("/v1/models")["data"][0]["meta"]
+        self._description = Description(
+            name=self._name,
+            driver="llamacpp",
+            context_length=context_length,
+            vocab_size=meta["n_vocab"],
+            precision=meta["ftype"],
+            abilities=abilities,
+        )
+
+    def describe(self) -> Description:
+        return self._description
+
+    def stream(self, request: Request) -> Generator[Piece, None, None]:
+        started = time.perf_counter()
+        server = self._open_server()
+        prompt = self._prompt_ids(request)
+        max_tokens = room_for(
+            len(prompt),
+            request.max_tokens,
+            context_length=self._description.context_length,
+            where=self._name,
+        )
+        if request.json_schema is not None:
+            self._require_enforced(request.json_schema)
+        if request.grammar is not None and request.grammar.startswith("%llguidance"):
+            raise UsageError(
+                "not a GBNF grammar", where="grammar", got="%llguidance", expected='root ::= "yes"'
+            )
+        body = completion_body(request, prompt, max_tokens, reuse_prompt=self._reuse_prompt)
+        events = server.stream("/completion", body)
+        with self._lock:
+            self._running.add(events)
+        return self._pieces(request, events, len(prompt), started)
+
+    def count_tokens(self, request: Request) -> int:
+        return len(self._prompt_ids(request))
+
+    def cancel(self) -> None:
+        with self._lock:
+            for events in self._running:
+                events.stop()
+
+    def close(self) -> None:
+        self.cancel()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def log_probs(self, text: str | Sequence[int], *, start: int = 1, num_top: int = 0) -> TextLogProbs:
+        """As `Engine.log_probs`. Each token takes as long as one that is generated: llama.cpp tells the
+        probabilities of generated tokens alone, so each is forced in its turn."""
+        server = self._open_server()
+        ids = self._tokenize(text) if isinstance(text, str) else list(text)
+        self._require_known(ids)
+        require_fits(len(ids), context_length=self._description.context_length, where=self._name)
+        if not 1 <= start <= len(ids):
+            raise UsageError(
+                "no token of the text that has one before it",
+                where="start",
+                got=f"{start} of {len(ids)} tokens",
+                expected="at least 1, and no more than there are",
+            )
+        scored: list[TokenLogProb] = []
+        for place in range(start, len(ids)):
+            # The first place is read anew, so that nothing depends on what was asked before.
+            options = {"n_probs": max(num_top, 1), "cache_prompt": place > start}
+            answer = server.ask("/completion", {**forced_body(ids[:place], ids[place]), **options})
+            scored += token_log_probs(answer, num_top)
+        return text_log_probs(ids, start, scored)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        server = self._open_server()
+        if self._pooling is None:
+            self.refuse("embeddings", "vectors of texts unless it is opened with a pooling")
+        if isinstance(texts, str) or not texts:
+            raise UsageError("no list of texts", where="embed", got=repr(texts)[:80], expected='["a text"]')
+        ids = [self._tokenize(text) for text in texts]
+        for place, tokens in enumerate(ids):
+            where = f"{self._name}, text {place + 1}"
+            require_fits(len(tokens), context_length=self._description.context_length, where=where)
+        rows = sorted(server.ask("/v1/embeddings", {"input": ids})["data"], key=lambda row: row["index"])
+        return np.array([row["embedding"] for row in rows], np.float32)
+
+    def _open_server(self) -> LlamaServer:
+        if self._server is None:
+            raise UsageError("this engine is closed", where=self._name, next_step="open it again")
+        return self._server
+
+    def _tokenize(self, text: str, *, whole: bool = True) -> list[int]:
+        """Ids of a text, special tokens read; a `whole` text gets the tokens that stand before every text."""
+        body = {"content": text, "add_special": whole, "parse_special": True}
+        ids: list[int] = self._open_server().ask("/tokenize", body)["tokens"]
+        return ids
+
+    def _prompt_ids(self, request: Request) -> list[int]:
+        if request.messages is not None:
+            if "chat" not in self._description.abilities:
+                self.refuse("chat", "chat without a template in the model's file")
+            turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
+            chat = self._open_server().ask("/apply-template", {"messages": turns})["prompt"]
+            ids = self._tokenize(chat, whole=False)
+        elif isinstance(request.prompt, str):
+            ids = self._tokenize(request.prompt)
+        else:
+            ids = list(request.prompt or ())
+        if not ids:
+            raise UsageError("the prompt has no token", where="prompt", expected="at least one")
+        self._require_known([*ids, *request.logit_bias])
+        return ids
+
+    def _require_known(self, ids: Sequence[int]) -> None:
+        size = self._description.vocab_size
+        for token in ids:
+            if not 0 <= token < size:
+                raise UsageError(
+                    "no such token", where=self._name, got=token, expected=f"ids from 0 to {size - 1}"
+                )
+
+    def _require_enforced(self, schema: Mapping[str, Any]) -> None:
+        """Tries the schema out: llama.cpp is silent about one that it cannot read, and goes on without.
+
+        Nothing in JSON begins with a closing parenthesis. Where the schema is kept to, that cannot be forced.
+        """
+        text = json.dumps(schema, sort_keys=True)
+        if text == self._enforced:
+            return
+        never = self._tokenize(")", whole=False)[-1]
+        body = {**forced_body([never], never), "json_schema": schema, "cache_prompt": False}
+        if self._open_server().ask("/completion", body)["tokens"] == [never]:
+            raise UsageError(
+                "llama.cpp cannot hold an answer to this schema",
+                where="json_schema",
+                got=text[:200],
+                expected="a JSON Schema with valid types, references and regular expressions",
+            )
+        self._enforced = text
+
+    def _pieces(
+        self, request: Request, events: EventStream, num_prompt_tokens: int, started: float
+    ) -> Generator[Piece, None, None]:
+        stops = StopStrings(request.stop)
+        answer, num_tokens, first = "", 0, started
+        reason: FinishReason | None = None
+        try:
+            for event in events:
+                first = time.perf_counter() if num_tokens == 0 else first
+                num_tokens = event["tokens_predicted"]
+                answer += event["content"]
+                reason = finish_reason(event)
+                yield Piece(
+                    text=stops.feed(event["content"]),
+                    token_ids=tuple(event["tokens"]),
+                    log_probs=() if reason else token_log_probs(event, request.num_logprobs),
+                )
+                reason = "stop" if stops.found is not None else reason
+                if reason is not None:
+                    break
+            if reason is None:
+                reason = self._why_cut(events)
+        finally:
+            events.stop()
+        if reason == "stop" and stops.found is None and request.json_schema is not None:
+            _require_json(answer)
+        now = time.perf_counter()
+        usage = Usage(
+            num_prompt_tokens=num_prompt_tokens,
+            num_completion_tokens=num_tokens,
+            seconds_to_first_token=(first if num_tokens else now) - started,
+            seconds=now - started,
+        )
+        yield Piece(text=stops.finish(), finish_reason=reason, usage=usage)
+
+    def _why_cut(self, events: EventStream) -> FinishReason:
+        if not events.stopped:
+            raise CreusetError("llama.cpp ended in the middle of an answer", where=self._name)
+        return "cancelled"
+
+
+def _context_length(metadata: Metadata, asked: int | None, name: str) -> int:
+    trained = metadata.whole(f"{metadata.text('general.architecture')}.context_length")
+    if asked is None:
+        return min(trained, DEFAULT_CONTEXT_LENGTH)
+    if not 1 <= asked <= trained:
+        raise UsageError(
+            "a context that the model was not trained for",
+            where=name,
+            got=f"context_length {asked}",
+            expected=f"1 to {trained}",
+        )
+    return asked
+
+
+def _abilities(metadata: Metadata, pooling: Pooling | None, name: str) -> frozenset[Ability]:
+    found: set[Ability] = {"json_schema", "grammar", "log_probs"}
+    if "tokenizer.chat_template" in metadata:
+        found.add("chat")
+    if pooling is not None:
+        found.add("embeddings")
+    if pooling == "model" and f"{metadata.text('general.architecture')}.pooling_type" not in metadata:
+        raise UsageError(
+            "the file does not say how its vectors are pooled",
+            where=name,
+            got='pooling="model"',
+            expected='"mean", "cls" or "last", as the model was trained',
+        )
+    return frozenset(found)
+
+
+def _require_json(answer: str) -> None:
+    try:
+        json.loads(answer)
+    except ValueError as error:
+        raise CreusetError(
+            "llama.cpp lost hold of the schema in the middle of the answer",
+            where="json_schema",
+            got=answer[-80:],
+            expected="JSON",
+            next_step="ask again with a simpler schema",
+        ) from error

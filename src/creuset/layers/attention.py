@@ -1,0 +1,240 @@
+"""Attention: softmax(Q K^T / sqrt(D)) V, in many heads.
+
+Source: Vaswani et al. 2017, "Attention Is All You Need", eq. 1 and section 3.2.2; heads that share keys and
+values: Ainslie et al. 2023, "GQA", section 2.2; normalised queries and keys: Dehghani et al. 2023, "Scaling
+Vision Transformers to 22 Billion Parameters", section 2.1.
+Departures: the heads' total width may differ from the model's; the scale of the scores is a setting; dropout
+of weights draws from a BatchGenerator.
+Not to be confused with torch.nn.MultiheadAttention, whose boolean masks mean the opposite.
+
+Legend of shapes: B batch, H heads, G key-value heads, T tokens or queries, S keys, D features of a head, E
+features of a token.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from creuset.device import BatchGenerator
+from creuset.layers.dropout import Dropout
+from creuset.layers.key_value_cache import LayerCache
+from creuset.layers.masks import AttentionMask
+from creuset.layers.norm import NormConfig
+from creuset.layers.positions import Rotation, rotate
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """The form of one attention layer.
+
+    Args:
+        embed_dim: E, features of a token.
+        num_heads: H.
+        num_kv_heads: G, heads of keys and values; H is a multiple of it.
+        head_dim: D; H D may differ from E.
+        scale: What scores are multiplied by; None for 1 / sqrt(D).
+        qkv_bias: Whether queries, keys and values have a bias.
+        output_bias: Whether the output has a bias.
+        qk_norm: How each head's queries and keys are normalised before they are rotated, or None.
+        dropout: Probability that a weight is zero in training; above 0, training makes all
+            weights, (B, H, T, S).
+    """
+
+    embed_dim: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    scale: float | None = None
+    qkv_bias: bool = False
+    output_bias: bool = False
+    qk_norm: NormConfig | None = None
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionRecord:
+    """The weights of each attention layer, in order, (B, H, T, S) each; a row over keys sums to 1.
+
+    Args:
+        own: Of attention to the own sequence.
+        cross: Of attention to an encoder's output; empty without.
+    """
+
+    own: list[Tensor] = field(default_factory=list)
+    cross: list[Tensor] = field(default_factory=list)
+
+
+def attention_weights(query: Tensor, key: Tensor, mask: AttentionMask, scale: float) -> Tensor:
+    """softmax(scale Q K^T) over the keys that the mask leaves, computed in float32 at least.
+
+    Args:
+        query: (B, H, T, D).
+        key: (B, G, S, D); a key-value head serves H / G heads that follow each other.
+        mask: What is hidden.
+        scale: What scores are multiplied by.
+
+    Returns:
+        (B, H, T, S), in the format of `query`.
+    """
+    key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)  # (B, H, S, D)
+    scores = (query @ key.transpose(-2, -1)) * scale  # (B, H, T, S)
+    hidden = mask.dense(query.shape[2], key.shape[2], query.device)
+    if hidden is not None:
+        added = hidden.is_floating_point()
+        scores = scores + hidden if added else scores.masked_fill(~hidden, float("-inf"))
+    precise = torch.promote_types(scores.dtype, torch.float32)
+    return scores.softmax(dim=-1, dtype=precise).to(query.dtype)
+
+
+def scaled_dot_product_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, scale: float
+) -> Tensor:
+    """attention_weights V by torch's fused kernels, without making the weights.
+
+    Args:
+        query: (B, H, T, D).
+        key: (B, G, S, D).
+        value: (B, G, S, D).
+        mask: What is hidden.
+        scale: What scores are multiplied by.
+
+    Returns:
+        (B, H, T, D).
+    """
+    if not mask.lengths:
+        return _fused(query, key, value, mask, scale)
+    within = AttentionMask(causal=mask.causal, window=mask.window)
+    queries, keys, values = (
+        torch.split(_one_row(tensor), list(mask.lengths), dim=2) for tensor in (query, key, value)
+    )
+    documents = zip(queries, keys, values, strict=True)
+    joined = torch.cat([_fused(q, k, v, within, scale) for q, k, v in documents], dim=2)  # (1, H, B T, D)
+    if len(query) == 1:
+        return joined
+    return joined.view(joined.shape[1], len(query), -1, joined.shape[3]).transpose(0, 1)  # (B, H, T, D)
+
+
+def _one_row(tensor: Tensor) -> Tensor:
+    """All rows behind each other: (B, H, T, D) -> (1, H, B T, D)."""
+    return tensor if len(tensor) == 1 else tensor.transpose(0, 1).flatten(1, 2)[None]
+
+
+def _fused(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, scale: float) -> Tensor:
+    num_queries, num_keys = query.shape[2], key.shape[2]
+    covered = mask.window is None or mask.window >= num_keys
+    causal = mask.tensor is None and mask.causal and covered and 1 < num_queries == num_keys
+    tensor = None if causal else mask.dense(num_queries, num_keys, query.device)
+    num_groups = query.shape[1] // key.shape[1]
+    if num_queries == 1 and num_groups > 1:
+        # the heads of a key-value head become its queries: nothing is repeated, and one query has no order
+        query = query.reshape(len(query), -1, num_groups, query.shape[-1])  # (B, G, H/G, D)
+        if tensor is not None and tensor.shape[1] > 1:
+            tensor = tensor.reshape(len(tensor), -1, num_groups, num_keys)  # (B, G, H/G, S)
+        out = functional.scaled_dot_product_attention(query, key, value, attn_mask=tensor, scale=scale)
+        return out.flatten(1, 2)[:, :, None]  # (B, H, 1, D)
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=tensor, is_causal=causal, scale=scale, enable_gqa=num_groups > 1
+    )
+
+
+class MultiHeadAttention(nn.Module):
+    """Attention of tokens to each other, or to an encoder's output.
+
+    Args:
+        config: Its form.
+    """
+
+    def __init__(self, config: AttentionConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        self.scale = config.head_dim**-0.5 if config.scale is None else config.scale
+        width, kv_width = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+        self.query = nn.Linear(config.embed_dim, width, bias=config.qkv_bias)
+        self.key = nn.Linear(config.embed_dim, kv_width, bias=config.qkv_bias)
+        self.value = nn.Linear(config.embed_dim, kv_width, bias=config.qkv_bias)
+        self.output = nn.Linear(width, config.embed_dim, bias=config.output_bias)
+        norm = config.qk_norm
+        self.query_norm = None if norm is None else norm.build(config.head_dim)
+        self.key_norm = None if norm is None else norm.build(config.head_dim)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: AttentionMask,
+        *,
+        rotation: Rotation | None = None,
+        cache: LayerCache | None = None,
+        generator: BatchGenerator | None = None,
+        record: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Attention of tokens to each other, and to those before them in a cache.
+
+        Args:
+            x: (B, T, E).
+            mask: What is hidden, of the T new tokens and the S that the cache holds with them.
+            rotation: Turns queries and keys.
+            cache: Is given the keys and values of `x`, and gives those of all tokens.
+            generator: Draws the dropout; nothing is dropped without.
+            record: Is given the weights, (B, H, T, S).
+
+        Returns:
+            (B, T, E).
+        """
+        query = self._queries(x, rotation)
+        key, value = self.keys_values(x, rotation)
+        if cache is not None:
+            key, value = cache.write(key, value)
+        return self.attend(query, key, value, mask, generator=generator, record=record)
+
+    def cross(
+        self,
+        x: Tensor,
+        keys_values: tuple[Tensor, Tensor],
+        mask: AttentionMask,
+        *,
+        generator: BatchGenerator | None = None,
+        record: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Attention of tokens (B, T, E) to what `keys_values` made of an encoder's output, (B, T, E)."""
+        return self.attend(self._queries(x, None), *keys_values, mask, generator=generator, record=record)
+
+    def keys_values(self, x: Tensor, rotation: Rotation | None = None) -> tuple[Tensor, Tensor]:
+        """Keys and values of tokens (B, S, E), (B, G, S, D) each."""
+        key = self._heads(self.key(x))
+        if self.key_norm is not None:
+            key = self.key_norm(key)
+        return key if rotation is None else rotate(key, rotation), self._heads(self.value(x))
+
+    def _queries(self, x: Tensor, rotation: Rotation | None) -> Tensor:
+        query = self._heads(self.query(x))  # (B, H, T, D)
+        if self.query_norm is not None:
+            query = self.query_norm(query)
+        return query if rotation is None else rotate(query, rotation)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)  # (B, heads, T, D)
+
+    def attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: AttentionMask,
+        *,
+        generator: BatchGenerator | None,
+        record: list[Tensor] | None,
+    ) -> Tensor:
+        """The output (B, T, E) for queries (B, H, T, D), and keys and values (B, G, S, D)."""
+        if record is None and (generator is None or self.dropout.p == 0):
+            heads = scaled_dot_product_attention(query, key, value, mask, self.scale)
+        else:
+            weights = attention_weights(query, key, mask, self.scale)
+            if record is not None:
+                record.append(weights)
+            repeated = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)  # (B, H, S, D)
+            heads = self.dropout(weights, generator) @ repeated
+        out: Tensor = self.output(heads.transpose(1, 2).flatten(2))  # (B, T, E)
+        return out

@@ -1,0 +1,169 @@
+"""Attention against a slow twin of loops, in each of its cheap forms, and its gradients."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from creuset.device import BatchGenerator
+from creuset.layers.attention import (
+    AttentionConfig,
+    MultiHeadAttention,
+    attention_weights,
+    scaled_dot_product_attention,
+)
+from creuset.layers.masks import AttentionMask, causal_mask, self_attention_mask
+from creuset.layers.norm import NormConfig
+from creuset.layers.positions import Rotary
+
+CONFIG = AttentionConfig(embed_dim=10, num_heads=4, num_kv_heads=2, head_dim=6)
+
+
+def slow_attention(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor, scale: float) -> Tensor:
+    """Equation 1 of the paper for each row, head and query, with loops; allowed (B, T, S) bool."""
+    batch, num_heads, num_queries, head_dim = query.shape
+    group = num_heads // key.shape[1]
+    out = torch.zeros(batch, num_heads, num_queries, head_dim, dtype=query.dtype)
+    for row in range(batch):
+        for head in range(num_heads):
+            for place in range(num_queries):
+                scores = {}
+                for other in range(key.shape[2]):
+                    if allowed[row, place, other]:
+                        product = query[row, head, place] @ key[row, head // group, other]
+                        scores[other] = scale * product.item()
+                total = sum(math.exp(score) for score in scores.values())
+                for other, score in scores.items():
+                    out[row, head, place] += math.exp(score) / total * value[row, head // group, other]
+    return out
+
+
+def heads(num_kv_heads: int, num_queries: int = 7, num_keys: int = 7) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    shapes = ((2, 4, num_queries, 6), (2, num_kv_heads, num_keys, 6), (2, num_kv_heads, num_keys, 6))
+    query, key, value = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    return query, key, value
+
+
+BIDIRECTIONAL = torch.ones(2, 7, 7, dtype=torch.bool)
+PADDING = torch.tensor([[False, False, True, True, True, True, True], [True] * 7])
+MASKS = {
+    "all": AttentionMask(),
+    "causal": AttentionMask(causal=True),
+    "window": AttentionMask(causal=True, window=3),
+    "wide window": AttentionMask(causal=True, window=9),
+    "packed": AttentionMask(causal=True, lengths=(3, 4, 1, 6)),
+    "packed, both ways": AttentionMask(lengths=(3, 4, 1, 6)),
+    "packed, window": AttentionMask(causal=True, window=2, lengths=(3, 4, 7)),
+    "padded": self_attention_mask(7, causal=True, padding=PADDING),
+    "padded, both ways": self_attention_mask(7, causal=False, padding=PADDING),
+}
+
+
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("name", MASKS)
+def test_agrees_with_its_slow_twin(name: str, num_kv_heads: int) -> None:
+    mask = MASKS[name]
+    query, key, value = heads(num_kv_heads)
+    dense = mask.dense(7, 7)
+    allowed = BIDIRECTIONAL if dense is None else dense.expand(2, 1, 7, 7)[:, 0]
+    expected = slow_attention(query, key, value, allowed, 0.3)
+    torch.testing.assert_close(scaled_dot_product_attention(query, key, value, mask, 0.3), expected)
+    weights = attention_weights(query, key, mask, 0.3)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 4, 7, dtype=torch.float64))
+    torch.testing.assert_close(weights @ value.repeat_interleave(4 // num_kv_heads, 1), expected)
+
+
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+def test_one_query_reads_all_keys(num_kv_heads: int) -> None:
+    query, key, value = heads(num_kv_heads, num_queries=1)
+    expected = slow_attention(query, key, value, BIDIRECTIONAL[:, :1], 0.3)
+    for mask in (AttentionMask(causal=True), AttentionMask(tensor=torch.zeros(1, 4, 1, 7).double())):
+        torch.testing.assert_close(scaled_dot_product_attention(query, key, value, mask, 0.3), expected)
+
+
+@pytest.mark.parametrize("num_queries", [1, 7])
+def test_biases_of_scores_are_added_for_each_head(num_queries: int) -> None:
+    query, key, value = heads(2, num_queries=num_queries)
+    bias = torch.randn(1, 4, num_queries, 7, dtype=torch.float64)
+    mask = AttentionMask(tensor=bias)
+    scores = query @ key.repeat_interleave(2, 1).transpose(-1, -2) * 0.3 + bias
+    expected = scores.softmax(-1) @ value.repeat_interleave(2, 1)
+    torch.testing.assert_close(scaled_dot_product_attention(query, key, value, mask, 0.3), expected)
+    torch.testing.assert_close(attention_weights(query, key, mask, 0.3), scores.softmax(-1))
+
+
+def test_fewer_queries_than_keys_stand_at_the_end() -> None:
+    query, key, value = heads(2, num_queries=3)
+    allowed = causal_mask(3, 7).expand(2, 3, 7)
+    expected = slow_attention(query, key, value, allowed, 1.0)
+    found = scaled_dot_product_attention(query, key, value, AttentionMask(causal=True), 1.0)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_layer_is_projections_around_attention() -> None:
+    norm = NormConfig(kind="rms", eps=1e-6)
+    layer = MultiHeadAttention(replace(CONFIG, scale=0.7, qkv_bias=True, output_bias=True, qk_norm=norm))
+    for weight in layer.parameters():
+        torch.nn.init.normal_(weight)
+    x, rotary = torch.randn(2, 5, 10), Rotary(6, 100.0)
+    rotation = rotary(torch.arange(5)[None])
+
+    def split(states: Tensor) -> Tensor:
+        return torch.stack(states.split(6, dim=-1), dim=1)
+
+    def turned(states: Tensor) -> Tensor:
+        cosine, sine = rotation
+        return states * cosine + torch.cat([-states[..., 3:], states[..., :3]], -1) * sine
+
+    query = turned(layer.query_norm(split(layer.query(x))))  # type: ignore[misc]
+    key = turned(layer.key_norm(split(layer.key(x))))  # type: ignore[misc]
+    attended = slow_attention(query, key, split(layer.value(x)), causal_mask(5, 5).expand(2, 5, 5), 0.7)
+    expected = layer.output(torch.cat(attended.unbind(1), dim=-1))
+    torch.testing.assert_close(layer(x, AttentionMask(causal=True), rotation=rotation), expected)
+
+
+def test_recorded_weights_make_the_same_output() -> None:
+    layer, x = MultiHeadAttention(CONFIG), torch.randn(2, 5, 10)
+    record: list[Tensor] = []
+    mask = AttentionMask(causal=True)
+    torch.testing.assert_close(layer(x, mask, record=record), layer(x, mask))
+    assert record[0].shape == (2, 4, 5, 5)
+    assert (record[0].triu(1) == 0).all()
+
+
+def test_dropout_acts_on_weights_and_is_scaled() -> None:
+    layer, x = MultiHeadAttention(replace(CONFIG, dropout=0.5)), torch.randn(400, 3, 10)
+    mask = AttentionMask()
+    torch.testing.assert_close(layer(x, mask), MultiHeadAttention.forward(layer, x, mask, generator=None))
+    alike = x[:1].expand(400, 3, 10)
+    dropped = layer(alike, mask, generator=BatchGenerator(0, size=400))
+    assert not torch.equal(dropped[0], dropped[1])
+    torch.testing.assert_close(dropped.mean(0), layer(alike, mask)[0], atol=0.1, rtol=0)
+
+
+def test_attention_to_an_encoder_s_output() -> None:
+    layer, x, memory = MultiHeadAttention(CONFIG), torch.randn(2, 3, 10), torch.randn(2, 5, 10)
+    padding = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    mask = AttentionMask(tensor=padding[:, None, None])
+    found = layer.cross(x, layer.keys_values(memory), mask)
+    torch.testing.assert_close(
+        found[1:], layer.cross(x[1:], layer.keys_values(memory[1:, :2]), AttentionMask())
+    )
+
+
+@pytest.mark.parametrize("mask", [MASKS["causal"], MASKS["window"], AttentionMask(lengths=(2, 2, 4))])
+def test_gradients_are_finite_differences(mask: AttentionMask) -> None:
+    norm = NormConfig(kind="rms", eps=1e-5)
+    layer = MultiHeadAttention(replace(CONFIG, qkv_bias=True, output_bias=True, qk_norm=norm)).double()
+    x = torch.randn(2, 4, 10, dtype=torch.float64, requires_grad=True)
+    rotation = tuple(part.double() for part in Rotary(6, 10.0)(torch.arange(4)[None]))
+    names, weights = zip(*layer.named_parameters(), strict=True)
+
+    def run(x: Tensor, *weights: Tensor) -> Tensor:
+        values = dict(zip(names, weights, strict=True))
+        return torch.func.functional_call(layer, values, (x, mask), {"rotation": rotation})
+
+    assert torch.autograd.gradcheck(run, (x, *weights), fast_mode=True)
