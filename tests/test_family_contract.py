@@ -1,11 +1,13 @@
 """What every family must keep, chosen by its traits. A family that is added is tested without a change here.
 
-The data are scikit-learn's digits, 8 x 8 with 17 levels.
+The data are scikit-learn's digits, 8 x 8 with 17 levels; for language models blocks of a text that repeats
+itself with changes.
 """
 
 import ast
 import random
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,11 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "linear": ({"kind": "svm"}, {"kind": "svm", "kernel": "linear"}),
     "cnn": ({"class_weights": "balanced", "label_smoothing": 0.1},),
     "rnn": ({"cell": "lstm", "num_layers": 2},),
+    "decoder": (
+        {"positions": "rotary", "norm": "rms", "gated": True, "tied_head": False, "dropout": 0.1},
+        {"positions": "sinusoidal"},
+    ),
+    "rnn_lm": ({"cell": "gru", "num_layers": 2, "dropout": 0.1},),
     "autoencoder": (
         {"channels": (8,), "reconstruction": "bernoulli"},
         {"noise": "gaussian", "noise_level": 0.5},
@@ -75,6 +82,44 @@ def digits() -> dict[str, Tensor]:
     return {"images": images, "labels": torch.from_numpy(data.target).long()}
 
 
+CONTEXT, NUM_TOKENS = 16, 12
+
+
+@cache
+def corpus() -> dict[str, Tensor]:
+    """2,000 blocks of tokens: each token is mostly the one before plus one, now and then any."""
+    generator = torch.Generator().manual_seed(0)
+    jumps = torch.rand(2000 * CONTEXT + 1, generator=generator) < 0.1
+    steps = torch.where(jumps, torch.randint(NUM_TOKENS, jumps.shape, generator=generator), 1)
+    rows = (steps.cumsum(0) % NUM_TOKENS).unfold(0, CONTEXT + 1, CONTEXT)
+    return {"tokens": rows[:, :-1], "targets": rows[:, 1:]}
+
+
+def corpus_spec() -> DataSpec:
+    return DataSpec(
+        kind="corpus",
+        shape=(),
+        num_levels=0,
+        context=CONTEXT,
+        tokenizer="made up",
+        tokenizer_size=NUM_TOKENS,
+        bytes_per_token=2.0,
+    )
+
+
+def of_text(name: str) -> bool:
+    return "scores_text" in family(name).traits
+
+
+def spec_of(name: str) -> DataSpec:
+    """The form of the data that a family is tested on."""
+    return corpus_spec() if of_text(name) else digit_spec()
+
+
+def data_of(name: str, digits: dict[str, Tensor]) -> dict[str, Tensor]:
+    return corpus() if of_text(name) else digits
+
+
 def digit_spec() -> DataSpec:
     labels = load_digits().target
     return DataSpec(
@@ -95,7 +140,7 @@ def configure(name: str, settings: dict[str, Any]) -> FamilyConfig:
 def build(name: str, settings: dict[str, Any], seed: int = 0) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return family(name).build(configure(name, settings), digit_spec())
+        return family(name).build(configure(name, settings), spec_of(name))
 
 
 def draws(size: int, *labels: int | str, seed: int = 0) -> BatchGenerator:
@@ -119,7 +164,7 @@ def train(model: Model, data: dict[str, Tensor], num_steps: int, batch_size: int
     order = np.random.default_rng(0)
     losses = []
     for step in range(num_steps):
-        chosen = torch.from_numpy(order.choice(len(data["images"]), batch_size, replace=False))
+        chosen = torch.from_numpy(order.choice(len(next(iter(data.values()))), batch_size, replace=False))
         batch = {name: values[chosen] for name, values in data.items()}
         for player, optimizer in optimizers.items():
             loss = model.loss(batch, player, draws(batch_size, player, step))["loss"]
@@ -156,7 +201,9 @@ def test_family_describes_itself(name: str) -> None:
     found = family(name)
     assert isinstance(found, Family)
     assert found.name == name
-    assert found.traits <= {"gradient", "samples", "likelihood", "encodes", "classifies"}
+    assert found.traits <= {
+        *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text")
+    }
     assert found.traits
     assert found.config is family_configs()[name]()
     for key, field in found.config.model_fields.items():
@@ -167,7 +214,7 @@ def test_family_describes_itself(name: str) -> None:
 def test_each_size_builds(name: str) -> None:
     found = family(name)
     for size in found.config.sizes:
-        model = found.build(found.config(family=name, size=size), digit_spec())
+        model = found.build(found.config(family=name, size=size), spec_of(name))
         assert isinstance(model, Model if "gradient" in found.traits else FittedModel)
 
 
@@ -190,7 +237,7 @@ def test_loss_is_finite_and_reaches_every_parameter(
     reached: set[str] = set()
     for player in model.players:
         model.zero_grad()
-        report = model.loss(part(digits, 0, 64), player, draws(64, player))
+        report = model.loss(part(data_of(name, digits), 0, 64), player, draws(64, player))
         assert all(value.ndim == 0 and torch.isfinite(value) for value in report.values())
         assert report["loss"].requires_grad
         report["loss"].backward()
@@ -208,7 +255,7 @@ def test_loss_of_a_batch_is_the_mean_of_its_parts(
     model = build(name, settings).double()
     batch = {
         key: value.double() if value.is_floating_point() else value
-        for key, value in part(digits, 0, 24).items()
+        for key, value in part(data_of(name, digits), 0, 24).items()
     }
     cuts = [0, 5, 6, 24]
     for player in model.players:
@@ -234,7 +281,7 @@ def test_loss_of_a_batch_is_the_mean_of_its_parts(
 def test_seed_decides(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> None:
     def state(seed: int) -> bytes:
         model = build(name, settings, seed)
-        train(model, part(digits, 0, 64), 2)
+        train(model, part(data_of(name, digits), 0, 64), 2)
         return safetensors.torch.save({key: value.contiguous() for key, value in model.state_dict().items()})
 
     assert state(0) == state(0)
@@ -246,7 +293,7 @@ def test_global_generators_are_left_alone(
     name: str, settings: dict[str, Any], digits: dict[str, Tensor]
 ) -> None:
     model = build(name, settings)
-    batch = part(digits, 0, 16)
+    batch = part(data_of(name, digits), 0, 16)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     for player in model.players:
         model.loss(batch, player, draws(16))
@@ -260,6 +307,10 @@ def test_global_generators_are_left_alone(
         model.reconstruct(batch["images"])
     if "classifies" in traits:
         model.logits(batch["images"])
+    if "scores_text" in traits:
+        model.token_nats(batch["tokens"], batch["targets"])
+    if "generates_text" in traits:
+        model.reader(16).read(batch["tokens"])
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]
@@ -268,10 +319,10 @@ def test_global_generators_are_left_alone(
 @cases("gradient")
 def test_saved_is_loaded(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> None:
     model, other = build(name, settings, 0), build(name, settings, 1)
-    train(model, part(digits, 0, 64), 2)
+    train(model, part(data_of(name, digits), 0, 64), 2)
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     other.load_state_dict(safetensors.torch.load(safetensors.torch.save(state)))
-    batch = part(digits, 0, 16)
+    batch = part(data_of(name, digits), 0, 16)
     for player in model.players:
         first = model.loss(batch, player, draws(16))
         second = other.loss(batch, player, draws(16))
@@ -281,9 +332,9 @@ def test_saved_is_loaded(name: str, settings: dict[str, Any], digits: dict[str, 
 @cases("gradient")
 def test_training_lowers_the_loss(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> None:
     model = build(name, settings)
-    held_out = part(digits, 1500, 1700)
+    held_out = part(data_of(name, digits), 1500, 1700)
     before = numbers(model.validation_loss(held_out, draws(200)))["loss"]
-    train(model, part(digits, 0, 1500), 60)
+    train(model, part(data_of(name, digits), 0, 1500), 60)
     assert numbers(model.validation_loss(held_out, draws(200)))["loss"] < 0.95 * before
 
 
@@ -293,7 +344,12 @@ def test_wrong_shape_names_what_was_expected(
 ) -> None:
     model = build(name, settings)
     batch = {"images": torch.zeros(4, 1, 9, 8), "labels": torch.zeros(4, dtype=torch.int64)}
-    with pytest.raises(UsageError, match=r"got: \(4, 1, 9, 8\)\n  expected: \(batch, 1, 8, 8\)"):
+    expected = r"got: \(4, 1, 9, 8\)\n  expected: \(batch, 1, 8, 8\)"
+    if of_text(name):
+        wrong = torch.zeros(4, CONTEXT + 1, dtype=torch.int64)
+        batch = {"tokens": wrong, "targets": wrong}
+        expected = r"got: \(4, 17\)\n  expected: \(batch, tokens\), whole numbers, at most 16 tokens"
+    with pytest.raises(UsageError, match=expected):
         model.loss(batch, model.players[0], draws(4))
 
 
@@ -447,7 +503,10 @@ def test_classifier_refuses_data_without_two_classes(name: str) -> None:
         found.build(config, spec)
 
 
-@pytest.mark.parametrize("name", [name for name in family_names() if "gradient" in family(name).traits])
+PICTURE_FAMILIES = [name for name in family_names() if not of_text(name)]
+
+
+@pytest.mark.parametrize("name", [name for name in PICTURE_FAMILIES if "gradient" in family(name).traits])
 def test_picture_family_refuses_a_table(name: str) -> None:
     spec = DataSpec(kind="table", shape=(4,), num_levels=0, class_names=("a", "b"), class_counts=(5, 5))
     with pytest.raises(
@@ -456,7 +515,7 @@ def test_picture_family_refuses_a_table(name: str) -> None:
         family(name).build(configure(name, {}), spec)
 
 
-@pytest.mark.parametrize("name", family_names())
+@pytest.mark.parametrize("name", PICTURE_FAMILIES)
 def test_a_family_takes_texts_or_says_what_it_takes(name: str) -> None:
     spec = DataSpec(
         kind="texts",
@@ -475,3 +534,83 @@ def test_a_family_takes_texts_or_says_what_it_takes(name: str) -> None:
     expected = rf"{name} takes pictures( or a table)?\n  got: texts\n(.*\n)*  next: .*model.family: rnn"
     with pytest.raises(UsageError, match=expected):
         family(name).build(config, spec)
+
+
+@pytest.mark.parametrize("name", PICTURE_FAMILIES)
+def test_a_family_of_other_data_refuses_plain_text(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} takes .*\n  got: plain text\n(.*\n)*.*family: decoder"):
+        family(name).build(configure(name, {}), corpus_spec())
+
+
+@pytest.mark.parametrize("name", [name for name in family_names() if of_text(name)])
+def test_a_language_model_refuses_other_data(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} takes plain text\n  got: pictures"):
+        family(name).build(configure(name, {}), digit_spec())
+
+
+@cases("scores_text")
+def test_no_token_s_score_depends_on_later_ones(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings).eval()
+    rows = part(corpus(), 0, 4)
+    changed = {key: values.clone() for key, values in rows.items()}
+    changed["tokens"][:, 9:] = (changed["tokens"][:, 9:] + 5) % NUM_TOKENS
+    first = model.token_nats(rows["tokens"], rows["targets"])
+    second = model.token_nats(changed["tokens"], rows["targets"])
+    torch.testing.assert_close(first[:, :9], second[:, :9])
+    assert not torch.allclose(first[:, 9:], second[:, 9:])
+    assert first.dtype == torch.float32
+    assert not first.requires_grad
+
+
+@cases("scores_text")
+def test_scores_of_text_are_those_of_the_loss(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings).eval()
+    rows = part(corpus(), 0, 8)
+    nats = model.token_nats(rows["tokens"], rows["targets"])
+    report = numbers(model.validation_loss(rows, draws(8)))
+    assert float(nats.mean()) == pytest.approx(report["loss"], rel=1e-6)
+    assert report["bits_per_byte"] == pytest.approx(report["loss"] / np.log(2) / 2)
+    targets = rows["targets"].clone()
+    targets[:, 5:] = -1
+    ignored = model.token_nats(rows["tokens"], targets)
+    torch.testing.assert_close(ignored[:, :5], nats[:, :5])
+    assert not ignored[:, 5:].any()
+    some = numbers(model.validation_loss({**rows, "targets": targets}, draws(8)))
+    assert some["loss"] == pytest.approx(float(nats[:, :5].mean()), rel=1e-5)
+
+
+@cases("scores_text", "generates_text")
+def test_reading_on_is_reading_all_at_once(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings).eval()
+    rows = part(corpus(), 0, 3)
+    tokens = rows["tokens"]
+    expected = model.scores(model.states(tokens, None)).detach()
+    reader = model.reader(3)
+    torch.testing.assert_close(reader.read(tokens[:, :6]), expected[:, 5], rtol=1e-4, atol=1e-5)
+    for place in range(6, CONTEXT):
+        scores = reader.read(tokens[:, place : place + 1])
+        torch.testing.assert_close(scores, expected[:, place], rtol=1e-4, atol=1e-5)
+        assert not scores.requires_grad
+    assert reader.read(tokens[:, :1]).isfinite().all()  # beyond the context
+
+
+@cases("generates_text")
+def test_training_moves_texts_toward_the_data(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+
+    def share_of_steps() -> float:
+        """How often the likeliest next token is the usual one."""
+        model.eval()
+        reader, tokens = model.reader(50), corpus()["tokens"][-50:, :1]
+        hits = []
+        for _ in range(10):
+            following = reader.read(tokens).argmax(-1, keepdim=True)
+            hits.append((following == (tokens + 1) % NUM_TOKENS).float().mean())
+            tokens = following
+        model.train()
+        return float(torch.stack(hits).mean())
+
+    before = share_of_steps()
+    train(model, part(corpus(), 0, 1900), 60)
+    assert before < 0.5
+    assert share_of_steps() > 0.9

@@ -17,6 +17,7 @@ from creuset.data.hashing import content_hash
 from creuset.errors import DataError, UsageError
 from creuset.generation import pictures
 from creuset.generation.observation import CHUNK, Observed, observe
+from creuset.generation.text_likelihoods import document_likelihoods, nats_by_place, text_scores
 from creuset.metrics.calibration import calibration_bins
 from creuset.metrics.classification import classification_scores, confusion_matrix
 from creuset.metrics.floors import PixelCounts, likelihood_floors
@@ -27,9 +28,10 @@ from creuset.metrics.rows import KeptRows, classification_rows
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
 from creuset.models.base import Family, FittedModel, Likelihood, Model, model_inputs, placed
+from creuset.models.language_model import LanguageModel
 from creuset.progress import Progress
 
-Suite = Literal["classification", "images"]
+Suite = Literal["classification", "images", "text"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,8 @@ def suites(family: Family) -> tuple[Suite, ...]:
         found.append("classification")
     if family.traits & {"likelihood", "encodes"}:
         found.append("images")
+    if "scores_text" in family.traits:
+        found.append("text")
     return tuple(found)
 
 
@@ -126,6 +130,8 @@ def evaluate(
     context = Context(data=split_hash(dataset, split), split=split, seed=seed, extra=dict(choices or {}))
     if suite == "classification":
         evaluation = _classification(subject, dataset, split, context)
+    elif suite == "text":
+        evaluation = _text(subject, dataset, split, context, progress)
     else:
         evaluation = _images(subject, dataset, split, context, num_importance_samples, progress)
     hashes = dataset.split(split).hashes
@@ -172,6 +178,23 @@ def _classification(subject: Subject, dataset: Dataset, split: str, context: Con
         scores=classification_scores(predictions, context=context),
         details=details,
         rows=classification_rows(predictions),
+    )
+
+
+def _text(subject: Subject, dataset: Dataset, split: str, context: Context, progress: Progress) -> Evaluation:
+    """Nats per token, perplexity and bits per byte, each document read in sliding windows."""
+    model, stream, tokenizer = subject.model, dataset.split(split).stream, dataset.tokenizer
+    assert isinstance(model, LanguageModel)
+    assert stream is not None
+    assert tokenizer is not None
+    found = document_likelihoods(model, stream, tokenizer, device=subject.device, progress=progress)
+    rows = {"nats": found.nats, "num_tokens": found.num_tokens, "num_bytes": found.num_bytes}
+    return Evaluation(
+        suite="text",
+        split=split,
+        scores=text_scores(found, context=context),
+        details={"nats_by_place": nats_by_place(model, stream, device=subject.device)},
+        rows=rows,
     )
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from pydantic import Field
 
 import field_reads
+from creuset.assets import workspace
 from creuset.data.load import load_data
 from creuset.errors import RecipeError
 from creuset.models import family, family_configs, family_names, vae
@@ -46,6 +47,8 @@ def short(name: str) -> Settings:
     """A small training of a family, by its traits."""
     found = family(name)
     settings: Settings = {"model.family": name, "data.source": "digits", "data.limit": 200}
+    if "scores_text" in found.traits:
+        settings = {"model.family": name, "data.source": str(plain_text()), "data.context": 8}
     if found.config.sizes:
         settings["model.size"] = "tiny"
     if "gradient" in found.traits:
@@ -76,6 +79,14 @@ def choices(section: type[FamilyConfig]) -> Iterator[Settings]:
             values = typing.get_args(part) if typing.get_origin(part) is Literal else ()
             values = (True, False) if part is bool else values
             yield from ({f"model.{name}": value} for value in values if value != field.default)
+
+
+def plain_text() -> Path:
+    """A corpus in the workspace of the test."""
+    file = workspace() / "plain.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"line {number} of {number * 7 % 100}\n" for number in range(200)))
+    return file
 
 
 def text_file(folder: Path) -> Path:
@@ -134,6 +145,7 @@ def unread_of_sections(folder: Path) -> dict[str, set[str]]:
         load_data(DataConfig(source=str(pictures)), seed=0, resolve=Path)
         load_data(DataConfig(source=str(table), label_column="kind"), seed=0, resolve=Path)
         load_data(DataConfig(source=str(text_file(folder)), text_column="text"), seed=0, resolve=Path)
+        load_data(DataConfig(source=str(plain_text()), context=8), seed=0, resolve=Path)
     reads |= found
     used = {owner for owner, _ in reads}
     # a section that a test put in the place of another one counts in its stead

@@ -11,6 +11,8 @@ from creuset.recipe.source import shipped_recipes
 
 RECIPES = shipped_recipes()
 STARTER_DATA = ("mnist-5k",)
+OWN_TEXT = ("shakespeare.txt",)
+"""Sources that stand for a text of one's own."""
 
 
 def test_there_are_recipes() -> None:
@@ -30,12 +32,17 @@ def test_it_resolves_and_says_what_it_is(name: str) -> None:
 @pytest.mark.starter
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest) -> None:
+def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     recipe = read_recipe(name, families=family_configs())
+    own: list[str] = []
+    if recipe.data.source in OWN_TEXT:
+        text = tmp_path / "text.txt"
+        text.write_text("".join(f"{number} and {number * 7 % 100} are numbers\n" for number in range(1000)))
+        own = ["--set", f"data.source={text}"]
     if recipe.data.source in STARTER_DATA:
         request.getfixturevalue("starter")
     if "gradient" in family(recipe.model.family).traits:
-        answer = run_command(["train", name, "--dry-run"])
+        answer = run_command(["train", name, "--dry-run", *own])
         assert "step 3 gave the same numbers on both" in answer.stdout
     else:
         answer = run_command(["train", name, "--no-eval", "--set", "data.limit=200"])

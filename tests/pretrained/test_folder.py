@@ -249,8 +249,8 @@ def test_a_family_that_cannot_say_it_is_refused(bert: Path, tmp_path: Path) -> N
         save_folder(tmp_path / "other", found, model_type="distilbert")
     with pytest.raises(UsageError, match='no model of type "brt" can be written'):
         save_folder(tmp_path / "other", found, model_type="brt")
-    wide = replace(found.config, num_heads=4)
-    with pytest.raises(UsageError, match=r"head_dim=8[^$]*\"bert\" comes nearest"):
+    wide = replace(found.config, head_dim=12)
+    with pytest.raises(UsageError, match=r"head_dim=12[^$]*\"bert\" comes nearest"):
         save_folder(tmp_path / "other", replace(found, config=wide))
     assert not (tmp_path / "other").exists()
 

@@ -37,7 +37,7 @@ def check(folder: Path, text: str, name: str, *settings: str) -> None:
             CNN + "evaluation: {num_importance_samples: 5}",
             r"the family cnn has no likelihood",
         ),
-        (CNN.replace("num_steps: 40", "num_steps: 40, sample_every: 5"), r"makes no pictures"),
+        (CNN.replace("num_steps: 40", "num_steps: 40, sample_every: 5"), r"makes neither pictures nor texts"),
         (
             CNN + "evaluation: {suite: images}",
             r"evaluation\.suite: images does not fit the family cnn",

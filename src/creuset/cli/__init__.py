@@ -15,6 +15,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("creuset.cli.train", "Train what a recipe describes, into a run folder."),
     "runs": ("creuset.cli.runs", "List, show, follow, stop and remove runs."),
     "generate": ("creuset.cli.generate", "Draw samples, reconstructions or interpolations from a run."),
+    "chat": ("creuset.cli.chat", "Talk to a language model in the terminal."),
     "eval": ("creuset.cli.evaluate", "Measure a run, or files of your own, with intervals and signatures."),
     "compare": ("creuset.cli.compare", "Test runs against each other: better, worse, or cannot tell apart."),
     "models": ("creuset.cli.models", "Pull, list, show, verify and remove models and data by name."),

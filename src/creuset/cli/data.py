@@ -26,7 +26,8 @@ _EXAMPLES = 10
 def command() -> None:
     """Show, validate and split data before training on it.
 
-    SOURCE is a name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV, TSV.
+    SOURCE is a name (digits, mnist-5k), a folder of pictures or of .txt files, or a file: .npz, IDX (.gz),
+    CSV, TSV, .txt.
     """
 
 
@@ -242,8 +243,10 @@ def _document(dataset: "Dataset") -> dict[str, Any]:
 
 
 def _examples(dataset: "Dataset") -> list[dict[str, Any]]:
-    """The first training samples, with their class."""
+    """The first training samples, with their class; of a corpus the first documents."""
     split = dataset.splits["train"]
+    if split.stream is not None:
+        return [{"name": name, "class": None} for name in split.names[:_EXAMPLES]]
     return [
         {
             "name": split.names[index],
@@ -262,12 +265,16 @@ def _print_dataset(dataset: "Dataset") -> None:
         say(f"form      pictures, {height} x {width} (height x width), {colour}, {spec.num_levels} levels")
     elif spec.kind == "table":
         say(f"form      table, {spec.shape[0]} columns of numbers")
+    elif spec.kind == "corpus":
+        kinds = f"{spec.vocab_size:,} kinds of tokens, {spec.bytes_per_token:.2f} bytes each"
+        say(f"form      plain text, {kinds}; samples of {spec.context:,} tokens")
     else:
         read = f"the first {spec.max_tokens:,} tokens of each"
         say(f"form      texts, cut into {spec.tokens}, {read}; {spec.vocab_size:,} ids")
     say(f"classes   {f'{spec.num_classes}' if spec.num_classes else 'none'}")
     own = ", ".join(report.own_splits)
-    say(f"splits    {f'{own} of the source, the others cut' if own else 'cut'} by content")
+    how = "in the order of the text" if spec.kind == "corpus" else "by content"
+    say(f"splits    {f'{own} of the source, the others cut' if own else 'cut'} {how}")
     say(f"hash      {dataset.content_hash}")
     named = spec.num_classes <= _MAX_CLASSES
     header = ["split", "samples", *(spec.class_names if named else ("smallest class", "largest class"))]

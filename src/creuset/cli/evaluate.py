@@ -41,7 +41,7 @@ OF_FILES = ("metrics", "hypotheses", "references")
 @click.argument("run", required=False)
 @click.option(
     "--suite",
-    type=click.Choice(["classification", "images"]),
+    type=click.Choice(["classification", "images", "text"]),
     help="Which measures; default: what fits the model.",
 )
 @click.option("--data", help="Other data than the run's own; samples it was trained on are left out.")

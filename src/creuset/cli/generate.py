@@ -1,6 +1,7 @@
 """`creuset generate`: what a model makes, into a file."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,8 +32,19 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg).",
+    help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for texts, which are "
+    "else shown, .txt or .json.",
+)
+@click.option("--prompt", help="A language model: what it goes on with; empty for a new text.")
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), default=200, show_default=True, help="Tokens of a text."
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    default=0.8,
+    show_default=True,
+    help="Of texts: 1 draws by the model's probabilities, 0 takes the likeliest token.",
 )
 @json_option
 def command(
@@ -43,15 +55,33 @@ def command(
     data: str | None,
     split: str | None,
     checkpoint: str,
-    out: Path,
+    out: Path | None,
+    prompt: str | None,
+    max_tokens: int,
+    temperature: float,
     as_json: bool,
 ) -> None:
-    """Draw samples, reconstructions or interpolations from RUN (an ID or a path)."""
+    """Draw samples, reconstructions, interpolations or texts from RUN (an ID or a path)."""
     import json
     from typing import cast
 
     from creuset.workflows.generate import Mode, generate
 
+    if prompt is not None:
+        _write(
+            run,
+            out,
+            prompt=prompt,
+            num=1 if num is None else num,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+            checkpoint=checkpoint,
+            as_json=as_json,
+        )
+        return
+    if out is None:
+        raise click.UsageError("--out is missing: the file for the pictures; or, for texts, --prompt")
     with TerminalProgress() as progress:
         record = generate(
             run,
@@ -68,4 +98,20 @@ def command(
         emit_json({"out": str(out), "record": json.loads(record.to_json())})
     else:
         say(f"{out}: {mode} by {record.run} at step {record.step}, seed {seed}")
+    next_step(f"creuset eval {run}")
+
+
+def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None:
+    """Texts of a language model, shown or into a file."""
+    import json
+
+    from creuset.workflows.write import write
+
+    made = write(run, out, **options)
+    if as_json:
+        emit_json({"out": None if out is None else str(out), **json.loads(made.to_json())})
+    elif out is None:
+        say("\n\n".join(made.whole_texts()))
+    else:
+        say(f"{out}: {len(made.texts)} texts by {made.run} at step {made.step}, seed {made.seed}")
     next_step(f"creuset eval {run}")

@@ -48,6 +48,11 @@ class BatchOrder:
             return first.clone()
         return torch.cat([first, self._permutation(epoch + 1)[: stop - self.num_samples]])
 
+    def epochs(self, position: int) -> Tensor:
+        """The epoch that each sample of this batch belongs to, counted from 0: int64 (B,)."""
+        first = position * self.batch_size
+        return torch.arange(first, first + self.batch_size) // self.num_samples
+
     def epoch_of(self, position: int) -> int:
         """The epoch that the first sample of this batch belongs to, counted from 0."""
         return position * self.batch_size // self.num_samples

@@ -1,7 +1,7 @@
 """A data set in memory: its splits, its form, its hash, and what was done to make it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,23 +13,27 @@ from creuset.data.hashing import Hashes, content_hash, groups
 from creuset.data.pixels import to_floats
 from creuset.data.source import Skipped, counted, listed
 from creuset.data.spec import DataSpec
+from creuset.data.token_stream import TokenStream, block_batch
+from creuset.data.tokenizer import Tokenizer
 from creuset.data.vocabulary import encode, text_lengths, unknown_share
 from creuset.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """The samples of one split, in the order of their hashes.
+    """The samples of one split, in the order of their hashes; those of a corpus in that of its text.
 
     Args:
         inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in
-            the file, float64 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py).
+            the file, float64 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py); or blocks
+            of a corpus, int32 (N, context + 1) (token_stream.py).
         labels: Places in the spec's class_names, int64 (N,); None without labels.
         hashes: Content hashes, two numbers a sample (hashing.py).
-        names: Where each sample comes from, for people.
+        names: Where each sample comes from, for people; of a corpus its documents, which are not samples.
         texts: The texts themselves; empty for other data.
         num_tokens: Tokens of each whole text, int64 (N,), of which `inputs` may hold the first ones only;
             None for other data.
+        stream: The tokens of a corpus; None for other data.
     """
 
     inputs: Tensor
@@ -38,6 +42,7 @@ class Split:
     names: tuple[str, ...]
     texts: tuple[str, ...] = ()
     num_tokens: Tensor | None = None
+    stream: TokenStream | None = None
 
     @property
     def num_samples(self) -> int:
@@ -54,6 +59,21 @@ class Split:
             texts=tuple(self.texts[index] for index in indices) if self.texts else (),
             num_tokens=None if self.num_tokens is None else self.num_tokens[places],
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusCounts:
+    """How long a split of a corpus is."""
+
+    num_documents: int
+    num_characters: int
+    num_bytes: int
+    num_tokens: int
+
+    @property
+    def bytes_per_token(self) -> float:
+        """Bytes of UTF-8 that a token stands for, on average."""
+        return self.num_bytes / self.num_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +94,7 @@ class DataReport:
         notes: What is legal but worth knowing.
         texts_cut: Split -> texts longer than data.max_tokens, of which only the beginning is read.
         unknown_tokens: Split -> share of the tokens that are not in the vocabulary, in [0, 1].
+        corpus: Split -> how long it is, for a corpus.
     """
 
     origin: str
@@ -89,6 +110,7 @@ class DataReport:
     notes: tuple[str, ...] = ()
     texts_cut: Mapping[str, int] = field(default_factory=dict)
     unknown_tokens: Mapping[str, float] = field(default_factory=dict)
+    corpus: Mapping[str, CorpusCounts] = field(default_factory=dict)
 
     def remarks(self) -> tuple[str, ...]:
         """What a user should hear before training, one line each."""
@@ -125,6 +147,10 @@ class DataReport:
             "notes": list(self.notes),
             "texts_cut": dict(self.texts_cut),
             "unknown_tokens": dict(self.unknown_tokens),
+            "corpus": {
+                name: {**asdict(counts), "bytes_per_token": counts.bytes_per_token}
+                for name, counts in self.corpus.items()
+            },
         }
 
 
@@ -137,29 +163,38 @@ class Dataset:
         splits: "train", "validation" and, unless test_share is 0, "test".
         content_hash: Names exactly this data in these splits (hashing.content_hash).
         report: How it was made.
+        tokenizer: What cut a corpus into tokens; None for other data.
     """
 
     spec: DataSpec
     splits: Mapping[str, Split]
     content_hash: str
     report: DataReport
+    tokenizer: Tokenizer | None = None
 
-    def batch(self, split: str, indices: Tensor) -> dict[str, Tensor]:
+    def batch(self, split: str, indices: Tensor, offsets: Tensor | None = None) -> dict[str, Tensor]:
         """Samples as a model takes them.
 
         Args:
             split: The name of a split.
             indices: Which samples, int64 (B,).
+            offsets: How many tokens later than its usual place each training block of a corpus begins, int64
+                (B,), in [0, context).
 
         Returns:
             "images" float32 (B, C, H, W) in [-1, 1], or "features" float32 (B, F), each column with the
             training split's mean taken off and divided by its standard deviation, or "tokens" int64 (B, T)
-            padded to the longest of them with "lengths" int64 (B,); "labels" int64 (B,) where there are any.
+            padded to the longest of them with "lengths" int64 (B,), or of a corpus "tokens" and "targets"
+            int64 (B, context); "labels" int64 (B,) where there are any.
 
         Raises:
             DataError: There is no such split.
         """
         part = self.split(split)
+        if part.stream is not None:
+            return dict(
+                block_batch(part.inputs[indices] if offsets is None else part.stream.at(indices, offsets))
+            )
         inputs = part.inputs.index_select(0, indices)
         if self.spec.kind == "images":
             batch = {"images": to_floats(inputs, self.spec.num_levels)}
@@ -226,10 +261,18 @@ def with_text_counts(report: DataReport, spec: DataSpec, splits: Mapping[str, Sp
     )
 
 
-def make_dataset(spec: DataSpec, splits: Mapping[str, Split], report: DataReport) -> Dataset:
+def make_dataset(
+    spec: DataSpec, splits: Mapping[str, Split], report: DataReport, *, tokenizer: Tokenizer | None = None
+) -> Dataset:
     """A data set whose hash is computed from what it holds."""
     named = {name: (split.hashes, split.labels) for name, split in splits.items()}
-    return Dataset(spec=spec, splits=splits, content_hash=content_hash(spec, named), report=report)
+    return Dataset(
+        spec=spec,
+        splits=splits,
+        content_hash=content_hash(spec, named),
+        report=report,
+        tokenizer=tokenizer,
+    )
 
 
 def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
@@ -246,6 +289,8 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
         ("another shape", own.shape, spec.shape),
         ("another number of pixel levels", own.num_levels, spec.num_levels),
         ("other columns", own.feature_names, spec.feature_names),
+        ("another context", own.context, spec.context),
+        ("another tokenizer", own.tokenizer, spec.tokenizer),
     ):
         if got != expected:
             raise DataError(
@@ -272,7 +317,8 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
     }
     if (own.tokens, own.max_tokens, own.vocabulary) != (spec.tokens, spec.max_tokens, spec.vocabulary):
         splits = {name: _read_again(split, spec) for name, split in splits.items()}
-    return make_dataset(spec, splits, with_text_counts(dataset.report, spec, splits))
+    report = with_text_counts(dataset.report, spec, splits)
+    return make_dataset(spec, splits, report, tokenizer=dataset.tokenizer)
 
 
 def _read_again(split: Split, spec: DataSpec) -> Split:

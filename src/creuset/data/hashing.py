@@ -6,6 +6,7 @@ as two big-endian whole numbers, so that the order of the numbers is the order o
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ def sample_hashes(inputs: NDArray[Any]) -> Hashes:
     little = np.ascontiguousarray(inputs, dtype=inputs.dtype.newbyteorder("<"))
     form = hashlib.sha256(json.dumps([list(inputs.shape[1:]), inputs.dtype.name]).encode())
     digests = bytearray()
-    for row in little.reshape(len(little), -1):
+    for row in little.reshape(len(little), math.prod(little.shape[1:])):
         digest = form.copy()
         digest.update(row.data)
         digests += digest.digest()[:16]
@@ -76,10 +77,11 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
 
     Args:
         spec: The form. What is derived from the samples (counts, means, a vocabulary) is left out, since a
-            last digit may differ between machines, and so is how texts are read: the samples are the same.
+            last digit may differ between machines, and so is how texts are read: the samples are the same. A
+            corpus is hashed as blocks of tokens, and its tokenizer belongs to its form.
         splits: Name -> (hashes, labels), each split in the order of its hashes.
     """
-    form = {
+    form: dict[str, Any] = {
         "format": 2 if spec.kind == "table" else 1,  # 2: rows are hashed as float64
         "kind": spec.kind,
         "shape": list(spec.shape),
@@ -88,6 +90,8 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
         "feature_names": list(spec.feature_names),
         "splits": {name: len(hashes) for name, (hashes, _) in sorted(splits.items())},
     }
+    if spec.kind == "corpus":
+        form |= {"context": spec.context, "tokenizer": spec.tokenizer}
     digest = hashlib.sha256(json.dumps(form, sort_keys=True).encode())
     for _, (hashes, labels) in sorted(splits.items()):
         digest.update(hashes.astype(">u8").tobytes())

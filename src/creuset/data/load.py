@@ -1,9 +1,12 @@
 """From a recipe's `data` section to a data set: find the source, read it, split it by content."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from creuset.data.assemble import split_source
+from creuset.data.corpus import SUFFIX, is_corpus, read_documents
+from creuset.data.corpus_split import split_corpus
 from creuset.data.csv_file import CSV_SUFFIXES
 from creuset.data.dataset import Dataset
 from creuset.data.entries import visible
@@ -13,9 +16,10 @@ from creuset.data.named import DIGITS, MNIST_5K_FILE, read_digits, read_mnist_5k
 from creuset.data.npz import read_npz
 from creuset.data.picture import SUFFIXES
 from creuset.data.source import Source, check_classes
+from creuset.data.spec import Kind
 from creuset.data.table import read_csv
 from creuset.data.text_file import read_texts
-from creuset.errors import DataError, UsageError
+from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import AugmentationConfig, DataConfig
 
@@ -30,8 +34,26 @@ _READER_SETTINGS = {
 }
 """Settings of the `data` section that only one reader takes, and what it reads."""
 
-_TEXT_SETTINGS = ("tokens", "vocabulary_size", "max_tokens")
-"""Settings of the `data` section that say how texts are read."""
+_KIND_SETTINGS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
+    {
+        "tokens": ("texts",),
+        "max_tokens": ("texts",),
+        "vocabulary_size": ("texts", "corpus"),
+        "tokenizer": ("corpus",),
+        "context": ("corpus",),
+        "limit": ("images", "table", "texts"),
+    }
+)
+"""Settings of the `data` section that some kinds of data take."""
+_KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
+    {"images": "pictures", "table": "tables", "texts": "texts", "corpus": "plain text"}
+)
+_HINTS: Mapping[Kind, str] = MappingProxyType(
+    {
+        "texts": ", or name the column of the texts in data.text_column",
+        "corpus": ", or give plain text: a .txt file, or a folder of them",
+    }
+)
 
 
 def load_data(
@@ -40,12 +62,12 @@ def load_data(
     """The data set that a recipe's `data` section describes, ready for training.
 
     The order of samples is that of their hashes, so the same files give the same data set under any names
-    and in any order.
+    and in any order. A corpus keeps the order of its documents.
 
     Args:
         config: The section.
         seed: Decides, with the samples' hashes, the splits that the source does not have.
-        resolve: Finds what a name stands for, where `config.source` is no path.
+        resolve: Finds what a name stands for, where `config.source` or `config.tokenizer` is no path.
         progress: Counts pictures, and is told what a user should know.
 
     Raises:
@@ -58,8 +80,11 @@ def load_data(
     source = read_source(config, resolve=resolve, progress=shown)
     check_classes(config.source, source)
     _refuse_shares(config, source)
-    _refuse_text_settings(config, source)
-    dataset = split_source(source, config, seed=seed)
+    _refuse_settings_of_other_kinds(config, source)
+    if source.kind == "corpus":
+        dataset = split_corpus(source, config, resolve=resolve)
+    else:
+        dataset = split_source(source, config, seed=seed)
     for remark in dataset.report.remarks():
         shown.say(f"data: {remark}")
     return dataset
@@ -79,6 +104,14 @@ def read_source(config: DataConfig, *, resolve: Resolve, progress: Progress) -> 
         elif config.source == DIGITS:
             _refuse_reader_settings(config, DIGITS)
             source = read_digits()
+        elif path.suffix.lower() == SUFFIX:
+            raise NotFoundError(
+                "no such file",
+                where="data.source",
+                got=config.source,
+                expected=f"a {SUFFIX} file in UTF-8, or a folder of them",
+                next_step="name a text of your own: --set data.source=FILE",
+            )
         else:
             source = _read_path(resolve(config.source), config, progress)
     except OSError as error:
@@ -104,6 +137,9 @@ def _read_path(path: Path, config: DataConfig, progress: Progress) -> Source:
         if config.text_column is not None:
             return read_texts(path, text_column=config.text_column, label_column=config.label_column)
         return read_csv(path, label_column=config.label_column, image_size=config.image_size)
+    if is_corpus(path):
+        _refuse_reader_settings(config, path.name)
+        return read_documents(path)
     files = visible(path)[1] if path.is_dir() else []
     is_mnist_5k, has_idx = any(file.name == MNIST_5K_FILE for file in files), any(map(is_idx, files))
     if path.is_dir() and not is_mnist_5k and not has_idx:
@@ -127,7 +163,7 @@ def _read_path(path: Path, config: DataConfig, progress: Progress) -> Source:
         "data of an unknown kind",
         where=path,
         expected="a folder of pictures, .npz, .csv, .tsv, or IDX (named like train-images-idx3-ubyte), "
-        "the last three also with .gz",
+        "the last three also with .gz; or plain text, a .txt file or a folder of them",
         next_step=next_step,
     )
 
@@ -147,12 +183,13 @@ def _refuse_shares(config: DataConfig, source: Source) -> None:
             _refuse(config, f"{split}_share", why, expected=f"nothing for {source.origin}")
 
 
-def _refuse_text_settings(config: DataConfig, source: Source) -> None:
-    """Refuses settings of texts for data that are none."""
-    for field in _TEXT_SETTINGS:
-        if source.kind != "texts":
-            hint = ", or name the column of the texts in data.text_column"
-            _refuse(config, field, "it is for texts", expected=f"nothing for {source.origin}", hint=hint)
+def _refuse_settings_of_other_kinds(config: DataConfig, source: Source) -> None:
+    """Refuses settings that data of this kind ignores."""
+    for field, kinds in _KIND_SETTINGS.items():
+        if source.kind not in kinds:
+            names = " and ".join(_KIND_NAMES[kind] for kind in kinds)
+            hint = _HINTS.get(kinds[0], "")
+            _refuse(config, field, f"it is for {names}", expected=f"nothing for {source.origin}", hint=hint)
 
 
 def _refuse(config: DataConfig, field: str, why: str, *, expected: str, hint: str = "") -> None:

@@ -24,7 +24,7 @@ from creuset.data.dataset import Dataset
 from creuset.data.npz_file import load_arrays
 from creuset.data.source import SPLITS, Part, Source, class_order, counted
 from creuset.data.spec import Kind
-from creuset.errors import DataError, did_you_mean
+from creuset.errors import DataError, UsageError, did_you_mean
 from creuset.files import write_atomic
 
 _KINDS: dict[str, Kind] = {"images": "images", "features": "table", "texts": "texts"}
@@ -87,7 +87,18 @@ def read_npz(path: Path) -> Source:
 
 
 def write_npz(dataset: Dataset, path: Path) -> None:
-    """The data set as a .npz that `read_npz` reads back into the same splits, whole or not at all."""
+    """The data set as a .npz that `read_npz` reads back into the same splits, whole or not at all.
+
+    Raises:
+        UsageError: A corpus, whose splits are pieces of a text and no samples.
+    """
+    if dataset.spec.kind == "corpus":
+        raise UsageError(
+            "the splits of plain text are no file of arrays",
+            where=dataset.report.origin,
+            expected="pictures, a table or texts of a CSV file",
+            next_step="train on the text itself: its splits follow from its order and the shares",
+        )
     name = next(name for name, kind in _KINDS.items() if kind == dataset.spec.kind)
     arrays: dict[str, NDArray[Any]] = {}
     for split, part in dataset.splits.items():

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["images", "table", "texts"]
-"""What a sample is: a picture, a row of numbers, or a text."""
+Kind = Literal["images", "table", "texts", "corpus"]
+"""What a sample is: a picture, a row of numbers, a text, or a block of tokens of a corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,8 +13,9 @@ class DataSpec:
 
     Args:
         kind: "images" (stored uint8, batched float32 in [-1, 1]), "table" (stored float64, batched
-            float32) or "texts" (batched as the ids of their tokens, int64, padded).
-        shape: (channels, height, width) of a picture, (features,) of a table row, () of a text.
+            float32), "texts" (batched as the ids of their tokens, int64, padded) or "corpus" (batched as
+            tokens and the tokens that follow them, int64).
+        shape: (channels, height, width) of a picture, (features,) of a table row, () of a text or block.
         num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 otherwise.
         class_names: The classes in the order of their labels; empty without labels.
         class_counts: Training samples of each class, for class weights; empty without labels.
@@ -25,6 +26,11 @@ class DataSpec:
         tokens: What a text is cut into (`vocabulary.py`); None for other data.
         max_tokens: Tokens of a text that are read, its first ones; 0 for other data.
         vocabulary: The tokens of texts in the order of their ids; empty for other data.
+        context: Tokens of a corpus's block; 0 for other data.
+        tokenizer: The fingerprint of a corpus's tokenizer; empty for other data.
+        tokenizer_size: Its ids; 0 for other data.
+        bytes_per_token: Bytes of UTF-8 that a token of a corpus's validation split stands for, on average; 0
+            for other data.
     """
 
     kind: Kind
@@ -38,6 +44,10 @@ class DataSpec:
     tokens: Literal["words", "bytes"] | None = None
     max_tokens: int = 0
     vocabulary: tuple[str, ...] = ()
+    context: int = 0
+    tokenizer: str = ""
+    tokenizer_size: int = 0
+    bytes_per_token: float = 0.0
 
     @property
     def num_classes(self) -> int:
@@ -45,4 +55,5 @@ class DataSpec:
 
     @property
     def vocab_size(self) -> int:
-        return len(self.vocabulary)
+        """Ids of tokens."""
+        return self.tokenizer_size or len(self.vocabulary)

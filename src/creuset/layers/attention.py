@@ -134,6 +134,18 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, scale
             tensor = tensor.reshape(len(tensor), -1, num_groups, num_keys)  # (B, G, H/G, S)
         out = functional.scaled_dot_product_attention(query, key, value, attn_mask=tensor, scale=scale)
         return out.flatten(1, 2)[:, :, None]  # (B, H, 1, D)
+    if query.dtype == torch.bfloat16 and query.device.type == "cpu" and query.requires_grad:
+        # torch's backward pass in bfloat16 takes ten times as long on a processor as that in float32
+        with torch.autocast("cpu", enabled=False):
+            return functional.scaled_dot_product_attention(
+                query.float(),
+                key.float(),
+                value.float(),
+                attn_mask=tensor if tensor is None or tensor.dtype == torch.bool else tensor.float(),
+                is_causal=causal,
+                scale=scale,
+                enable_gqa=num_groups > 1,
+            ).to(torch.bfloat16)
     return functional.scaled_dot_product_attention(
         query, key, value, attn_mask=tensor, is_causal=causal, scale=scale, enable_gqa=num_groups > 1
     )

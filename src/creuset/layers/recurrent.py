@@ -20,6 +20,8 @@ from creuset.device import BatchGenerator
 from creuset.layers.dropout import Dropout
 
 Cell = Literal["gru", "lstm"]
+State = tuple[Tensor | tuple[Tensor, Tensor], ...]
+"""What each layer keeps from one step to the next, as torch writes it."""
 
 
 class Recurrent(nn.Module):
@@ -49,3 +51,16 @@ class Recurrent(nn.Module):
                 x = x * self.dropout(torch.ones_like(x[:, :1]), generator)  # (B, 1, H)
             x = layer(x)[0]
         return x
+
+    def go_on(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """As `forward` without dropout, from the state behind earlier steps, which it returns as well.
+
+        Args:
+            x: Further steps, (B, T, F).
+            state: What the call before returned; None at the beginning.
+        """
+        kept = []
+        for depth, layer in enumerate(self.layers):
+            x, last = layer(x, None if state is None else state[depth])
+            kept.append(last)
+        return x, tuple(kept)

@@ -8,6 +8,8 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     likelihood  log_likelihood(images, generator, num_importance_samples) -> nats
     encodes     encode(images) -> codes, reconstruct(images), decode(codes)
     classifies  logits(inputs) -> one row of scores a sample
+    scores_text     token_nats(tokens, targets) -> nats of each token (models/language_model.py)
+    generates_text  reader(num_rows) -> reads texts and says what comes next
 
 A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
 do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes.
@@ -28,19 +30,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from creuset.data.spec import DataSpec, Kind
+from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.layers.interpolation import Path, interpolate_codes
 from creuset.recipe.sections import FamilyConfig
 
-Trait = Literal["gradient", "samples", "likelihood", "encodes", "classifies"]
+Trait = Literal["gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"]
 Batch = Mapping[str, Tensor]
 
-_KIND_NAMES: Mapping[Kind, str] = {"images": "pictures", "table": "a table", "texts": "texts"}
+_KIND_NAMES: Mapping[Kind, str] = {
+    "images": "pictures",
+    "table": "a table",
+    "texts": "texts",
+    "corpus": "plain text",
+}
 _NEXT_STEPS: Mapping[Kind, str] = {
     "images": "choose a family for pictures, such as model.family: cnn",
     "table": "set data.image_size if each row holds a picture, or model.family: linear for a table",
     "texts": "choose a family for texts, such as model.family: rnn",
+    "corpus": "choose a family for plain text, such as model.family: decoder",
 }
 """What to do with data of a kind that a family does not take."""
 
@@ -111,8 +120,9 @@ class Model(nn.Module):
         """What `player` minimizes.
 
         Args:
-            batch: "images" float32 (B, C, H, W) in [-1, 1], "features" float32 (B, F), or "tokens" int64
-                (B, T) with "lengths" int64 (B,); "labels" int64 (B,) where the data has them.
+            batch: "images" float32 (B, C, H, W) in [-1, 1], "features" float32 (B, F), "tokens" int64
+                (B, T) with "lengths" int64 (B,), or of a corpus "tokens" and "targets" int64 (B, T); "labels"
+                int64 (B,) where the data has them.
             player: One of `players`.
             generator: Every random draw of this pass, one row a sample.
 
@@ -121,7 +131,10 @@ class Model(nn.Module):
         """
 
     def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
-        """What is measured on held-out data, "loss" deciding which checkpoint is best."""
+        """What is measured on held-out data, "loss" deciding which checkpoint is best.
+
+        Each is a mean over what `weight_of` counts.
+        """
         return self.loss(batch, self.players[0], generator)
 
     def sample(self, num_samples: int, generator: BatchGenerator) -> Tensor:
@@ -239,6 +252,13 @@ def placed(inputs: Tensor, model: "Model | FittedModel", device: torch.device) -
     if isinstance(model, Model) and inputs.is_floating_point():
         return inputs.to(device, model.dtype)
     return inputs.to(device)
+
+
+def weight_of(batch: Batch) -> int:
+    """What the means over a batch are taken of, by number: its targets, or its samples where it has none."""
+    if "targets" in batch:
+        return int((batch["targets"] != IGNORED).sum())
+    return len(next(iter(batch.values())))
 
 
 def model_inputs(batch: Batch) -> Tensor:

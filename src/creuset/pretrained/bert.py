@@ -42,6 +42,9 @@ def _architectures(config: TransformerConfig, stem: str) -> list[str]:
 
 def _read_sizes(settings: Settings, *, position_offset: int) -> dict[str, Any]:
     embed_dim, num_heads = settings.whole("hidden_size"), settings.whole("num_attention_heads")
+    num_segments = settings.whole("type_vocab_size", 2)
+    if num_segments < 1:
+        raise settings.refusal("type_vocab_size", "1 or more")
     settings.only("position_embedding_type", "absolute", None)
     settings.unused("classifier_dropout", "pooler_fc_size", "pooler_num_attention_heads", "directionality")
     settings.unused("pooler_num_fc_layers", "pooler_size_per_head", "pooler_type")
@@ -57,7 +60,7 @@ def _read_sizes(settings: Settings, *, position_offset: int) -> dict[str, Any]:
         "context_length": settings.whole("max_position_embeddings", 512) - position_offset,
         "norm_eps": settings.number("layer_norm_eps", 1e-12),
         "position_offset": position_offset,
-        "num_segments": settings.whole("type_vocab_size", 2),
+        "num_segments": num_segments,
         "dropout": settings.number("hidden_dropout_prob", 0.1),
         "attention_dropout": settings.number("attention_probs_dropout_prob", 0.1),
         **_COMMON,
@@ -205,7 +208,7 @@ _DISTILBERT_BLOCK = {
 
 
 def _body_links(config: TransformerConfig, prefix: str, layers: str, block: dict[str, str]) -> list[Link]:
-    links = []
+    links: list[Link] = []
     for ours, theirs in _EMBEDDINGS.items():
         if config.num_segments or "segment" not in ours:
             links += linked_layer(ours, f"{prefix}embeddings.{theirs}", bias=False)

@@ -54,7 +54,7 @@ def to_ours(tensors: Mapping[str, Tensor], links: Sequence[Link], *, where: str)
             that stands for the same; it is named.
     """
     require_names(tensors, {link.theirs for link in links}, where=where)
-    state = {}
+    state: dict[str, Tensor] = {}
     for link in links:
         tensor, (index, count) = tensors[link.theirs], link.piece
         if link.as_row and tensor.ndim == 2 and len(tensor) == 1:

@@ -37,7 +37,7 @@ class FamilyConfig(Section):
     """
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
-    only_for: ClassVar[dict[str, Literal["images", "table", "texts"]]] = {}
+    only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus"]]] = {}
 
     family: str = Field(description="The model family, a file of creuset/models.")
     size: Literal["tiny", "small", "base"] = Field(
@@ -101,7 +101,8 @@ class DataConfig(Section):
     """Where the data comes from, how it is split and batched."""
 
     source: str = Field(
-        description="A name (digits, mnist-5k), a folder of pictures, or a file: .npz, IDX (.gz), CSV, TSV."
+        description="A name (digits, mnist-5k), a folder of pictures or of .txt files, or a file: .npz, IDX "
+        "(.gz), CSV, TSV, .txt."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -120,10 +121,19 @@ class DataConfig(Section):
     vocabulary_size: int = Field(
         _VOCABULARY_SIZE,
         ge=1,
-        description="Words that are told apart, the most frequent of the training texts.",
+        description="Words that are told apart, the most frequent of the training texts; of plain text the "
+        "tokens that a tokenizer learns, special ones too, or for characters the most there may be.",
     )
     max_tokens: int = Field(
         256, ge=1, description="Tokens of a text that are read, its first; longer texts are cut and counted."
+    )
+    tokenizer: str = Field(
+        "characters",
+        description="What plain text is cut into: characters, byte_bpe, wordpiece, unigram (learned from the "
+        "training split), bytes, or the folder or tokenizer.json of a tokenizer that exists.",
+    )
+    context: int = Field(
+        256, ge=1, description="Tokens of plain text in a sample, which a model reads at once."
     )
     unreadable: Literal["refuse", "skip"] = Field(
         "refuse", description="A picture that cannot be read: stop and name it, or skip, name and count it."
@@ -216,7 +226,9 @@ class TrainingConfig(Section):
         None, ge=1, description="Steps between checkpoints; default: a tenth of num_steps."
     )
     sample_every: int | None = Field(
-        None, ge=1, description="Steps between sheets of samples; default: a fifth of num_steps."
+        None,
+        ge=1,
+        description="Steps between sheets of samples, or samples of text; default: a fifth of num_steps.",
     )
     log_every: int = Field(50, ge=1, description="Steps between journal lines; their values are means.")
     patience: int | None = Field(
@@ -238,7 +250,7 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """What is measured when training is over."""
 
-    suite: Literal["classification", "images", "none"] | None = Field(
+    suite: Literal["classification", "images", "text", "none"] | None = Field(
         None, description="A set of measures; default: what the family's traits allow."
     )
     num_importance_samples: int = Field(

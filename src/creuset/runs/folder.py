@@ -5,7 +5,8 @@
       manifest.json      format 2: versions, machine, seed, data, parent, status, last and best checkpoint
       journal.jsonl      what happened (journal.py)
       checkpoints/       step-00000500/{weights,optimizer,state}.safetensors + manifest.json (checkpoint.py)
-      samples/           step-00000500.png
+      samples/           step-00000500.png, or .txt of a language model
+      tokenizer/         of a language model: tokenizer.json and what its special tokens mean
       evaluation/        one JSON a suite, and SUITE.rows.safetensors (rows.py)
       tensorboard/       event files
       report.html
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from creuset.data.tokenizer import Tokenizer
 from creuset.errors import CreusetError, NotFoundError, UsageError, did_you_mean
 from creuset.files import atomic_folder, disk_errors, remove_folder, remove_leftovers, write_atomic
 from creuset.runs.checkpoint import (
@@ -60,11 +62,14 @@ class RunFolder:
         self.evaluation = path / "evaluation"
         self.tensorboard = path / "tensorboard"
         self.report_path = path / "report.html"
+        self.tokenizer_path = path / "tokenizer"
         self._lock_path = path / ".lock"
 
     @classmethod
-    def create(cls, path: Path, recipe_text: str, manifest: Manifest) -> "RunFolder":
-        """Makes the folder with its recipe and manifest, all at once.
+    def create(
+        cls, path: Path, recipe_text: str, manifest: Manifest, *, tokenizer: Tokenizer | None = None
+    ) -> "RunFolder":
+        """Makes the folder with its recipe and manifest, and the tokenizer of a corpus, all at once.
 
         Raises:
             UsageError: There is something at `path` already.
@@ -79,6 +84,9 @@ class RunFolder:
                 fresh.journal_path.touch()
                 for folder in (fresh.checkpoints, fresh.samples, fresh.evaluation):
                     folder.mkdir()
+                if tokenizer is not None:
+                    fresh.tokenizer_path.mkdir()
+                    tokenizer.save(fresh.tokenizer_path)
         except (OSError, UsageError):
             refuse_existing(path)  # another process was quicker
             raise

@@ -9,6 +9,7 @@ from torch import Tensor
 from creuset.data.augment import augment
 from creuset.data.batches import BatchOrder
 from creuset.data.dataset import Dataset
+from creuset.data.token_stream import EpochOffsets
 from creuset.device import BatchGenerator
 from creuset.recipe.sections import AugmentationConfig, DataConfig
 
@@ -23,12 +24,12 @@ class Batches(Protocol):
 
 
 class TrainingBatches:
-    """The training split in shuffled batches, augmented.
+    """The training split in shuffled batches, pictures augmented, blocks of a corpus shifted anew each epoch.
 
     Args:
         dataset: Where the samples come from.
         config: Batch size and augmentation.
-        seed: Decides the order and the augmentation.
+        seed: Decides the order, the augmentation and the shifts.
         device: Where batches are put.
         dtype: Their floating-point format.
     """
@@ -42,11 +43,16 @@ class TrainingBatches:
         self._order = BatchOrder(dataset.splits["train"].num_samples, config.batch_size, seed)
         self._seed, self._device, self._dtype = seed, device, dtype
         self._augments = config.augmentation != AugmentationConfig()
+        self._offsets = EpochOffsets(dataset.spec.context, seed) if dataset.spec.kind == "corpus" else None
         self._latest: tuple[int, BatchGenerator] | None = None
 
     def part(self, position: int, start: int, stop: int) -> dict[str, Tensor]:
         indices = self._order.indices(position)[start:stop]
-        batch = self._dataset.batch("train", indices)
+        if self._offsets is None:
+            batch = self._dataset.batch("train", indices)
+        else:
+            offsets = self._offsets.of(self._order.epochs(position)[start:stop])
+            batch = self._dataset.batch("train", indices, offsets)
         if self._augments:
             generator = self._generator(position).slice(start, stop)
             batch["images"] = augment(batch["images"], self._augmentation, generator)

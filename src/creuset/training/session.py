@@ -10,7 +10,7 @@ from creuset.data.dataset import Dataset
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator, Precision, derive_seed
 from creuset.errors import UsageError
-from creuset.models.base import Family, FittedModel, Model
+from creuset.models.base import Family, FittedModel, Model, weight_of
 from creuset.recipe.resolve import Recipe
 from creuset.recipe.sections import FamilyConfig, PlayerConfig
 from creuset.runs.checkpoint import Checkpoint
@@ -23,6 +23,8 @@ from creuset.training.update import Updates, num_parts_of
 
 _VALIDATION_BATCH = 500
 """Samples measured at once: large enough for matrix products, small enough for any memory."""
+_VALIDATION_TOKENS = 2**15
+"""Tokens of a corpus measured at once, for the same reasons."""
 
 
 def build_model(family: Family, config: FamilyConfig, spec: DataSpec, seed: int) -> Model | FittedModel:
@@ -143,18 +145,22 @@ class Session:
         self.model.eval()
         device, dtype = self.processes.device, stored_dtype(self.precision)
         totals: dict[str, float] = {}
-        num_samples = self.dataset.splits["validation"].num_samples
-        batches = split_batches(self.dataset, "validation", _VALIDATION_BATCH, device=device, dtype=dtype)
+        weight = 0
+        context = self.dataset.spec.context
+        batch_size = max(1, _VALIDATION_TOKENS // context) if context else _VALIDATION_BATCH
+        batches = split_batches(self.dataset, "validation", batch_size, device=device, dtype=dtype)
         with torch.no_grad():
             for number, batch in enumerate(batches):
                 size = len(next(iter(batch.values())))
                 draws = BatchGenerator(
                     self.recipe.training.seed, "validation", number, size=size, device=device
                 )
+                share = weight_of(batch)
+                weight += share
                 for name, value in self.model.validation_loss(batch, draws).items():
-                    totals[name] = totals.get(name, 0.0) + float(value) * size / num_samples
+                    totals[name] = totals.get(name, 0.0) + float(value) * share
         self.model.train()
-        return totals
+        return {name: total / weight for name, total in totals.items()}
 
 
 def stored_dtype(precision: Precision) -> torch.dtype:

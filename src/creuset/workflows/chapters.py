@@ -8,7 +8,7 @@ import torch
 from creuset.data.dataset import Dataset
 from creuset.generation.pictures import to_pictures
 from creuset.metrics.score import Score
-from creuset.reporting.blocks import Block, Figure, Measured, Scores, Table
+from creuset.reporting.blocks import Block, Figure, Measured, Scores, Section, Table, Text
 from creuset.reporting.charts import Axis, LineChart, ReliabilityChart, Series, confusion_matrix
 from creuset.reporting.sheet import comparison_sheet, picture_sheet
 from creuset.runs.folder import RunFolder
@@ -18,6 +18,7 @@ from creuset.workflows.load import Loaded
 
 _SHEET = 60
 _COMPARED = 10
+_TEXTS = 2
 _MAP_POINTS = 2000
 """Points of a latent map: more only cover each other."""
 
@@ -107,6 +108,16 @@ def picture_blocks(loaded: Loaded, dataset: Dataset, seed: int = 0) -> list[Figu
     return figures
 
 
+def text_blocks(loaded: Loaded) -> list[Block]:
+    """Texts that a language model writes, a paragraph a line; nothing for other families."""
+    if "generates_text" not in loaded.family.traits:
+        return []
+    return [
+        Section(title=f"Text {number}", blocks=[Text(text="\n\n".join(text.splitlines()))])
+        for number, text in enumerate(loaded.write("", _TEXTS), 1)
+    ]
+
+
 def classification_figures(document: dict[str, Any]) -> list[Figure]:
     """The confusion matrix and the reliability diagram of a stored classification suite."""
     details = document["details"]
@@ -128,6 +139,19 @@ def classification_figures(document: dict[str, Any]) -> list[Figure]:
         caption = "How often predictions of each confidence are right; a calibrated model is on the diagonal."
         figures.append(Figure(drawing=chart, caption=caption))
     return figures
+
+
+def text_figure(document: dict[str, Any]) -> Figure:
+    """The loss against the length of what was read, of a stored suite of text."""
+    nats = document["details"]["nats_by_place"]
+    series = Series(name=document["split"], x=[float(place) for place in range(1, len(nats) + 1)], y=nats)
+    chart = LineChart(
+        title="loss against the tokens read before",
+        series=[series],
+        x=Axis(label="tokens read before"),
+        y=Axis(label="nats per token"),
+    )
+    return Figure(drawing=chart, caption="How much a longer text before a token helps to tell it.")
 
 
 def score_block(subjects: dict[str, dict[str, Any]], caption: str, metrics: tuple[str, ...] = ()) -> Scores:

@@ -237,6 +237,11 @@ def _part_of(dataset: Dataset, split: str, size: int) -> Dataset:
     part = dataset.split(split)
     if size >= part.num_samples:
         return dataset
+    if part.stream is not None:
+        stream = part.stream.shortened(size * part.stream.context + 1)
+        blocks = stream.all_blocks()
+        shorter = replace(part, inputs=blocks, hashes=part.hashes[: len(blocks)], stream=stream)
+        return replace(dataset, splits={**dataset.splits, split: shorter})
     if part.labels is None:
         places = np.arange(size)
     else:

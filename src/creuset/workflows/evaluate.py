@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from creuset.assets import resolve
+from creuset.data.corpus_split import without_documents
 from creuset.data.dataset import Dataset, conform, without
 from creuset.data.load import load_data
 from creuset.device import memory_errors
@@ -104,7 +105,7 @@ def _measured(
     """What is measured: the data, which split of it, and what of this the signatures must say."""
     if data is None:
         return own, default_split(own, progress) if split is None else split, {}
-    other = load_other(data, loaded.recipe.data, loaded.spec, progress)
+    other = load_other(data, loaded.recipe.data, loaded.spec, progress, tokenizer=own.tokenizer)
     part = default_split(other, progress) if split is None else split
     if part == "train":  # the run's own training split keeps that name
         other, part = replace(other, splits={OTHER_TRAIN: other.split(part)}), OTHER_TRAIN
@@ -155,7 +156,17 @@ def run_data(run: RunFolder, progress: Progress) -> Dataset:
     Raises:
         UsageError: It has changed since: samples, labels, classes or splits.
     """
-    return as_trained(run, load_run_data(run_recipe(run).data, progress))
+    return as_trained(run, load_run_data(own_data_section(run, run_recipe(run).data), progress))
+
+
+def own_data_section(run: RunFolder, section: DataConfig) -> DataConfig:
+    """The section by which a run's data is read again: a corpus by the tokenizer that the run holds."""
+    if not run.tokenizer_path.is_dir():
+        return section
+    usual = DataConfig.model_fields["vocabulary_size"].default
+    return section.model_copy(
+        update={"tokenizer": str(run.tokenizer_path.resolve()), "vocabulary_size": usual}
+    )
 
 
 def as_trained(run: RunFolder, dataset: Dataset) -> Dataset:
@@ -255,7 +266,7 @@ def _without_training(other: Dataset, own: Dataset, split: str) -> tuple[Dataset
     """
     part = other.split(split)
     seen = [own.splits[name] for name in ("train", "validation") if name in own.splits]
-    kept = without(part, *seen)
+    kept = without(part, *seen) if part.stream is None else without_documents(part, *seen)
     if not kept.num_samples:
         raise DataError(
             "nothing is left to measure: the run was trained on all of these samples",

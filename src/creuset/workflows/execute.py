@@ -10,7 +10,10 @@ from creuset.errors import CheckpointError, CreusetError, Interrupted, ResourceE
 from creuset.evaluation import suites
 from creuset.files import write_atomic
 from creuset.generation import pictures
+from creuset.generation.continuations import continuations, text_sheet
+from creuset.generation.sampling import Sampling
 from creuset.models.base import FittedModel
+from creuset.models.language_model import LanguageModel
 from creuset.progress import Progress, Silent
 from creuset.reporting.sheet import picture_sheet
 from creuset.runs.checkpoint import Checkpoint, load_checkpoint
@@ -27,6 +30,8 @@ from creuset.workflows.report import write_run_report
 
 _SHEET = 64
 """Pictures on a sheet of samples."""
+_TEXTS, _TEXT_TOKENS, _TEMPERATURE = 2, 200, 0.8
+"""Samples of text: how many, tokens of each, and a temperature below 1, at which small models read best."""
 
 
 def make_session(plan: Plan) -> Session | FittedModel:
@@ -231,6 +236,8 @@ def sheet_writer(session: Session, folder: RunFolder) -> Callable[[int], None] |
     """What draws the sheet of a step, samples or originals beside their reconstructions; None for neither."""
     traits, device = session.family.traits, session.processes.device
     seed = session.recipe.training.seed
+    if "generates_text" in traits:
+        return text_writer(session, folder)
     if "samples" in traits:
 
         def draw() -> torch.Tensor:
@@ -254,6 +261,30 @@ def sheet_writer(session: Session, folder: RunFolder) -> Callable[[int], None] |
         if session.processes.first:
             sheet = picture_sheet(drawn, alt=f"step {step}")
             write_atomic(folder.samples / f"step-{step:08d}.png", sheet.png)
+
+    return write
+
+
+def text_writer(session: Session, folder: RunFolder) -> Callable[[int], None]:
+    """What writes the text samples of a step: texts without a prompt, one below another."""
+    tokenizer, model = session.dataset.tokenizer, session.model
+    assert tokenizer is not None
+    assert isinstance(model, LanguageModel)
+
+    def write(step: int) -> None:
+        model.eval()
+        texts = continuations(
+            model,
+            tokenizer,
+            "",
+            num_texts=_TEXTS,
+            max_tokens=_TEXT_TOKENS,
+            sampling=Sampling(temperature=_TEMPERATURE, seed=session.recipe.training.seed),
+            device=session.processes.device,
+        )
+        model.train()
+        if session.processes.first:
+            write_atomic(folder.samples / f"step-{step:08d}.txt", text_sheet(texts))
 
     return write
 

@@ -1,6 +1,7 @@
 """`creuset.load`: a run as a model that can be used, with its recipe, data form and device at hand."""
 
 import errno
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,18 @@ from numpy.typing import NDArray
 from creuset.assets import workspace
 from creuset.data.dataset import standardise
 from creuset.data.spec import DataSpec
+from creuset.data.tokenizer import Tokenizer
 from creuset.data.vocabulary import encode
 from creuset.device import BatchGenerator, resolve_device
-from creuset.errors import DataError, NotFoundError, UsageError
+from creuset.errors import CheckpointError, DataError, NotFoundError, UsageError
 from creuset.generation import pictures
+from creuset.generation.continuations import continuations
 from creuset.generation.pictures import Pictures
+from creuset.generation.sampling import Sampling
 from creuset.layers.interpolation import Path as InterpolationPath
 from creuset.models import family, family_configs
 from creuset.models.base import Family, FittedModel, Model, placed
+from creuset.models.language_model import LanguageModel
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.source import read_text
 from creuset.runs.checkpoint import (
@@ -68,6 +73,54 @@ class Loaded:
         """New pictures, uint8 (num_samples, H, W, C); the seed alone decides them."""
         model = self._having("samples", "draw samples")
         return pictures.to_pictures(pictures.sample(model, num_samples, seed=seed, device=self.device))
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of a language model, as the run holds it.
+
+        Raises:
+            CheckpointError: It is not the one that the model was trained with.
+        """
+        tokenizer = Tokenizer.from_folder(self.run.tokenizer_path)
+        if tokenizer.fingerprint != self.spec.tokenizer:
+            raise CheckpointError(
+                "this tokenizer is not the one that the model was trained with",
+                where=self.run.tokenizer_path,
+                got=f"fingerprint {tokenizer.fingerprint[:16]}",
+                expected=f"fingerprint {self.spec.tokenizer[:16]}",
+                next_step="put the run's own tokenizer back",
+            )
+        return tokenizer
+
+    def write(
+        self,
+        prompt: str = "",
+        num_texts: int = 1,
+        *,
+        max_tokens: int = 200,
+        temperature: float = 0.8,
+        seed: int = 0,
+    ) -> list[str]:
+        """What a language model goes on with behind a prompt, which is not repeated.
+
+        Args:
+            prompt: In words that the tokenizer knows; empty for a text from the beginning of a line.
+            num_texts: How many.
+            max_tokens: Tokens of each at most.
+            temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest.
+            seed: Decides the draws.
+        """
+        model = self._having("generates_text", "write texts")
+        assert isinstance(model, LanguageModel)
+        return continuations(
+            model,
+            self.tokenizer,
+            prompt,
+            num_texts=num_texts,
+            max_tokens=max_tokens,
+            sampling=Sampling(temperature=temperature, seed=seed),
+            device=self.device,
+        )
 
     def encode(self, images: Any) -> NDArray[np.float32]:
         """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from creuset.assets import resolve
+from creuset.data.corpus_split import corpus_dataset, read_stream
 from creuset.data.csv_file import CSV_SUFFIXES
 from creuset.data.dataset import (
     DataReport,
@@ -22,6 +23,7 @@ from creuset.data.hashing import sample_hashes
 from creuset.data.load import read_source
 from creuset.data.source import Part, Source
 from creuset.data.spec import DataSpec
+from creuset.data.tokenizer import Tokenizer
 from creuset.progress import Progress
 from creuset.recipe.sections import DataConfig
 
@@ -29,7 +31,14 @@ EVERYTHING = "everything"
 """The one split of a source without splits of its own."""
 
 
-def load_other(source: str, own: DataConfig, spec: DataSpec, progress: Progress) -> Dataset:
+def load_other(
+    source: str,
+    own: DataConfig,
+    spec: DataSpec,
+    progress: Progress,
+    *,
+    tokenizer: Tokenizer | None = None,
+) -> Dataset:
     """Another source in the form that a run's model takes.
 
     Args:
@@ -37,6 +46,7 @@ def load_other(source: str, own: DataConfig, spec: DataSpec, progress: Progress)
         own: The run's data section, whose columns and picture size are meant for a CSV file as well.
         spec: The form of the run's data.
         progress: Who watches.
+        tokenizer: The one of the run, where that is of a corpus.
 
     Raises:
         DataError: It cannot be read, has another form, or a class that the model does not know.
@@ -51,7 +61,10 @@ def load_other(source: str, own: DataConfig, spec: DataSpec, progress: Progress)
             text_column=own.text_column,
         )
     found = read_source(config, resolve=lambda name: resolve(name).path, progress=progress)
-    dataset = _as_it_is(found, spec)
+    if found.kind == "corpus" and tokenizer is not None:
+        dataset = _other_corpus(found, spec, tokenizer)
+    else:
+        dataset = _as_it_is(found, spec)
     for remark in dataset.report.remarks():
         progress.say(f"data: {remark}")
     return conform(dataset, spec)
@@ -86,6 +99,15 @@ def _as_it_is(source: Source, model_spec: DataSpec) -> Dataset:
         notes=source.notes,
     )
     return make_dataset(spec, splits, with_text_counts(report, spec, splits))
+
+
+def _other_corpus(source: Source, model_spec: DataSpec, tokenizer: Tokenizer) -> Dataset:
+    """All documents of a corpus as one split, read as the model reads them."""
+    part = source.parts["train"]
+    texts = list(zip(part.names, part.inputs.tolist(), strict=True))
+    separator = tokenizer.special.eos[0] if len(texts) > 1 and tokenizer.special.eos else None
+    stream = read_stream(texts, tokenizer, context=model_spec.context, separator=separator)
+    return corpus_dataset(source, {EVERYTHING: stream}, tokenizer, shown=(EVERYTHING,))
 
 
 def _split(spec: DataSpec, part: Part) -> Split:

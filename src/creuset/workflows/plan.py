@@ -9,6 +9,7 @@ import torch
 
 from creuset.assets import home, resolve
 from creuset.data.augment import require_fitting
+from creuset.data.corpus_split import TOKENIZERS
 from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.data.spec import DataSpec
@@ -119,11 +120,13 @@ def read(recipe: str | Path, settings: Settings = (), seed: int | None = None) -
 
 
 def with_absolute_source(recipe: Recipe) -> Recipe:
-    """The recipe with a data source that is a path written in full, so that the run works from any folder."""
-    path = Path(recipe.data.source).expanduser()
-    if not path.exists():
-        return recipe
-    return replace(recipe, data=recipe.data.model_copy(update={"source": str(path.resolve())}))
+    """The recipe with source and tokenizer as paths in full, so that the run works from any folder."""
+    places = {"source": recipe.data.source}
+    if recipe.data.tokenizer not in TOKENIZERS:
+        places["tokenizer"] = recipe.data.tokenizer
+    paths = {name: Path(place).expanduser() for name, place in places.items()}
+    full = {name: str(path.resolve()) for name, path in paths.items() if path.exists()}
+    return replace(recipe, data=recipe.data.model_copy(update=full)) if full else recipe
 
 
 def check_effects(recipe: Recipe, kind: Family) -> None:
@@ -141,8 +144,8 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
                 ignored[key] = f"the family {kind.name} is fitted in one go, without steps"
             if key.startswith(("data.augmentation.", "data.batch_size")):
                 ignored[key] = f"the family {kind.name} is fitted in one go, without batches"
-    if "training.sample_every" in written and not kind.traits & {"samples", "encodes"}:
-        ignored["training.sample_every"] = f"the family {kind.name} makes no pictures"
+    if "training.sample_every" in written and not kind.traits & {"samples", "encodes", "generates_text"}:
+        ignored["training.sample_every"] = f"the family {kind.name} makes neither pictures nor texts"
     suite = recipe.evaluation.suite
     if "evaluation.num_importance_samples" in written:
         if "likelihood" not in kind.traits:

@@ -25,6 +25,8 @@ from creuset.workflows.chapters import (
     loss_curves,
     picture_blocks,
     score_block,
+    text_blocks,
+    text_figure,
 )
 from creuset.workflows.evaluate import run_data
 from creuset.workflows.leakage import leakage_remark
@@ -61,6 +63,7 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
                 _model_facts(loaded),
                 *_fit_remarks(run),
                 _data_table(manifest),
+                *_corpus_table(manifest),
                 *_remarks(loaded, dataset),
             ],
         )
@@ -86,6 +89,10 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     pictures = picture_blocks(loaded, dataset) if dataset.spec.kind == "images" else []
     if pictures:
         chapters.append(Chapter(title="Pictures", blocks=pictures))
+    texts = text_blocks(loaded)
+    if texts:
+        lead = f"{len(texts)} texts that the model writes, seed 0, none left out."
+        chapters.append(Chapter(title="Texts", lead=lead, blocks=texts))
     chapters.append(Chapter(title="Again", blocks=_again(loaded, manifest)))
     return Document(
         title=run.id,
@@ -138,6 +145,28 @@ def _data_table(manifest: Manifest) -> Table:
     )
 
 
+def _corpus_table(manifest: Manifest) -> list[Block]:
+    """How long each split of a corpus is, and what of it has no token; nothing for other data."""
+    report = manifest.data_report
+    counts = report.get("corpus")  # a run of an older creuset has none
+    if not counts:
+        return []
+    columns = ("num_documents", "num_characters", "num_bytes", "num_tokens", "bytes_per_token")
+    rows = [
+        [split, *(found[name] for name in columns), report["unknown_tokens"][split]]
+        for split, found in counts.items()
+    ]
+    names = ["documents", "characters", "bytes", "tokens", "bytes per token", "share of unknown tokens"]
+    return [
+        Table(
+            header=["split", *names],
+            rows=rows,
+            caption=f"The text, in tokens of {manifest.data_spec['tokenizer_size']} kinds.",
+            note=f"tokenizer {manifest.data_spec['tokenizer']}",
+        )
+    ]
+
+
 def _remarks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     remarks = list(dataset.report.remarks())
     leakage = loaded.run.manifest().data_report.get("near_duplicates")  # a run of an older creuset has none
@@ -155,6 +184,8 @@ def _scores(run: RunFolder) -> list[Block]:
         blocks.extend(floor_table(document))
         if document["suite"] == "classification":
             blocks.append(Row(figures=classification_figures(document)))
+        if document["suite"] == "text":
+            blocks.append(text_figure(document))
     return blocks
 
 

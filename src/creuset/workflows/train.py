@@ -17,7 +17,7 @@ from creuset.runs.folder import RunFolder, refuse_existing
 from creuset.runs.manifest import Manifest, now
 from creuset.training.distributed import Processes
 from creuset.training.loop import Outcome, StopReason
-from creuset.workflows.evaluate import as_trained, stored_scores
+from creuset.workflows.evaluate import as_trained, own_data_section, stored_scores
 from creuset.workflows.execute import carry_out, make_session
 from creuset.workflows.execute import measure as measure_run
 from creuset.workflows.leakage import leakage_remark, look_for_leakage
@@ -188,8 +188,10 @@ def _look_after(folder: RunFolder, manifest: Manifest, measure: bool, progress: 
 
 def _plan_again(folder: RunFolder, manifest: Manifest, progress: Progress) -> Plan:
     """The plan that a run was trained by, with the data as it was then."""
-    plan = Plan.make(run_recipe(folder), progress, (manifest.precision, manifest.precision_reason))
-    return replace(plan, dataset=as_trained(folder, plan.dataset))
+    recipe = run_recipe(folder)
+    read_again = replace(recipe, data=own_data_section(folder, recipe.data))
+    plan = Plan.make(read_again, progress, (manifest.precision, manifest.precision_reason))
+    return replace(plan, recipe=recipe, dataset=as_trained(folder, plan.dataset))
 
 
 def _repair(folder: RunFolder) -> list[CreusetError]:
@@ -277,7 +279,7 @@ def _create_at(path: Path, plan: Plan, leakage: dict[str, Any]) -> RunFolder:
         data_spec=asdict(plan.dataset.spec),
         data_report={**plan.dataset.report.to_json(), "near_duplicates": leakage},
     )
-    return RunFolder.create(path, recipe.to_yaml(), manifest)
+    return RunFolder.create(path, recipe.to_yaml(), manifest, tokenizer=plan.dataset.tokenizer)
 
 
 def typed_command(function: str) -> str:

@@ -1,0 +1,110 @@
+"""`creuset chat`: a conversation in the terminal."""
+
+import sys
+from typing import Any
+
+import click
+
+from creuset.cli.console import if_it_is_there, next_step, note
+
+_DRIVERS = ("llamacpp", "native")
+_PRECISIONS = ("float32", "bfloat16", "int8")
+
+
+@click.command("chat")
+@click.argument("model")
+@click.option("--system", help="What the model is told before the first turn.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="Tokens of an answer; default: what fits.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    default=0.7,
+    show_default=True,
+    help="1 draws by the model's probabilities, 0 takes the likeliest token.",
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=0.95,
+    show_default=True,
+    help="The likeliest tokens that together hold this probability are drawn from.",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides what is drawn."
+)
+@click.option("--stop", multiple=True, help="A text that ends an answer; may be given several times.")
+@click.option(
+    "--context", type=click.IntRange(min=1), help="Tokens of the conversation; default: up to 4096."
+)
+@click.option(
+    "--engine",
+    "driver",
+    type=click.Choice(_DRIVERS),
+    help="What computes; default: llamacpp for a GGUF file, native for a folder.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(_PRECISIONS),
+    help="How the native engine stores weights; default: bfloat16.",
+)
+def command(
+    model: str,
+    system: str | None,
+    max_tokens: int | None,
+    temperature: float,
+    top_p: float,
+    seed: int,
+    stop: tuple[str, ...],
+    context: int | None,
+    driver: Any,
+    precision: Any,
+) -> None:
+    """Talk to MODEL: a GGUF file, a model's folder, or a name of `creuset models list`.
+
+    Each line is a turn. /clear forgets the conversation, /exit or the end of the input ends it.
+    """
+    from creuset.engines.opening import open_engine
+    from creuset.engines.request import Request
+    from creuset.workflows.chat import Conversation
+
+    # any prompt will do: a conversation puts its turns in its place
+    settings = Request(
+        prompt="-", max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, stop=stop
+    )
+    with open_engine(
+        model, driver=driver, precision=precision, context_length=context, reuse_prompt=True
+    ) as engine:
+        conversation = Conversation(engine, settings, system=system)
+        description = engine.describe()
+        note(f"{description.name} by {description.driver}, {description.precision}; /clear, /exit")
+        while (line := _read_line()) is not None and line != "/exit":
+            if line == "/clear":
+                conversation.clear()
+            elif line:
+                _answer(conversation, line)
+    next_step(f"creuset models show {model}")
+
+
+def _read_line() -> str | None:
+    """The next turn, without its ends; None at the end of the input."""
+    if sys.stdin.isatty():
+        with if_it_is_there(2):
+            click.echo("> ", nl=False, err=True)
+    line = sys.stdin.readline()
+    return line.strip() if line else None
+
+
+def _answer(conversation: Any, line: str) -> None:
+    """Shows an answer while it is made. A turn for which there is no room is told, and not kept."""
+    from creuset.errors import UsageError
+
+    try:
+        pieces = conversation.say(line)
+    except UsageError as error:
+        note(f"creuset: {error}\n  or: /clear")
+        return
+    with if_it_is_there(1):
+        for piece in pieces:
+            if piece.text:
+                click.echo(piece.text, nl=False)
+        click.echo()

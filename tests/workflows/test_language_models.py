@@ -1,0 +1,214 @@
+"""Language models from scratch: one training, its folder, a resume, its measures, its texts."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import creuset
+from command_line import run_command
+from creuset.errors import CheckpointError, DataError, UsageError
+from creuset.runs.folder import RunFolder
+from creuset.workflows.estimate import estimate
+from creuset.workflows.evaluate import evaluate
+from creuset.workflows.load import load
+from creuset.workflows.train import resume, train
+from creuset.workflows.write import write
+from small_runs import journal, tensors
+
+FAMILIES = ("decoder", "rnn_lm")
+TEXT = "".join(f"the {number}th line says {number * 7 % 100} twice\n" for number in range(400))
+RECIPE = """
+model: {{family: {family}, size: tiny, dropout: 0.1}}
+data: {{source: {source}, context: 16, batch_size: 8}}
+training: {{num_steps: 60, learning_rate: 3e-3, log_every: 20, validate_every: 30, checkpoint_every: 20,
+           sample_every: 30}}
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
+    place = tmp_path_factory.mktemp("language models")
+    source = place / "text.txt"
+    source.write_text(TEXT)
+    runs = {}
+    for family in FAMILIES:
+        recipe = place / f"{family}.yaml"
+        recipe.write_text(RECIPE.format(family=family, source=source))
+        runs[family] = train(recipe, name=place / family).folder
+    return runs
+
+
+@pytest.fixture(params=FAMILIES)
+def run(request: pytest.FixtureRequest, trained: dict[str, RunFolder], tmp_path: Path) -> RunFolder:
+    """A copy of a run."""
+    original = trained[request.param]
+    copy = tmp_path / original.id
+    shutil.copytree(original.path, copy)
+    return RunFolder(copy)
+
+
+def test_a_run_holds_all_that_reads_its_texts(run: RunFolder) -> None:
+    manifest = run.manifest()
+    tokenizer = load(run).tokenizer
+    assert tokenizer.fingerprint == manifest.data_spec["tokenizer"]
+    assert manifest.data_report["corpus"]["train"]["num_tokens"] == int(len(TEXT) * 0.8)
+    samples = sorted(run.samples.iterdir())
+    assert [path.name for path in samples] == ["step-00000030.txt", "step-00000060.txt"]
+    assert samples[0].read_text().startswith("--- 1\n")
+    validation = [line["values"] for line in journal(run) if line["event"] == "validation"]
+    assert validation[1]["loss"] < validation[0]["loss"] < 4
+    assert validation[1]["bits_per_byte"] == pytest.approx(validation[1]["loss"] / 0.6931471805599453)
+    page = run.report_path.read_text()
+    assert "bytes per token" in page
+    assert "loss against the tokens read before" in page
+    assert "Text 2" in page
+
+
+def test_a_resumed_run_is_the_run(run: RunFolder, trained: dict[str, RunFolder]) -> None:
+    state = run.manifest()
+    best = state.best if state.best != state.last else None
+    run.update(status="running", stop_reason=None, last=state.previous, previous=None, best=best)
+    resume(run.path, measure=False)
+    original = trained[run.id]
+    assert journal(run) == journal(original)
+    last = f"{original.manifest().last}/"
+    expected = {key: value for key, value in tensors(original).items() if key.startswith(last)}
+    assert {key: value for key, value in tensors(run).items() if key.startswith(last)} == expected
+
+
+def test_a_batch_in_parts_is_the_batch(tmp_path: Path, trained: dict[str, RunFolder]) -> None:
+    recipe = trained["decoder"].path.parent / "decoder.yaml"
+    runs = [
+        train(
+            recipe,
+            name=tmp_path / f"in-{parts}",
+            settings={
+                "training.num_steps": 25,
+                "training.accumulate": parts,
+                "training.precision": "float64",
+            },
+            measure=False,
+        )
+        for parts in (1, 8)
+    ]
+    weights = [dict(one.model().model.state_dict()) for one in runs]  # type: ignore[union-attr]
+    for name, one in weights[0].items():
+        torch.testing.assert_close(weights[1][name], one, rtol=1e-6, atol=1e-9)
+
+
+def test_another_tokenizer_in_the_run_is_refused(run: RunFolder) -> None:
+    path = run.tokenizer_path / "tokenizer.json"
+    path.write_text(path.read_text().replace('"twice"', '"x"').replace('"z"', '"q"').replace('"s":', '"ß":'))
+    with pytest.raises(
+        CheckpointError, match=r"not the one that the model was trained with\n  got: fingerprint"
+    ):
+        load(run).write("the")
+    with pytest.raises(UsageError, match="the data is not what this run was trained on"):
+        evaluate(run)
+
+
+def test_another_text_is_refused(run: RunFolder, trained: dict[str, RunFolder]) -> None:
+    source = Path(run.manifest().data_source)
+    source.write_text(TEXT + "one line more\n")
+    try:
+        with pytest.raises(UsageError, match="the data is not what this run was trained on"):
+            evaluate(run)
+    finally:
+        source.write_text(TEXT)
+
+
+def test_a_tokenizer_of_one_s_own_is_kept(trained: dict[str, RunFolder], tmp_path: Path) -> None:
+    original = trained["rnn_lm"]
+    place = tmp_path / "tokenizer"
+    shutil.copytree(original.tokenizer_path, place)
+    settings = {"data.tokenizer": str(place), "training.num_steps": 4, "training.checkpoint_every": 2}
+    run = train(original.path.parent / "rnn_lm.yaml", name=tmp_path / "own", settings=settings, measure=False)
+    assert run.folder.manifest().data_hash == original.manifest().data_hash
+    shutil.rmtree(place)
+    state = run.folder.manifest()
+    run.folder.update(status="running", stop_reason=None, last=state.previous, previous=None, best=None)
+    assert resume(run.path, measure=False).outcome.step == 4
+    assert evaluate(run.path).scores
+
+
+def test_measures_are_of_whole_documents(run: RunFolder, tmp_path: Path) -> None:
+    nats, perplexity, bits = evaluate(run).scores
+    assert (nats.metric, perplexity.metric, bits.metric) == ("nats_per_token", "perplexity", "bits_per_byte")
+    assert "split:test" in nats.signature
+    assert bits.value == pytest.approx(nats.value / 0.6931471805599453)
+    other = tmp_path / "others"
+    other.mkdir()
+    for number in range(3):
+        (other / f"{number}.txt").write_text(f"the {number}th line says 9 twice\n" * 3)
+    measured = evaluate(run, data=str(other))
+    assert measured.scores[0].n == 3
+    assert measured.scores[0].interval is not None
+    with pytest.raises(DataError, match="another kind"):
+        evaluate(run, data="digits")
+
+
+def test_what_was_trained_on_is_left_out(run: RunFolder, tmp_path: Path) -> None:
+    other = tmp_path / "others"
+    other.mkdir()
+    (other / "seen.txt").write_text(TEXT[: int(len(TEXT) * 0.8)].rsplit("\n", 1)[0] + "\n")
+    (other / "new.txt").write_text("the 3th line says 30 twice\n")
+    (other / "whole.txt").write_text(TEXT)
+    assert evaluate(run, data=str(other)).scores[0].n == 1
+
+
+def test_texts_follow_from_the_seed(run: RunFolder, tmp_path: Path) -> None:
+    first = write(run.path, prompt="the 1", num=2, max_tokens=30, seed=3)
+    assert first.texts == write(run.path, prompt="the 1", num=2, max_tokens=30, seed=3).texts
+    assert first.texts != write(run.path, prompt="the 1", num=2, max_tokens=30, seed=4).texts
+    out = tmp_path / "texts.json"
+    write(run.path, out, prompt="the 1", num=2, max_tokens=30, seed=3)
+    document = json.loads(out.read_text())
+    assert document["texts"] == list(first.texts)
+    assert (document["format"], document["run"], document["step"]) == (1, run.id, 60)
+    with pytest.raises(UsageError, match="unknown ending"):
+        write(run.path, tmp_path / "texts.png")
+    assert creuset.load(run.path).write("the", 1, max_tokens=5, temperature=0.0)
+
+
+def test_the_command_line_writes_texts(run: RunFolder, tmp_path: Path) -> None:
+    answer = run_command(
+        ["generate", str(run.path), "--prompt", "the 1", "--max-tokens", "20", "--seed", "3"]
+    )
+    assert answer.exit_code == 0, answer.stderr
+    assert answer.stdout.startswith("the 1")
+    out = tmp_path / "texts.txt"
+    answer = run_command(
+        ["generate", str(run.path), "--prompt", "the", "-n", "2", "--out", str(out), "--json"]
+    )
+    assert json.loads(answer.stdout)["out"] == str(out)
+    assert out.read_text().startswith("--- 1\nthe")
+    answer = run_command(["generate", str(run.path)])
+    assert answer.exit_code == 2
+    assert "--out is missing" in answer.stderr
+    answer = run_command(["generate", str(run.path), "--out", str(tmp_path / "a.png")])
+    assert "cannot draw samples" in answer.stderr
+
+
+def test_pictures_have_no_prompt(tmp_path: Path) -> None:
+    recipe = tmp_path / "vae.yaml"
+    recipe.write_text("model: {family: vae, size: tiny}\ndata: {source: digits}\ntraining: {num_steps: 2}\n")
+    train(recipe, name=tmp_path / "vae", measure=False)
+    with pytest.raises(UsageError, match="a model of the family vae cannot write texts"):
+        write(tmp_path / "vae", prompt="x")
+
+
+def test_a_training_of_text_is_estimated(trained: dict[str, RunFolder]) -> None:
+    found = estimate(trained["rnn_lm"].path.parent / "rnn_lm.yaml", settings={"training.num_steps": 5})
+    assert {"training", "validations", "sheets", "evaluation", "report"} <= found.parts.keys()
+
+
+def test_a_corpus_is_shown(trained: dict[str, RunFolder], tmp_path: Path) -> None:
+    source = trained["decoder"].manifest().data_source
+    answer = run_command(["data", "show", source])
+    assert "plain text, " in answer.stdout
+    assert "kinds of tokens, 1.00 bytes each; samples of 256 tokens" in answer.stdout
+    answer = run_command(["data", "split", source, "--out", str(tmp_path / "splits.npz")])
+    assert "the splits of plain text are no file of arrays" in answer.stderr
