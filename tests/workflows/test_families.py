@@ -1,4 +1,4 @@
-"""Each family through the whole of `creuset.train`: digits, pictures in folders, tables."""
+"""Each family through the whole of `creuset.train`: digits, pictures in folders, tables, plain text."""
 
 from pathlib import Path
 
@@ -30,6 +30,13 @@ MODELS = {
         "{family: vae, size: tiny, likelihood: gaussian}",
     ],
 }
+LANGUAGE_MODELS = {
+    "decoder": [
+        "{family: decoder, size: tiny}",
+        "{family: decoder, size: tiny, positions: rotary, norm: rms, gated: true}",
+    ],
+    "rnn_lm": ["{family: rnn_lm, size: tiny}", "{family: rnn_lm, size: tiny, cell: gru}"],
+}
 
 
 def trained(folder: Path, model: str, source: str, extra: str = "") -> Run:
@@ -53,7 +60,7 @@ def check(run: Run) -> Loaded:
 
 
 def test_each_family_is_trained_here() -> None:
-    assert MODELS.keys() == set(family_names())
+    assert MODELS.keys() | LANGUAGE_MODELS.keys() == set(family_names())
 
 
 @pytest.mark.parametrize("model", [model for models in MODELS.values() for model in models])
@@ -62,6 +69,22 @@ def test_a_family_trains_on_digits(model: str, workspace: Path) -> None:
     loaded = check(run)
     suite = "classification" if "classifies" in loaded.family.traits else "images"
     assert run.folder.evaluations().keys() == {suite}
+
+
+@pytest.mark.parametrize("model", [model for models in LANGUAGE_MODELS.values() for model in models])
+@pytest.mark.parametrize("tokenizer", ["characters", "byte_bpe, vocabulary_size: 280"])
+def test_a_language_model_trains_on_documents(
+    model: str, tokenizer: str, workspace: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number}.txt").write_text(
+            f"{number} and {number * 7 % 60} are {'so ' * (number % 9)}old\n" * 3
+        )
+    loaded = check(trained(workspace, model, str(folder), f", context: 8, tokenizer: {tokenizer}"))
+    assert loaded.run.evaluations().keys() == {"text"}
+    assert len(loaded.write("", 2, max_tokens=5)) == 2
 
 
 @pytest.fixture

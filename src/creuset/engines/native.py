@@ -37,8 +37,8 @@ from creuset.engines.request import Request
 from creuset.errors import UsageError
 from creuset.generation.decoding import Writer
 from creuset.generation.fast_decoder import FastDecoder, obstacle
-from creuset.generation.weight_formats import WeightFormat
 from creuset.generation.sampling import Sampling, TokenScore
+from creuset.generation.weight_formats import WeightFormat
 from creuset.generation.written_text import TextRequest
 from creuset.models.transformer import Transformer
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from creuset.device import BatchGenerator
 from creuset.errors import CheckpointError
 from creuset.layers.attention import AttentionRecord
+from creuset.layers.form_only import form_only
 from creuset.layers.key_value_cache import KeyValueCache
 from creuset.layers.masks import memory_mask
 from creuset.layers.transformer_block import Memory
@@ -79,7 +80,7 @@ class Transformer(nn.Module):
         Raises:
             CheckpointError: Tensors are missing, too many, or of another shape.
         """
-        with torch.device("meta"):
+        with form_only():
             model = cls(config)
         try:
             model.load_state_dict(weights, strict=True, assign=True)

@@ -29,6 +29,7 @@ from creuset.data.tokenizer_files import (
 )
 from creuset.errors import BlockedError, CheckpointError, DataError, NotFoundError, UsageError, did_you_mean
 from creuset.files import atomic_folder, write_atomic
+from creuset.layers.form_only import form_only
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained import decoders, tensor_links
@@ -212,7 +213,7 @@ def _refuse_pickle(folder: Path) -> None:
 
 def _require_shapes(state: Mapping[str, Tensor], config: TransformerConfig, folder: Path) -> None:
     """CheckpointError that names tensors of another shape than the form asks for."""
-    with torch.device("meta"):
+    with form_only():
         wanted = Transformer(config).state_dict()
     wrong = [name for name, tensor in state.items() if tensor.shape != wanted[name].shape]
     if wrong:
