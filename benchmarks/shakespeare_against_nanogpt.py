@@ -8,11 +8,11 @@ from. creuset's side are the shipped recipes decoder-shakespeare, in float32 and
 lstm-shakespeare.
 
 Equal on all sides, and checked where it can differ: the characters, of which the first 90% are trained on;
-2,000 steps of 12 blocks of 64; AdamW, its betas, clipping and schedule (the LSTM with its own learning
-rate); the number of parameters, within 1.5% (creuset's vocabulary has three special tokens more); the
-threads. creuset's decay acts on the gains of norms as well. The loss is that over the whole validation part
-in blocks of 64, each character but the first predicted once. The time is that of the steps, from batch to
-update, with what each side reads of its losses.
+2,000 steps of 12 blocks of 64; AdamW, its betas, clipping and the form of its schedule; the number of
+parameters, within 2%; the threads. Not equal: the recipes' learning rate is 3e-3, nanoGPT's own 1e-3;
+creuset's vocabulary has three special tokens more; its decay acts on the gains of norms as well. The loss is
+that over the whole validation part in blocks of 64, each character but the first predicted once. The time is
+that of the steps, from batch to update, with what each side reads of its losses.
 """
 
 import argparse
@@ -31,7 +31,7 @@ RESULT = HERE / "results" / "shakespeare_against_nanogpt.json"
 PEER = "nanoGPT"
 EQUAL = ("num_steps", "num_targets", "torch")
 """What must be the same in each row, or the comparison would not be one."""
-SAME_SIZE = 0.015
+SAME_SIZE = 0.02
 """Share by which numbers of parameters may differ."""
 
 Row = dict[str, Any]
