@@ -43,7 +43,7 @@ def check(run: Run) -> Loaded:
     state = run.folder.manifest()
     assert state.status == "finished"
     assert run.scores
-    assert all(one.interval is not None for one in run.scores if one.metric != "psnr")
+    assert all(one.interval is not None for one in run.scores if one.metric not in ("psnr", "fd"))
     page = run.folder.report_path.read_text()
     assert f"<title>{run.folder.id}" in page
     assert 'src="http' not in page
