@@ -4,7 +4,10 @@
 
 Equal systems: two independent sample sets of one model, by accuracy and by NLL (dealt permutations), by a
 Frechet distance (20-block jackknife); and two equally good models on the same samples (McNemar's
-and the sign-flip test). Different systems: accuracies of 90% and 87% on 5,000 samples, paired and not.
+and the sign-flip test). Equal generators: 500 samples of 64 features from each of two, against 500 of one
+reference, as the suite of pictures keeps them (evaluation/distances.py); once like the reference, once away
+from it. Different systems: accuracies of 90% and 87% on 5,000 samples, paired and not, and a generator nearer
+to the reference than the other.
 Prints the share of pairs that are called "cannot tell apart". The exit code is 1 where equal systems are
 called so in less than 93% of the pairs, or the real difference is found in less than 95%.
 """
@@ -17,13 +20,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from creuset.metrics.comparison import (
-    Comparison,
-    Replicates,
-    compare_paired,
-    compare_replicates,
-    compare_unpaired,
-)
+from creuset.evaluation.distances import kept_rows
+from creuset.metrics.comparison import Comparison, compare_paired, compare_unpaired
+from creuset.metrics.comparison_methods import compare_kept
+from creuset.metrics.frechet import frechet_distance
+from creuset.metrics.kernel import kernel_distance
+from creuset.metrics.replicates import Replicates, compare_replicates
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
 
@@ -33,6 +35,7 @@ Values = NDArray[np.float64]
 _CONTEXT = Context(data="0" * 64, split="simulated")
 _PERMUTATIONS = 500
 _BLOCKS = 20
+_SAMPLES = (500, 64)
 
 
 def score(value: float, n: int) -> Score:
@@ -46,9 +49,9 @@ def paired(a: Values, b: Values) -> Comparison:
     return compare_paired(*scores, a, b, num_permutations=_PERMUTATIONS)
 
 
-def unpaired(a: Values, b: Values, num_permutations: int = _PERMUTATIONS) -> Comparison:
+def unpaired(a: Values, b: Values, num_permutations: int = _PERMUTATIONS, seed: int = 0) -> Comparison:
     scores = [score(float(one.mean()), len(one)) for one in (a, b)]
-    return compare_unpaired(*scores, a, b, num_permutations=num_permutations)
+    return compare_unpaired(*scores, a, b, num_permutations=num_permutations, seed=seed)
 
 
 def right(draw: Draw, accuracy: float, n: int) -> Values:
@@ -100,6 +103,25 @@ def three_points_apart(draw: Draw) -> Comparison:
     return unpaired(right(draw, 0.90, 5000), right(draw, 0.87, 5000), num_permutations=100)
 
 
+def generators(first: float, second: float) -> Callable[[Draw], dict[str, Comparison]]:
+    """Two sample sets against one reference, their means so far from the reference's in each feature."""
+
+    def simulate(draw: Draw) -> dict[str, Comparison]:
+        reference = draw.normal(size=_SAMPLES)
+        sets = [draw.normal(shift, size=_SAMPLES) for shift in (first, second)]
+        a, b = (kept_rows(generated, reference, _CONTEXT) for generated in sets)
+        distances = {
+            "fd": [frechet_distance(generated, reference, context=_CONTEXT) for generated in sets],
+            "kd": [kernel_distance(generated, reference, context=_CONTEXT) for generated in sets],
+        }
+        found = {metric: compare_kept(*scores, a, b) for metric, scores in distances.items()}
+        for metric in ("precision", "density"):
+            found[metric] = unpaired(a[metric], b[metric], seed=int(draw.integers(2**31)))
+        return found
+
+    return simulate
+
+
 _EQUAL: dict[str, Callable[[Draw], Comparison]] = {
     "accuracy .90, two sets of 400": equal_accuracies_apart,
     "NLL, sets of 300 and 200": equal_nlls_apart,
@@ -111,6 +133,20 @@ _DIFFERENT: dict[str, Callable[[Draw], Comparison]] = {
     "accuracy .90 and .87, 5,000 pairs": three_points_paired,
     "accuracy .90 and .87, two sets of 5,000": three_points_apart,
 }
+_EQUAL_GENERATORS = {
+    "{}, generators like the reference": generators(0, 0),
+    "{}, generators .15 away from it": generators(0.15, 0.15),
+}
+_DIFFERENT_GENERATORS = {"{}, generators .45 and .2 away": generators(0.45, 0.2)}
+
+
+def report(kind: str, name: str, found: list[Comparison]) -> bool:
+    """Prints the verdicts of a case; returns whether it failed."""
+    verdicts, num = [one.verdict for one in found], len(found)
+    apart = verdicts.count("cannot tell apart") / num
+    sides = ", ".join(f"{word} {verdicts.count(word) / num:.1%}" for word in ("better", "worse"))
+    print(f"{kind:<9}  {name:<40} cannot tell apart {apart:.1%}, {sides} of {num}", flush=True)
+    return apart < 0.93 if kind == "equal" else apart > 0.05
 
 
 def main() -> int:
@@ -124,11 +160,14 @@ def main() -> int:
         for name, simulate in cases.items():
             draw = np.random.default_rng(arguments.seed)
             num = arguments.pairs if kind == "equal" else arguments.pairs // 5
-            verdicts = [simulate(draw).verdict for _ in range(num)]
-            apart = verdicts.count("cannot tell apart") / num
-            failed |= apart < 0.93 if kind == "equal" else apart > 0.05
-            sides = ", ".join(f"{word} {verdicts.count(word) / num:.1%}" for word in ("better", "worse"))
-            print(f"{kind:<9}  {name:<40} cannot tell apart {apart:.1%}, {sides} of {num}", flush=True)
+            failed |= report(kind, name, [simulate(draw) for _ in range(num)])
+    for kind, several in (("equal", _EQUAL_GENERATORS), ("different", _DIFFERENT_GENERATORS)):
+        for name, simulate_all in several.items():
+            draw = np.random.default_rng(arguments.seed)
+            num = arguments.pairs if kind == "equal" else arguments.pairs // 5
+            found = [simulate_all(draw) for _ in range(num)]
+            for metric in found[0]:
+                failed |= report(kind, name.format(metric), [one[metric] for one in found])
     print(f"seed {arguments.seed}, {time.monotonic() - begin:.0f} s")
     return int(failed)
 

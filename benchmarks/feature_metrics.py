@@ -1,8 +1,9 @@
-"""Frechet distance, precision, recall, density and coverage: creuset beside torch-fidelity, scipy and prdc.
+"""Frechet and kernel distance, precision, recall, density and coverage beside torch-fidelity, scipy and prdc.
 
     .venv/bin/python benchmarks/feature_metrics.py                          10,000 x 1,280, and the peers
     .venv/bin/python benchmarks/feature_metrics.py --num 100000 --no-peers  creuset alone
     .venv/bin/python benchmarks/feature_metrics.py --only few-samples       N < d against scipy's sqrtm
+    .venv/bin/python benchmarks/feature_metrics.py --num 50000 --dims 2048 --no-peers
 
 Each measure runs in a fresh process over the same float32 features, which are mapped from files; time is that
 of the call alone, memory the process's peak with everything it has loaded. Features are correlated and of
@@ -34,6 +35,18 @@ def creuset_fd(generated: NDArray[np.float32], real: NDArray[np.float32]) -> Val
     from creuset.metrics import frechet_distance
 
     return {"fd": frechet_distance(generated, real).value}
+
+
+def creuset_intercept(generated: NDArray[np.float32], real: NDArray[np.float32]) -> Values:
+    from creuset.metrics import frechet_intercept
+
+    return {"fd_intercept": frechet_intercept(generated, real).value}
+
+
+def creuset_kd(generated: NDArray[np.float32], real: NDArray[np.float32]) -> Values:
+    from creuset.metrics import kernel_distance
+
+    return {"kd": kernel_distance(generated, real).value}
 
 
 def creuset_balls(generated: NDArray[np.float32], real: NDArray[np.float32]) -> Values:
@@ -76,6 +89,8 @@ MEASURES: dict[str, Measure] = {
     "creuset fd": creuset_fd,
     "torch-fidelity fd": fidelity_fd,
     "sqrtm fd": sqrtm_fd,
+    "creuset intercept": creuset_intercept,
+    "creuset kd": creuset_kd,
     "creuset balls": creuset_balls,
     "prdc balls": prdc_balls,
 }
@@ -137,7 +152,7 @@ def main() -> None:
     threads = os.environ.get("OMP_NUM_THREADS", f"all {os.cpu_count()}")
     print(f"{platform.platform()}, numpy {np.__version__}, scipy {scipy.__version__}, threads: {threads}")
     if arguments.only != "few-samples":
-        names = ["creuset fd", "creuset balls"]
+        names = ["creuset fd", "creuset intercept", "creuset kd", "creuset balls"]
         if not arguments.no_peers:
             names += ["torch-fidelity fd", "prdc balls"]
         measure(names, arguments.num, arguments.dims)

@@ -6,6 +6,8 @@ import pytest
 from command_line import run_command
 from creuset.runs.folder import RunFolder
 from creuset.workflows.train import train
+from generators import write_distances
+from sentences import pairs
 from small_runs import CNN, write_recipe
 
 
@@ -23,10 +25,10 @@ def test_a_table_says_what_is_known(bad: RunFolder) -> None:
     assert first == "against cnn, classification on test, 180 samples"
     assert header.split("  ")[0] == "run"
     assert [row.split()[:2] for row in rows] == [
-        ["bad", metric] for metric in ("accuracy", "f1_macro", "label_nll", "brier_score")
+        ["bad", metric] for metric in ("accuracy", "f1_macro", "auroc", "label_nll", "brier_score")
     ]
     assert rows[0].endswith("B is worse")
-    assert "not compared: auroc" in answer.stderr
+    assert "not compared: calibration_error" in answer.stderr
     assert answer.stderr.endswith("next: creuset runs show bad\n")
 
 
@@ -34,6 +36,12 @@ def test_a_run_against_itself(cnn: RunFolder) -> None:
     answer = run_command(["compare", "cnn", "cnn", "--metric", "accuracy", "--fail-if-worse"])
     assert answer.exit_code == 0
     assert answer.stdout.rstrip().endswith("cannot tell apart")
+
+
+def test_generated_samples_are_counted_beside_those_of_the_data(vae: RunFolder) -> None:
+    write_distances(vae, 0, seed=0)
+    first, *_ = run_command(["compare", "vae", "vae"]).stdout.splitlines()
+    assert first == "against vae, images on test, 180 and 120 samples"
 
 
 def test_json_has_all_of_it(bad: RunFolder) -> None:
@@ -49,6 +57,79 @@ def test_the_gate(bad: RunFolder) -> None:
     assert answer.exit_code == 4
     assert "bad is worse by accuracy" in answer.stderr
     assert run_command(["compare", "bad", "cnn", "--fail-if-worse"]).exit_code == 0
+
+
+HYPOTHESES, REFERENCES = pairs(60, seed=8)
+OF_FILES = ["--metrics", "bleu,exact-match", "--references", "r.txt"]
+
+
+@pytest.fixture
+def files(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    workspace.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(workspace)
+    for name, lines in (("a.txt", REFERENCES), ("b.txt", HYPOTHESES), ("r.txt", REFERENCES)):
+        (workspace / name).write_text("".join(f"{line}\n" for line in lines))
+    return workspace
+
+
+def test_files_are_compared_by_their_lines(files: Path) -> None:
+    answer = run_command(["compare", "a.txt", "b.txt", "a.txt", *OF_FILES])
+    assert answer.exit_code == 0
+    first, header, *rows = answer.stdout.splitlines()
+    assert first == "against a.txt, references r.txt, 60 samples"
+    assert header.split("  ")[0] == "file"
+    assert [row.split()[:2] for row in rows] == [
+        [name, metric] for name in ("b.txt", "a.txt") for metric in ("bleu", "exact_match")
+    ]
+    assert [row.endswith("B is worse") for row in rows] == [True, True, False, False]
+    assert answer.stderr == "next: creuset eval --help\n"
+
+
+def test_files_as_json_and_at_the_gate(files: Path) -> None:
+    answer = run_command(["compare", "a.txt", "b.txt", *OF_FILES, "--json", "--fail-if-worse"])
+    assert answer.exit_code == 4
+    assert "b.txt is worse by bleu; b.txt is worse by exact_match" in answer.stderr
+    document = json.loads(answer.stdout)
+    assert document.keys() == {"references", "baseline", "comparisons", "left_out"}
+    first = document["comparisons"][0]
+    assert (first["file"], first["metric"], first["verdict"], first["paired"]) == (
+        *("b.txt", "bleu", "worse"),
+        True,
+    )
+    assert run_command(["compare", "b.txt", "a.txt", *OF_FILES, "--fail-if-worse"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["a.txt", *OF_FILES], 2, "a comparison is of two files or more"),
+        (["a.txt", "b.txt", "--references", "r.txt"], 2, "--metrics is missing\n  got: --references"),
+        (["a.txt", "b.txt", "--metrics", "bleu"], 2, "a comparison of texts needs references"),
+        (
+            ["a.txt", "b.txt"],
+            2,
+            "a.txt is a file, and runs are compared\n  next: compare files of texts with",
+        ),
+        (
+            ["a.txt", "b.txt", *OF_FILES, "--suite", "images", "--metric", "nll"],
+            2,
+            "--suite, --metric would have no effect: --metrics compares files, and no runs",
+        ),
+        (["a.txt", "cnn", *OF_FILES], 2, "cnn is a run, and --metrics compares files of texts"),
+        (["cnn", "b.txt"], 2, "b.txt is a file, and runs are compared"),
+        (
+            ["a.txt", "b.txt", "--metrics", "distinct", "--references", "r.txt"],
+            2,
+            "distinct cannot be compared",
+        ),
+    ],
+)
+def test_runs_and_files_are_not_mixed(
+    words: list[str], code: int, message: str, cnn: RunFolder, files: Path
+) -> None:
+    answer = run_command(["compare", *words])
+    assert (answer.exit_code, answer.stdout) == (code, "")
+    assert message in answer.stderr
 
 
 @pytest.mark.parametrize(

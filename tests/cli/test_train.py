@@ -150,6 +150,7 @@ def test_an_estimate_says_how_long_and_how_large(recipe: str) -> None:
         ["checkpoints", "1"],
         ["sheets", "1"],
         ["evaluation", "1"],
+        ["distances", "1"],
         ["report", "1"],
         ["total", rows[-2][1]],
     ]

@@ -110,6 +110,15 @@ def test_rows_that_float32_cannot_tell_apart_are_written_and_read_back(tmp_path:
     )
 
 
+@pytest.mark.parametrize("shape", [(6, 8, 9, 1), (6, 8, 3, 3)])
+def test_what_generate_writes_is_read(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    path = save(tmp_path / "a.npz", pictures=drawn, originals=drawn, record=np.array("{}"))
+    assert np.array_equal(read_npz(path).parts["train"].inputs, drawn.transpose(0, 3, 1, 2))
+    with pytest.raises(DataError, match="there is no train_images"):
+        read_npz(save(tmp_path / "b.npz", pictures=drawn))
+
+
 def test_features_make_a_table(tmp_path: Path, load: Load) -> None:
     rows = np.random.default_rng(0).normal(size=(40, 3))
     dataset = load(save(tmp_path / "a.npz", train_features=rows, train_labels=labels_for(40)))

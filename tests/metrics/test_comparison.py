@@ -11,9 +11,7 @@ from creuset.errors import DataError, GateError, UsageError
 from creuset.metrics.classification import accuracy, f1_macro
 from creuset.metrics.comparison import (
     Comparison,
-    Replicates,
     compare_paired,
-    compare_replicates,
     compare_unpaired,
     correct_together,
 )
@@ -71,6 +69,7 @@ def test_a_difference_of_means_is_tested_as_scipy_does() -> None:
     assert found.interval == pytest.approx((expected.low, expected.high), abs=0.05)
     assert found.n == 60
     assert "|interval:bca95|pairing:samples|test:sign_flip20000" in found.signature
+    assert found.paired
 
 
 def test_accuracies_are_tested_by_mcnemar_exactly() -> None:
@@ -172,38 +171,14 @@ def test_independent_samples_are_tested_as_scipy_does() -> None:
     pooled = math.sqrt((39 * a.var(ddof=1) + 69 * b.var(ddof=1)) / 108)
     assert found.effect_size == pytest.approx((b.mean() - a.mean()) / pooled)
     assert "|pairing:none|" in found.signature
+    assert not found.paired
+    assert not found.to_json()["paired"]
 
 
 def test_constant_samples_of_two_kinds_are_far_apart() -> None:
     generator = np.random.default_rng(0)
     assert deal_test(np.ones(9), np.ones(9), generator, 100) == 1
     assert deal_test(np.ones(9), np.zeros(9), generator, 100) < 0.05
-
-
-def test_replicates_give_the_error_of_a_mean() -> None:
-    drawn = np.random.default_rng(0)
-    a, b = drawn.normal(0, 1, 400), drawn.normal(0.3, 1, 400)
-
-    def jackknife(values: FloatArray) -> Replicates:
-        blocks = values.reshape(20, 20)
-        return Replicates(values=(values.sum() - blocks.sum(axis=1)) / 380, kind="jackknife")
-
-    found = compare_replicates(mean_score(a), mean_score(b), jackknife(a), jackknife(b))
-    expected = scipy.stats.ttest_ind(
-        b.reshape(20, 20).mean(axis=1), a.reshape(20, 20).mean(axis=1), equal_var=False
-    )
-    assert found.p_value == pytest.approx(expected.pvalue)
-    interval = expected.confidence_interval()
-    assert found.interval == pytest.approx((interval.low, interval.high))
-    again = Replicates(values=drawn.normal(0, 0.1, 500), kind="bootstrap")
-    assert again.squared_error() == pytest.approx(0.01, rel=0.2)
-    assert compare_replicates(mean_score(a), mean_score(b), again, again).p_value == pytest.approx(
-        2 * scipy.stats.norm.sf((b.mean() - a.mean()) / math.sqrt(2 * again.squared_error()))
-    )
-    with pytest.raises(DataError, match="one replicate has no spread"):
-        compare_replicates(
-            mean_score(a), mean_score(b), Replicates(values=np.ones(1), kind="jackknife"), again
-        )
 
 
 def test_holm_by_hand() -> None:
@@ -248,9 +223,6 @@ def test_unlike_scores_are_refused_first() -> None:
     elsewhere = mean_score(a, Context(data="1" * 64, split="validation"))
     with pytest.raises(GateError, match="they differ in split"):
         compare_unpaired(mean_score(a), elsewhere, a, a)
-    replicates = Replicates(values=a, kind="jackknife")
-    with pytest.raises(GateError, match="they differ in data"):
-        compare_replicates(mean_score(a), other, replicates, replicates)
 
 
 def test_rows_that_do_not_fit_are_refused() -> None:

@@ -79,13 +79,13 @@ def test_intervals_cover(in_full: int, tag: str, shift: float) -> None:
     assert 0.9 * repeats <= covered <= 0.99 * repeats
 
 
-def test_intervals_of_equal_distributions_are_wide_enough() -> None:
+def test_intervals_cover_where_distributions_are_equal() -> None:
     rng, covered = np.random.default_rng(0), 0
     for _ in range(200):
         interval = kernel_distance(*rng.normal(size=(2, 80, 6))).interval
         assert interval is not None
         covered += interval[0] <= 0 <= interval[1]
-    assert covered >= 0.95 * 200
+    assert 0.9 * 200 <= covered <= 0.99 * 200
 
 
 def population_distance(dims: int, shift: float) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from creuset.errors import DataError
+from creuset.metrics.jackknife import random_blocks
 from creuset.metrics.moments import BlockMoments, FeatureMoments
 
 
@@ -43,7 +44,7 @@ def test_blocks_add_up_and_leave_out() -> None:
     rows = features()
     blocked = BlockMoments.from_features(rows, generator=np.random.default_rng(0), num_blocks=7)
     assert_moments_of(blocked.total, rows)
-    for left, block in zip(blocked.left_out(), blocked.blocks, strict=True):
+    for left, block in zip(blocked.left_out(), blocked, strict=True):
         again = left.merge(block)
         np.testing.assert_allclose(again.scatter, blocked.total.scatter, rtol=1e-10)
         assert left.count == 3000 - block.count
@@ -52,7 +53,7 @@ def test_blocks_add_up_and_leave_out() -> None:
 def test_blocks_are_dealt_at_random() -> None:
     labels = np.stack([np.arange(200) % 20, np.arange(200) // 10], axis=1).astype(float)
     blocked = BlockMoments.from_features(labels, generator=np.random.default_rng(0))
-    assert all((block.scatter.diagonal() > 0).all() for block in blocked.blocks)
+    assert all((block.scatter.diagonal() > 0).all() for block in blocked)
 
 
 def test_stored_arrays_give_the_same_moments() -> None:
@@ -64,6 +65,16 @@ def test_stored_arrays_give_the_same_moments() -> None:
         FeatureMoments.from_arrays({"count": 3, "mean": np.zeros(2)})
     with pytest.raises(DataError, match=r"mean of 2, scatter \(3, 3\)"):
         FeatureMoments(count=3, mean=np.zeros(2), scatter=np.eye(3))
+
+
+def test_pairs_of_blocks_are_left_out_in_a_ring() -> None:
+    rows = features(40)
+    blocks = BlockMoments.from_features(rows, generator=np.random.default_rng(0), num_blocks=4)
+    parts = random_blocks(40, 4, np.random.default_rng(0))
+    for i, moments in enumerate(blocks.pairs_left_out()):
+        kept = np.delete(rows, np.concatenate([parts[i], parts[(i + 1) % 4]]), axis=0)
+        assert moments.count == len(kept)
+        np.testing.assert_allclose(moments.covariance, np.cov(kept.T), rtol=1e-9)
 
 
 def test_bad_features_are_refused_with_their_place() -> None:

@@ -67,3 +67,11 @@ def test_translated_pictures_are_read_alike_by_the_stages(digit_spec: DataSpec) 
     maps = model.stages(images)
     shifted = model.stages(images.roll((4, 4), (2, 3)))
     torch.testing.assert_close(shifted[..., 5:12, 5:12], maps[..., 4:11, 4:11])
+
+
+def test_features_are_what_the_last_layer_reads(digits: dict[str, Tensor], digit_spec: DataSpec) -> None:
+    model = cnn(digit_spec, dropout=0.5)
+    features = model.features(digits["images"][:5])
+    assert features.shape == (5, model.num_features) == (5, 6 * 2 * 2)
+    assert not features.requires_grad
+    torch.testing.assert_close(model.output(features), model.logits(digits["images"][:5]))

@@ -139,3 +139,12 @@ def test_other_inputs_are_refused() -> None:
     table = DataSpec(kind="table", shape=(4,), num_levels=0, class_names=("a", "b"), class_counts=(1, 1))
     with pytest.raises(UsageError, match="rnn takes pictures or texts\n  got: a table with 4 columns"):
         RNN(RNNConfig(family="rnn"), table)
+
+
+def test_features_are_the_state_that_the_last_layer_reads(
+    digits: dict[str, Tensor], digit_spec: DataSpec
+) -> None:
+    model = RNN(RNNConfig(family="rnn", hidden_dim=16, num_layers=2, dropout=0.5), digit_spec)
+    features = model.features(digits["images"][:5])
+    assert features.shape == (5, model.num_features) == (5, 16)
+    torch.testing.assert_close(model.output(features), model.logits(digits["images"][:5]))

@@ -25,12 +25,15 @@ class Mean:
         return pictures.mean(dim=(2, 3))
 
 
-def mean_extractor(network: Mean, weights: str = "0" * 64) -> FeatureNetwork:
+def mean_extractor(
+    network: Mean, weights: str = "0" * 64, shape: tuple[int, int, int] | None = None
+) -> FeatureNetwork:
     return FeatureNetwork(
         extractor=Extractor(name="mean", sha256=weights),
-        num_features=3,
+        num_features=3 if shape is None else shape[0],
         features=network,
         logits=lambda found: found,
+        shape=shape,
     )
 
 
@@ -49,6 +52,14 @@ def test_a_grey_picture_is_copied_to_three_channels(pictures: np.ndarray) -> Non
     grey = pictures[:, :1]
     found = extract(grey, mean_extractor(Mean()))
     np.testing.assert_allclose(found, np.repeat(grey.mean(axis=(2, 3)), 3, axis=1), rtol=1e-6)
+
+
+def test_a_network_of_one_shape_gets_pictures_as_they_are(pictures: np.ndarray) -> None:
+    grey = pictures[:, :1]
+    found = extract(grey, mean_extractor(Mean(), shape=(1, 4, 5)))
+    np.testing.assert_allclose(found, grey.mean(axis=(2, 3)), rtol=1e-6)
+    with pytest.raises(DataError, match=r"got: 4 x 5 .height x width., colour\n  expected: 4 x 5 .*, grey"):
+        extract(pictures, mean_extractor(Mean(), shape=(1, 4, 5)))
 
 
 def test_kept_features_are_used_for_the_same_pictures_and_weights_only(

@@ -256,6 +256,24 @@ def texts(folder: Path) -> None:
     (folder / "latin.txt").write_bytes("le chat dort\nl'été\n".encode("latin-1"))
 
 
+def two_sources(folder: Path) -> None:
+    """made and real: 20 grey digits each; others, wide, colour and few differ; weights.pth is none."""
+    images, _ = digits()
+    sources = {
+        "made": images[:20],
+        "real": images[20:40],
+        "wide": np.pad(images[:20], ((0, 0), (0, 0), (1, 1))),
+        "others": np.pad(images[20:40], ((0, 0), (0, 0), (1, 1))),
+        "colour": np.stack([images[40:60], images[40:60] // 2, images[60:80]], axis=-1),
+        "few": images[40:43],
+    }
+    for name, pixels in sources.items():
+        (folder / name).mkdir()
+        for number, image in enumerate(pixels):
+            Image.fromarray(image).save(folder / name / f"{number}.png")
+    (folder / "weights.pth").write_bytes(b"not those of Inception")
+
+
 @cache
 def trained_once(recipe: str, *words: str) -> Path:
     """A run of a recipe, made once and copied into the folder of each case that needs it."""
@@ -379,6 +397,7 @@ PREPARATIONS: dict[str, Prepare] = {
         existing_file,
         binary_recipe,
         texts,
+        two_sources,
         trained,
         trained_cnn,
         trained_linear,

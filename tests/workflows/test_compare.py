@@ -1,16 +1,20 @@
 """Runs against each other, from the rows that their evaluations kept."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from creuset.errors import CheckpointError, GateError, NotFoundError, UsageError
 from creuset.runs.folder import RunFolder
-from creuset.workflows.compare import compare, fail_if_worse
+from creuset.workflows.compare import compare
 from creuset.workflows.evaluate import evaluate
 from creuset.workflows.train import train
+from creuset.workflows.verdicts import fail_if_worse
+from generators import write_distances
 from small_runs import CNN, write_recipe
 
 
@@ -32,11 +36,11 @@ def test_a_run_against_itself_cannot_be_told_apart(cnn: RunFolder) -> None:
     found = compare(["cnn", "cnn"])
     assert (found.suite, found.split, found.baseline) == ("classification", "test", "cnn")
     assert [one.metric for _, one in found.comparisons] == [
-        *("accuracy", "f1_macro", "label_nll", "brier_score")
+        *("accuracy", "f1_macro", "auroc", "label_nll", "brier_score")
     ]
     for _, one in found.comparisons:
         assert (one.difference, one.p_value, one.verdict) == (0, 1, "cannot tell apart")
-    assert "auroc" in found.left_out
+    assert "calibration_error" in found.left_out
     fail_if_worse(found)
 
 
@@ -50,8 +54,8 @@ def test_two_seeds_and_a_model_that_learned_nothing(
     same = by_run["other", "accuracy"]
     assert same.b == scores["accuracy"]["value"]
     assert same.difference == pytest.approx(same.b - same.a)
-    assert same.num_comparisons == 8
-    for metric in ("accuracy", "f1_macro", "label_nll"):
+    assert same.num_comparisons == 10
+    for metric in ("accuracy", "f1_macro", "auroc", "label_nll"):
         assert by_run["bad", metric].verdict == "worse"
         assert by_run["bad", metric].p_corrected < 0.05
     with pytest.raises(GateError, match="bad is worse by accuracy") as caught:
@@ -134,13 +138,57 @@ def test_rows_of_something_else_are_refused(cnn: RunFolder) -> None:
         compare([cnn, cnn])
 
 
+def test_generated_samples_are_compared_by_distances_and_balls(vae: RunFolder, runs: Path) -> None:
+    near, far = vae, RunFolder.open(shutil.copytree(vae.path, runs / "far"))
+    write_distances(near, 0, seed=0)
+    write_distances(far, 0.8, seed=1)
+    found = compare([near, far])
+    of_generated = ["fd", "kd", "precision", "density"]
+    assert [one.metric for _, one in found.comparisons] == ["nll", "elbo", "mse", "psnr", *of_generated]
+    assert set(found.left_out) >= {"bits_per_dim", "recall", "coverage"}
+    verdicts = {one.metric: one.verdict for _, one in found.comparisons}
+    assert {verdicts[metric] for metric in of_generated} == {"worse"}
+    assert verdicts["nll"] == "cannot tell apart"
+    with pytest.raises(GateError, match="far is worse by fd; far is worse by kd; far is worse by precision"):
+        fail_if_worse(found)
+    write_distances(far, 0, seed=1)
+    assert {one.verdict for _, one in compare([near, far]).comparisons} == {"cannot tell apart"}
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("n", {"n": 130}),
+        ("extractor", {"extractor": "pixels"}),
+        ("data", {"data": "1" * 64}),
+    ],
+)
+def test_distances_measured_otherwise_are_refused_by_the_field(
+    field: str, other: dict[str, Any], vae: RunFolder, runs: Path
+) -> None:
+    second = RunFolder.open(shutil.copytree(vae.path, runs / "second"))
+    write_distances(vae, 0, seed=0)
+    write_distances(second, 0, seed=1, **other)
+    with pytest.raises(
+        GateError, match=f"fd: these scores cannot be put side by side: they differ in {field}\n"
+    ):
+        compare([vae, second])
+
+
+def test_a_file_among_runs_is_refused(cnn: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a\n")
+    with pytest.raises(UsageError, match=r"a\.txt is a file, and runs are compared") as caught:
+        compare([cnn, tmp_path / "a.txt"])
+    assert caught.value.next_step == "compare files of texts with --metrics bleu,rouge --references FILE"
+
+
 def test_what_cannot_be_compared_is_refused(cnn: RunFolder, vae: RunFolder) -> None:
     with pytest.raises(UsageError, match="a comparison is of two runs or more\n  got: 1"):
         compare([cnn])
     with pytest.raises(UsageError, match='no score "acuracy"; did you mean "accuracy"'):
         compare([cnn, cnn], metrics=["acuracy"])
-    with pytest.raises(UsageError, match='"auroc" is not made of one row a sample'):
-        compare([cnn, cnn], metrics=["auroc"])
+    with pytest.raises(UsageError, match='"calibration_error" is not made of one row a sample'):
+        compare([cnn, cnn], metrics=["calibration_error"])
     with pytest.raises(NotFoundError, match="not measured with the suite classification") as caught:
         compare([cnn, vae])
     assert caught.value.next_step == "creuset eval vae --suite classification"

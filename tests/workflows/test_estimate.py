@@ -36,6 +36,7 @@ def test_an_estimate_names_each_part(recipe: Path, workspace: Path) -> None:
         "checkpoints": 6,  # 300, 400, 600, 800, 900, 1000
         "sheets": 4,
         "evaluation": 1,
+        "distances": 1,
         "report": 1,
     }
     assert all(0 < p.seconds.low <= p.seconds.middle <= p.seconds.high for p in result.parts.values())

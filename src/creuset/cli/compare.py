@@ -8,42 +8,122 @@ from creuset.cli.console import TerminalProgress, emit_json, json_option, next_s
 
 if TYPE_CHECKING:
     from creuset.metrics.comparison import Comparison
+    from creuset.workflows.verdicts import Verdicts
+
+OF_RUNS = ("suite", "metric", "split")
+"""Options that say by what runs are compared."""
+
+OF_FILES = ("metrics", "references")
+"""Options that say by what files of one's own are compared."""
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, metavar="A B [C]...")
+@click.argument("systems", nargs=-1, required=True, metavar="A B [C]...")
 @click.option("--suite", help="Whose scores; default: what A was measured with.")
-@click.option("--metric", "metrics", multiple=True, help="Compare this score alone; may be given again.")
+@click.option("--metric", multiple=True, help="Compare this score of runs alone; may be given again.")
 @click.option("--split", help="Scores of this part of the data; default: those of the usual evaluation.")
+@click.option(
+    "--metrics", help="Compare files of texts instead of runs: names with commas, such as bleu,rouge."
+)
+@click.option(
+    "--references",
+    multiple=True,
+    help="What the texts should be, line by line; again for further references.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides all draws.")
-@click.option("--fail-if-worse", "gate", is_flag=True, help="Exit 4 where a run is worse than A.")
+@click.option("--fail-if-worse", "gate", is_flag=True, help="Exit 4 where a system is worse than A.")
 @json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
+    systems: tuple[str, ...],
+    suite: str | None,
+    metric: tuple[str, ...],
+    split: str | None,
+    metrics: str | None,
+    references: tuple[str, ...],
+    seed: int,
+    gate: bool,
+    as_json: bool,
+) -> None:
+    """Test the systems B, C, ... against A: runs, on the data that all were measured on, or files of one text
+    a line, with --metrics and --references."""
+    from creuset.workflows.verdicts import fail_if_worse
+
+    of_files = _are_files(ctx)
+    with TerminalProgress() as progress:
+        if of_files:
+            result = _compare_files(systems, metrics, references, seed, progress)
+        else:
+            result = _compare_runs(systems, suite, metric, split, seed, progress)
+    if as_json:
+        emit_json(result.to_json())
+    else:
+        counts = dict.fromkeys(str(one.n) for _, one in result.comparisons)
+        say(f"against {result.baseline}, {result.measured_on}, {' and '.join(counts)} samples")
+        header = [result.kind, "metric", "A", "B", "difference", "interval (95%)", "p (Holm)", "effect"]
+        say(table([*header, "verdict"], [[name, *_cells(one)] for name, one in result.comparisons]))
+        if result.left_out:
+            note(f"not compared: {', '.join(result.left_out)}")
+    if gate:
+        fail_if_worse(result)
+    next_step("creuset eval --help" if of_files else f"creuset runs show {result.comparisons[-1][0]}")
+
+
+def _compare_runs(
     runs: tuple[str, ...],
     suite: str | None,
     metrics: tuple[str, ...],
     split: str | None,
     seed: int,
-    gate: bool,
-    as_json: bool,
-) -> None:
-    """Test the runs B, C, ... against A, on the samples that all were measured on."""
-    from creuset.workflows.compare import compare, fail_if_worse
+    progress: TerminalProgress,
+) -> "Verdicts":
+    from creuset.workflows.compare import compare
 
-    with TerminalProgress() as progress:
-        result = compare(runs, suite=suite, metrics=metrics, split=split, seed=seed, progress=progress)
-    if as_json:
-        emit_json(result.to_json())
-    else:
-        n = result.comparisons[0][1].n
-        say(f"against {result.baseline}, {result.suite} on {result.split}, {n} samples")
-        header = ["run", "metric", "A", "B", "difference", "interval (95%)", "p (Holm)", "effect", "verdict"]
-        say(table(header, [[run, *_cells(one)] for run, one in result.comparisons]))
-        if result.left_out:
-            note(f"not compared: {', '.join(result.left_out)}")
-    if gate:
-        fail_if_worse(result)
-    next_step(f"creuset runs show {result.comparisons[-1][0]}")
+    return compare(runs, suite=suite, metrics=metrics, split=split, seed=seed, progress=progress)
+
+
+def _compare_files(
+    files: tuple[str, ...],
+    metrics: str | None,
+    references: tuple[str, ...],
+    seed: int,
+    progress: TerminalProgress,
+) -> "Verdicts":
+    from creuset.errors import UsageError
+    from creuset.workflows.compare_texts import compare_texts
+
+    if metrics is None:
+        raise UsageError(
+            "--metrics is missing",
+            got="--references",
+            expected="creuset compare A.txt B.txt --metrics bleu,rouge --references FILE",
+        )
+    names = [name.strip() for name in metrics.split(",")]
+    return compare_texts(files, metrics=names, references=references, seed=seed, progress=progress)
+
+
+def _are_files(ctx: click.Context) -> bool:
+    """Whether files are compared, and not runs.
+
+    Raises:
+        UsageError: An option of runs beside one of files.
+    """
+    from creuset.errors import UsageError
+
+    given = [
+        name
+        for name in (*OF_RUNS, *OF_FILES)
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    of_files = [name for name in given if name in OF_FILES]
+    of_runs = [f"--{name}" for name in given if name in OF_RUNS]
+    if of_files and of_runs:
+        raise UsageError(
+            f"{', '.join(of_runs)} would have no effect: --{of_files[0]} compares files, and no runs",
+            next_step="leave these options out",
+        )
+    return bool(of_files)
 
 
 def _cells(one: "Comparison") -> list[str]:

@@ -1,15 +1,25 @@
 """`creuset eval`: scores of a run, or of files of one's own, with intervals and signatures."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say
+from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, note, say
+from creuset.cli.evaluate_files import (
+    FOR_PICTURES,
+    FOR_TEXTS,
+    OF_PICTURES,
+    OF_TEXTS,
+    SHARED,
+    Files,
+    Measured,
+    measure_files,
+    options,
+)
 
 if TYPE_CHECKING:
-    from creuset.metrics.score import Score
+    from creuset.progress import Progress
 
 
 class Minimum(click.ParamType["tuple[str, float]"]):
@@ -33,7 +43,7 @@ class Minimum(click.ParamType["tuple[str, float]"]):
 OF_RUNS = ("suite", "data", "split", "importance_samples", "checkpoint")
 """Options that say how a run is measured."""
 
-OF_FILES = ("metrics", "hypotheses", "references")
+OF_FILES = ("metrics", *OF_TEXTS, *OF_PICTURES)
 """Options that say which files of one's own are measured."""
 
 
@@ -55,10 +65,24 @@ OF_FILES = ("metrics", "hypotheses", "references")
 @click.option(
     "--checkpoint", default="best", show_default=True, help="best, last, or a name such as step-00000500."
 )
-@click.option("--metrics", help="Measure files instead of a run: names with commas, such as bleu,rouge.")
+@click.option(
+    "--metrics",
+    help="Measure files instead of a run: names with commas, such as bleu,rouge of texts, or "
+    "fd,kd,precision,recall of pictures.",
+)
 @click.option("--hypotheses", help="Generated texts, one a line in UTF-8; - for standard input.")
 @click.option(
     "--references", multiple=True, help="What they should be, line by line; again for further references."
+)
+@click.option("--generated", help="Generated pictures: a folder, a .npz or IDX file, or a name.")
+@click.option("--reference", help="Real pictures that they are held against, best such as no model has seen.")
+@click.option(
+    "--training", help="The pictures that the generator was trained on: for memorisation and floors."
+)
+@click.option(
+    "--extractor",
+    help="What makes features of pictures: efficientnet-lite0, the file of Inception's weights (.pth), or a "
+    "run of a classifier; default: the recipe's, or efficientnet-lite0.",
 )
 @click.option(
     "--min", "minimums", type=Minimum(), multiple=True, help="Exit 4 where a score misses this limit."
@@ -77,77 +101,87 @@ def command(
     metrics: str | None,
     hypotheses: str | None,
     references: tuple[str, ...],
+    generated: str | None,
+    reference: str | None,
+    training: str | None,
+    extractor: str | None,
     minimums: tuple[tuple[str, float], ...],
     as_json: bool,
 ) -> None:
     """Measure RUN (an ID or a path) and keep the scores beside it, or measure files of your own."""
-    from typing import cast
-
-    _check_combination(ctx, run)
-    floors: Sequence[Score] = ()
+    given = _given(ctx)
+    _check_combination(given, run)
     with TerminalProgress() as progress:
         if run is None:
-            scores = _measure_files(metrics, hypotheses, references, seed, progress)
-            following = "creuset eval --help"
+            files = Files(
+                metrics=metrics,
+                hypotheses=hypotheses,
+                references=references,
+                generated=generated,
+                reference=reference,
+                training=training,
+                extractor=extractor,
+                seed=seed,
+            )
+            found = measure_files(files, given, progress)
         else:
-            from creuset.evaluation import Suite
-            from creuset.workflows.evaluate import evaluate
-
-            result = evaluate(
+            found = _measure_run(
                 run,
-                suite=cast("Suite | None", suite),
+                suite=suite,
                 data=data,
                 split=split,
                 num_importance_samples=importance_samples,
+                extractor=extractor,
                 seed=seed,
                 checkpoint=checkpoint,
                 progress=progress,
             )
-            scores, floors = result.scores, result.floors
-            following = f"creuset runs show {run}"
-    if as_json:
-        emit_json({"scores": [score.to_json() for score in scores]})
-    else:
-        for score in scores:
-            say(str(score))
-        for floor in floors:
-            say(f"for comparison: {floor}")
+    _show(found, as_json=as_json)
     if minimums:
         from creuset.workflows.evaluate import check_minimums
 
-        check_minimums(scores, dict(minimums))
-    next_step(following)
+        check_minimums(list(found.scores), dict(minimums))
+    next_step("creuset eval --help" if run is None else f"creuset runs show {run}")
 
 
-def _measure_files(
-    metrics: str | None,
-    hypotheses: str | None,
-    references: tuple[str, ...],
-    seed: int,
-    progress: TerminalProgress,
-) -> "list[Score]":
-    from creuset.errors import UsageError
-    from creuset.workflows.own_files import measure_texts
+def _measure_run(run: str, *, suite: str | None, progress: "Progress", **choices: Any) -> Measured:
+    """The scores of a run; the choices are those of `evaluate`."""
+    from creuset.evaluation import Suite
+    from creuset.workflows.evaluate import evaluate
 
-    if metrics is None or hypotheses is None:
-        given, missing = (
-            ("--metrics", "--hypotheses") if hypotheses is None else ("--hypotheses", "--metrics")
+    result = evaluate(run, suite=cast("Suite | None", suite), progress=progress, **choices)
+    return Measured(result.scores, result.floors, result.remarks)
+
+
+def _show(found: Measured, *, as_json: bool) -> None:
+    """Scores and floors on stdout, remarks on stderr; or all of it as one document."""
+    if as_json:
+        emit_json(
+            {
+                "scores": [score.to_json() for score in found.scores],
+                "floors": [floor.to_json() for floor in found.floors],
+                "remarks": list(found.remarks),
+            }
         )
-        raise UsageError(
-            f"{missing} is missing",
-            got=given if metrics or hypotheses else "--references",
-            expected="creuset eval --metrics bleu,rouge --hypotheses FILE --references FILE",
-        )
-    return measure_texts(
-        [name.strip() for name in metrics.split(",")],
-        hypotheses=hypotheses,
-        references=references,
-        seed=seed,
-        progress=progress,
-    )
+        return
+    for score in found.scores:
+        say(str(score))
+    for floor in found.floors:
+        say(f"for comparison: {floor}")
+    for remark in found.remarks:
+        note(f"note: {remark}")
 
 
-def _check_combination(ctx: click.Context, run: str | None) -> None:
+def _given(ctx: click.Context) -> list[str]:
+    """The names of the options about runs or files that were typed."""
+    return [
+        name
+        for name in (*OF_RUNS, *OF_FILES, *SHARED)
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+
+
+def _check_combination(given: list[str], run: str | None) -> None:
     """A run is measured, or files are: no option of the one with the other.
 
     Raises:
@@ -155,23 +189,17 @@ def _check_combination(ctx: click.Context, run: str | None) -> None:
     """
     from creuset.errors import UsageError
 
-    given = [
-        name
-        for name in (*OF_RUNS, *OF_FILES)
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
     for_files = [name for name in given if name in OF_FILES]
     if run is None and not for_files:
         raise UsageError(
             "nothing to measure",
             expected="a run, or files of your own",
-            next_step="creuset runs lists the runs; for files: --metrics, --hypotheses, --references",
+            next_step=f"creuset runs lists the runs; for files: {FOR_TEXTS}, or {FOR_PICTURES}",
         )
     without_effect = for_files if run is not None else [name for name in given if name in OF_RUNS]
     if without_effect:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in without_effect)
         raise UsageError(
-            f"{options} would have no effect: "
+            f"{options(without_effect)} would have no effect: "
             + (f"the run {run} is measured" if run is not None else "files are measured, and no run"),
             next_step="leave RUN or these options out" if run is not None else "leave these options out",
         )

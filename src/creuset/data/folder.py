@@ -71,7 +71,7 @@ def read_folder(root: Path, *, unreadable: Literal["refuse", "skip"], progress: 
             f"{counted(len(skipped), 'file')} of {len(files):,} cannot be used",
             where=root,
             got=listed(skipped),
-            next_step="repair or remove these files, or set data.unreadable: skip to leave them out",
+            next_step="repair or remove these files, or leave them out by data.unreadable: skip in a recipe",
         )
     _require_content(root, files, skipped)
     return _collect(root, files, arrays, skipped)

@@ -8,6 +8,7 @@
     class_names, feature_names   texts; num_levels   how many values a pixel can take, if not 256
     layout             "NHWC" or "NCHW", where the shape of colour pictures does not tell their channels
 
+The file that `creuset generate` writes is taken too: its pictures (N, H, W, C), beside their record.
 How the file is opened, and what is refused there, stands in npz_file.py.
 """
 
@@ -50,6 +51,8 @@ def read_npz(path: Path) -> Source:
         ResourceError: The arrays do not fit into memory.
     """
     arrays = load_arrays(path)
+    if {"pictures", "record"} <= arrays.keys():
+        arrays = {"train_images": arrays["pictures"], "layout": np.array("NHWC")}
     _check_keys(path, arrays)
     name = next(name for name in _KINDS if f"train_{name}" in arrays)
     kind = _KINDS[name]

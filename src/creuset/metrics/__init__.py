@@ -25,14 +25,8 @@ if TYPE_CHECKING:
         f1_micro,
         f1_per_class,
     )
-    from creuset.metrics.comparison import (
-        Comparison,
-        Replicates,
-        compare_paired,
-        compare_replicates,
-        compare_unpaired,
-        correct_together,
-    )
+    from creuset.metrics.comparison import Comparison, compare_paired, compare_unpaired, correct_together
+    from creuset.metrics.feature_scores import FeatureScores, FeatureSets, score_features
     from creuset.metrics.features import Extractor
     from creuset.metrics.floors import PixelCounts, PixelMixture, likelihood_floors
     from creuset.metrics.frechet import frechet_curve, frechet_distance, frechet_floor, frechet_intercept
@@ -65,6 +59,7 @@ if TYPE_CHECKING:
     from creuset.metrics.predictions import Predictions
     from creuset.metrics.preference import Outcomes, Ratings, elo_ratings, win_rate
     from creuset.metrics.reconstruction import mean_squared_error, psnr, squared_errors
+    from creuset.metrics.replicates import Replicates, compare_replicates, compare_shares
     from creuset.metrics.retrieval import (
         Rankings,
         mean_average_precision,
@@ -75,7 +70,7 @@ if TYPE_CHECKING:
         retrieval_scores,
     )
     from creuset.metrics.rke import median_distance, rke_mode_count
-    from creuset.metrics.roc import auroc
+    from creuset.metrics.roc import auroc, auroc_shares
     from creuset.metrics.rows import MetricRows, classification_rows, paired_rows
     from creuset.metrics.score import Score
     from creuset.metrics.signature import Context, Signature, differences, require_comparable
@@ -129,6 +124,8 @@ __all__ = [
     "Encoder",
     "Extractor",
     "FeatureMoments",
+    "FeatureScores",
+    "FeatureSets",
     "IdfWeights",
     "ImportanceBound",
     "JsonValidator",
@@ -156,6 +153,7 @@ __all__ = [
     "accuracy",
     "answer_words",
     "auroc",
+    "auroc_shares",
     "bits_per_byte",
     "bits_per_byte_rows",
     "bits_per_dim",
@@ -175,6 +173,7 @@ __all__ = [
     "cohen_kappa",
     "compare_paired",
     "compare_replicates",
+    "compare_shares",
     "compare_unpaired",
     "confusion_matrix",
     "correct_together",
@@ -234,6 +233,7 @@ __all__ = [
     "rouge",
     "rouge_rows",
     "score_classes",
+    "score_features",
     "self_bleu",
     "sliding_windows",
     "squared_errors",
@@ -248,26 +248,11 @@ __all__ = [
 ]
 
 _NAMES = {
-    "agreement": (
-        "cohen_kappa",
-        "krippendorff_alpha",
-        "raw_agreement",
-    ),
-    "comparison": (
-        "Comparison",
-        "Replicates",
-        "compare_paired",
-        "compare_replicates",
-        "compare_unpaired",
-        "correct_together",
-    ),
+    "agreement": ("cohen_kappa", "krippendorff_alpha", "raw_agreement"),
+    "comparison": ("Comparison", "compare_paired", "compare_unpaired", "correct_together"),
+    "replicates": ("Replicates", "compare_replicates", "compare_shares"),
     "permutation": ("holm",),
-    "preference": (
-        "Outcomes",
-        "Ratings",
-        "elo_ratings",
-        "win_rate",
-    ),
+    "preference": ("Outcomes", "Ratings", "elo_ratings", "win_rate"),
     "retrieval": (
         "Rankings",
         "mean_average_precision",
@@ -277,11 +262,7 @@ _NAMES = {
         "recall_at_k",
         "retrieval_scores",
     ),
-    "rows": (
-        "MetricRows",
-        "classification_rows",
-        "paired_rows",
-    ),
+    "rows": ("MetricRows", "classification_rows", "paired_rows"),
     "calibration": (
         "CalibrationBins",
         "brier_score",
@@ -298,6 +279,7 @@ _NAMES = {
         "f1_micro",
         "f1_per_class",
     ),
+    "feature_scores": ("FeatureScores", "FeatureSets", "score_features"),
     "features": ("Extractor",),
     "floors": ("PixelCounts", "PixelMixture", "likelihood_floors"),
     "frechet": ("frechet_curve", "frechet_distance", "frechet_floor", "frechet_intercept"),
@@ -329,7 +311,7 @@ _NAMES = {
     "predictions": ("Predictions",),
     "reconstruction": ("mean_squared_error", "psnr", "squared_errors"),
     "rke": ("median_distance", "rke_mode_count"),
-    "roc": ("auroc",),
+    "roc": ("auroc", "auroc_shares"),
     "score": ("Score",),
     "signature": ("Context", "Signature", "differences", "require_comparable"),
     "text.answers": ("answer_words", "exact_match", "exact_match_rows", "token_f1", "token_f1_rows"),

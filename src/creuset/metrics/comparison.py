@@ -2,7 +2,7 @@
 
     the same samples   sign-flip permutation of the pairs; of 0 and 1 McNemar's exact test  compare_paired
     other samples      permutation of the samples between the systems                       compare_unpaired
-    no row a sample    the difference of two values, with their jackknife errors            compare_replicates
+    no row a sample    the difference of two values, with its standard error          metrics/replicates.py
 
 A p value below 5%, after Holm's correction where several comparisons are read together, is a verdict.
 
@@ -52,6 +52,7 @@ class Comparison:
         effect_size: Cohen's d of the difference; its sign is that of `difference`; None where nothing varies.
         n: Samples of A; of both where they are paired.
         num_comparisons: How many comparisons are read together.
+        paired: Whether both were measured on the same samples.
         signature: The signature that both scores share, and how they were tested.
     """
 
@@ -67,6 +68,7 @@ class Comparison:
     effect_size: float | None
     n: int
     num_comparisons: int
+    paired: bool
     signature: str
 
     @property
@@ -84,7 +86,7 @@ class Comparison:
         """
         if self.verdict != "cannot tell apart" or not self.effect_size:
             return None
-        sides = 2 if "|pairing:none" in self.signature else 1
+        sides = 1 if self.paired else 2
         quantiles = ndtri(1 - SIGNIFICANCE / (2 * self.num_comparisons)) + ndtri(POWER)
         needed = math.ceil(sides * float(quantiles / self.effect_size) ** 2)
         return max(needed - self.n, 1)
@@ -103,6 +105,7 @@ class Comparison:
             "p_corrected": self.p_corrected,
             "effect_size": self.effect_size,
             "n": self.n,
+            "paired": self.paired,
             "verdict": self.verdict,
             "more_samples": self.more_samples,
             "signature": self.signature,
@@ -159,7 +162,7 @@ def compare_paired(
     else:
         test = f"sign_flip{num_permutations}"
         p_value = flip_test(left, right, of_sums, difference, generator, num_permutations)
-    return _comparison(
+    return comparison_of(
         a,
         b,
         difference=difference,
@@ -167,6 +170,7 @@ def compare_paired(
         p_value=p_value,
         spread=_spread(sampled),
         fields={"interval": "bca95", "pairing": "samples", "test": test},
+        paired=True,
         seed=seed,
     )
 
@@ -208,78 +212,16 @@ def compare_unpaired(
     pooled = math.sqrt(
         (errors[0] * len(left) * degrees[0] + errors[1] * len(right) * degrees[1]) / sum(degrees)
     )
-    return _comparison(
+    return comparison_of(
         a,
         b,
         difference=difference,
-        interval=_welch(difference, errors, degrees)[0],
+        interval=welch(difference, errors, degrees)[0],
         p_value=deal_test(left, right, generator, num_permutations),
         spread=pooled,
         fields={"interval": "welch95", "pairing": "none", "test": f"permutation{num_permutations}"},
+        paired=False,
         seed=seed,
-    )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Replicates:
-    """A value of a whole set of samples, such as a distance, and the same value of parts of it.
-
-    Args:
-        values: The value without each block in turn, or of each bootstrap resample, (replicates,).
-        kind: "jackknife" or "bootstrap".
-    """
-
-    values: FloatArray
-    kind: Literal["jackknife", "bootstrap"]
-
-    def squared_error(self) -> float:
-        """The squared standard error of the value of the whole set.
-
-        Raises:
-            DataError: Less than 2 replicates, or values that are not finite.
-        """
-        values = as_floats("replicates", self.values, "replicates")
-        if len(values) < 2:
-            raise DataError("one replicate has no spread", where="replicates", expected="2 or more")
-        if self.kind == "bootstrap":
-            return float(values.var(ddof=1))
-        return float((len(values) - 1) * values.var())
-
-    @property
-    def degrees_of_freedom(self) -> float:
-        """Of the squared error: blocks - 1, or so many that they do not matter."""
-        return len(self.values) - 1 if self.kind == "jackknife" else math.inf
-
-
-def compare_replicates(a: Score, b: Score, replicates_a: Replicates, replicates_b: Replicates) -> Comparison:
-    """Two systems by a measure of whole sets, such as a Frechet distance, which has no row a sample.
-
-    The errors of both are taken as independent: Welch's t test on the difference, with its interval. Where
-    both were measured against the same reference their errors rise and fall together, and the test is on the
-    careful side.
-
-    Args:
-        a, b: The scores.
-        replicates_a, replicates_b: How much each could have been another one.
-
-    Raises:
-        GateError: The scores measure different things.
-        DataError: Less than 2 replicates.
-    """
-    require_comparable(a.signature, b.signature)
-    errors = [replicates_a.squared_error(), replicates_b.squared_error()]
-    degrees = [replicates_a.degrees_of_freedom, replicates_b.degrees_of_freedom]
-    difference = b.value - a.value
-    interval, p_value = _welch(difference, errors, degrees)
-    return _comparison(
-        a,
-        b,
-        difference=difference,
-        interval=interval,
-        p_value=p_value,
-        spread=math.sqrt((errors[0] * a.n + errors[1] * b.n) / 2),
-        fields={"interval": "welch95", "pairing": "none", "test": "welch"},
-        seed=None,
     )
 
 
@@ -292,7 +234,7 @@ def correct_together(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def _comparison(
+def comparison_of(
     a: Score,
     b: Score,
     *,
@@ -301,8 +243,18 @@ def _comparison(
     p_value: float,
     spread: float,
     fields: dict[str, str],
+    paired: bool,
     seed: int | None,
 ) -> Comparison:
+    """The comparison of two scores, which share a signature, by a test.
+
+    Args:
+        a, b: The scores.
+        difference, interval, p_value, paired: As in `Comparison`.
+        spread: The standard deviation that a sample contributes, by which the effect size is measured.
+        fields: What the test was, for the signature.
+        seed: What decided its draws; None where there were none.
+    """
     signature = Signature.parse(a.signature)
     extra = {**dict(signature.extra), **fields}
     signature = replace(signature, seed=signature.seed if seed is None else seed, extra=tuple(extra.items()))
@@ -319,6 +271,7 @@ def _comparison(
         effect_size=difference / spread if spread > 0 else None,
         n=min(a.n, b.n),
         num_comparisons=1,
+        paired=paired,
         signature=str(signature),
     )
 
@@ -359,10 +312,16 @@ def _spread(sampled: Bootstrap) -> float:
     return math.sqrt((n - 1) * float(sampled.counts @ deviation**2))
 
 
-def _welch(
+def welch(
     difference: float, errors: Sequence[float], degrees: Sequence[float]
 ) -> tuple[Interval | None, float]:
-    """The interval of a difference of two independent values, and the p value of its being 0."""
+    """The interval of a difference of independent values, and the p value of its being 0: Welch's t test.
+
+    Args:
+        difference: Of the values.
+        errors: The squared standard error that each adds.
+        degrees: The degrees of freedom of each error.
+    """
     squared = float(sum(errors))
     if squared == 0:
         return None, 1.0 if difference == 0 else 0.0

@@ -17,6 +17,8 @@ Departures: no general matrix square root; the intercept and its interval come f
 not from a line through subsets with a bootstrap, which resamples duplicates and so never covers.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from creuset.errors import DataError, UsageError
 from creuset.metrics.features import UNSTATED_EXTRACTOR, Extractor
 from creuset.metrics.inputs import FloatArray, as_features, require_same_width
-from creuset.metrics.jackknife import NUM_BLOCKS, block_jackknife
+from creuset.metrics.jackknife import NUM_BLOCKS, second_order_jackknife
 from creuset.metrics.moments import BlockMoments, FeatureMoments, require_same_features
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
@@ -77,15 +79,15 @@ def frechet_intercept(
     """The Frechet distance at infinitely many samples: "fid_intercept" or "fd_intercept".
 
     The intercept on 1/N of the line through the distance at N and at N less one block, with the jackknife's
-    Student interval. For equal distributions it lies around 0, below it as often as above; what varies then
-    is of second order, which the jackknife counts twice: the interval is a third wider than need be.
+    Student interval, in which what pairs of blocks vary is counted once. For equal distributions it lies
+    around 0, below it as often as above.
 
     Args:
         generated: Features (N, D), dealt at random into blocks by the context's seed, or their blocks.
         reference: The same, of which the bias is taken away too; or fixed moments, of which it is not.
         extractor: What made the features.
         context: Data, split and seed.
-        num_blocks: Blocks to leave out in turn.
+        num_blocks: Blocks to leave out in turn, 3 or more.
 
     Raises:
         DataError: As `frechet_distance`; fewer than 4 D samples; or unequal numbers of blocks.
@@ -94,16 +96,18 @@ def frechet_intercept(
     left = _as_blocks("generated", generated, num_blocks, draws)
     if isinstance(reference, FeatureMoments):
         _require_samples("reference", reference.count, reference.num_features)
-        other, others = reference, [reference] * len(left.blocks)
+        other = reference
+        others: Iterator[FeatureMoments] = itertools.repeat(reference)
+        others_without_pairs = others
     else:
         right = _as_blocks("reference", reference, num_blocks, draws)
-        if len(right.blocks) != len(left.blocks):
-            raise DataError("unequal numbers of blocks", got=f"{len(left.blocks)} and {len(right.blocks)}")
-        other, others = right.total, right.left_out()
-    total = left.total
-    estimate = block_jackknife(
-        _between_moments(total, other),
-        [_between_moments(one, two) for one, two in zip(left.left_out(), others, strict=True)],
+        if len(right) != len(left):
+            raise DataError("unequal numbers of blocks", got=f"{len(left)} and {len(right)}")
+        other, others, others_without_pairs = right.total, right.left_out(), right.pairs_left_out()
+    estimate = second_order_jackknife(
+        _between_moments(left.total, other),
+        [_between_moments(*pair) for pair in zip(left.left_out(), others, strict=False)],
+        [_between_moments(*pair) for pair in zip(left.pairs_left_out(), others_without_pairs, strict=False)],
     )
     return context.score(
         metric=f"{_metric(extractor)}_intercept",
@@ -111,11 +115,11 @@ def frechet_intercept(
         unit="squared_distance",
         better="lower",
         interval=estimate.interval,
-        n=total.count,
+        n=left.total.count,
         fields={
             **extractor.fields(),
             "extrapolated": "generated" if isinstance(reference, FeatureMoments) else "both",
-            "interval": f"jackknife{len(left.blocks)}_t95",
+            "interval": f"jackknife{len(left)}_corrected_t95",
             "reference_n": other.count,
         },
         seeded=True,
@@ -182,7 +186,7 @@ def frechet_curve(generated: BlockMoments, reference: FeatureMoments) -> list[tu
     """
     points = []
     union: FeatureMoments | None = None
-    for block in generated.blocks:
+    for block in generated:
         union = block if union is None else union.merge(block)
         points.append((union.count, _between_moments(union, reference)))
     return points
@@ -265,8 +269,7 @@ def _as_blocks(
     name: str, features: ArrayLike | BlockMoments, num_blocks: int, draws: np.random.Generator
 ) -> BlockMoments:
     if isinstance(features, BlockMoments):
-        total = sum(block.count for block in features.blocks)
-        _require_samples(name, total, features.blocks[0].num_features)
+        _require_samples(name, features.total.count, features.total.num_features)
         return features
     array = as_features(name, features)
     _require_samples(name, len(array), array.shape[1])

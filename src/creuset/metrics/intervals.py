@@ -97,7 +97,12 @@ def mean_estimate(values: ArrayLike, confidence: float = CONFIDENCE) -> MeanEsti
     n, mean = len(array), float(array.mean())
     if n == 1:
         return MeanEstimate(mean=mean, standard_error=None, interval=None, n=1)
-    error = float(array.std(ddof=1)) / math.sqrt(n)
+    return student_estimate(mean, float(array.std(ddof=1)) / math.sqrt(n), n, confidence)
+
+
+def student_estimate(mean: float, error: float, n: int, confidence: float = CONFIDENCE) -> MeanEstimate:
+    """Student's interval around a mean of n values, at least 2, whose standard error is known:
+    mean +- t(n - 1) error."""
     half = float(stdtrit(n - 1, _upper_tail(confidence))) * error
     return MeanEstimate(mean=mean, standard_error=error, interval=(mean - half, mean + half), n=n)
 

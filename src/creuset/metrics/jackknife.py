@@ -4,16 +4,26 @@
     corrected estimate        their mean: the intercept on 1/N of the line through T at N and at N (K - 1)/K
     standard error            sd/sqrt(K) of the pseudo-values; Student's t with K - 1 degrees of freedom
 
+Where parts act together, as in a distance between equal distributions, their pairs vary the statistic too,
+and the jackknife counts that twice. How much it is shows when two parts are left out together:
+
+    of parts i and j          K T - (K - 1)(T(all but i) + T(all but j)) + (K - 2) T(all but both)
+
 Sources: Quenouille (1956), "Notes on bias in estimation"; Shao and Tu (1995), "The Jackknife
-and Bootstrap", chapters 1 and 2.
+and Bootstrap", chapters 1 and 2; Efron and Stein (1981), "The Jackknife Estimate of Variance", section 4.
+Departures: pairs of neighbours only, K of the K (K - 1)/2. Half of what was counted twice is taken off: the
+estimate of it varies itself, and with all of it taken off intervals held the truth in 91% of cases, without
+in 98% (benchmarks/distance_intervals.py).
 """
+
+import math
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from creuset.errors import DataError
-from creuset.metrics.inputs import FloatArray, IntArray, as_floats
-from creuset.metrics.intervals import MeanEstimate, mean_estimate
+from creuset.metrics.inputs import FloatArray, IntArray, as_floats, require_same_length
+from creuset.metrics.intervals import MeanEstimate, mean_estimate, student_estimate
 
 NUM_BLOCKS = 20
 """Blocks of samples that are left out in turn: Student's t with 19 degrees of freedom is 7% wider than the
@@ -50,6 +60,34 @@ def block_jackknife(estimate: float, left_out: ArrayLike) -> MeanEstimate:
     values = as_floats("left_out", left_out, "blocks")
     num = len(values)
     return mean_estimate(num * estimate - (num - 1) * values)
+
+
+def second_order_jackknife(estimate: float, left_out: ArrayLike, pairs_left_out: ArrayLike) -> MeanEstimate:
+    """The statistic without its bias, with an error in which pairs of blocks count once.
+
+    Args:
+        estimate: Of all samples.
+        left_out: Of all samples but one block, for each of K equal blocks, (K,).
+        pairs_left_out: Of all but block i and the next one, the last block's next being the first, (K,).
+
+    Raises:
+        DataError: Less than 3 blocks, unequal numbers, or values that are not finite.
+    """
+    values = as_floats("left_out", left_out, "blocks")
+    pairs = as_floats("pairs_left_out", pairs_left_out, "blocks")
+    require_same_length(left_out=values, pairs_left_out=pairs)
+    num = len(values)
+    if num < 3:
+        raise DataError("pairs of blocks need 3 blocks", where="left_out", got=num)
+    plain = block_jackknife(estimate, values)
+    assert plain.standard_error is not None
+    together = num * estimate - (num - 1) * (values + np.roll(values, -1)) + (num - 2) * pairs
+    # Of a quadratic statistic: var(together) = 4/K^2 (1 + 2/K) E b^2 over pairs b, and 2/(K (K - 1)) E b^2
+    # is what they add to the variance.
+    counted_twice = float(together.var(ddof=1)) / 2 * (num - 2) / (num - 1)
+    variance = plain.standard_error**2
+    error = math.sqrt(variance - min(counted_twice, variance / 2) / 2)
+    return student_estimate(plain.mean, error, num)
 
 
 def leave_one_out_error(left_out: FloatArray) -> float:

@@ -95,7 +95,8 @@ def precision_recall_scores(
 ) -> list[Score]:
     """Precision, recall, density and coverage, in this order.
 
-    Wilson's intervals, and Student's for density, over samples with the balls held fixed.
+    Wilson's intervals, and Student's for density, over samples with the balls held fixed. A density of 0 has
+    none.
 
     Args:
         balls: Of generated and real features.
@@ -130,7 +131,7 @@ def precision_recall_scores(
             value=density.mean,
             unit="ratio",
             better="higher",
-            interval=density.interval,
+            interval=density.interval if balls.real_balls.any() else None,
             n=num,
             fields={**shared, "interval": "t95_fixed_balls"},
         ),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, logsumexp, ndtri
 
 from creuset.errors import DataError
-from creuset.metrics.inputs import FloatArray
+from creuset.metrics.inputs import FloatArray, IntArray
 from creuset.metrics.intervals import CONFIDENCE, Interval
 from creuset.metrics.predictions import Predictions
 from creuset.metrics.score import Score
@@ -35,6 +35,36 @@ def auroc(predictions: Predictions, *, context: Context = NO_CONTEXT) -> Score:
     Raises:
         DataError: Labels of one class only.
     """
+    classes = _ranked_classes(predictions)
+    area, shares = _mean_area(predictions, classes)
+    return context.score(
+        metric="auroc",
+        version=2,
+        value=area,
+        unit="fraction",
+        better="higher",
+        interval=_interval(area, math.sqrt(float(np.square(shares).sum()))),
+        n=predictions.n,
+        fields={
+            "average": "binary" if predictions.num_classes == 2 else f"ovr_macro{len(classes)}",
+            "interval": "delong_logit95",
+        },
+    )
+
+
+def auroc_shares(predictions: Predictions) -> FloatArray:
+    """Each sample's share in the error of `auroc`, (N,): the sum of their squares is DeLong's variance.
+
+    Of two classifiers on the same samples, the sum of the squares of the differences is the variance of the
+    difference (metrics/replicates.py). NaN where a class has a single sample, whose share is unknown.
+
+    Raises:
+        DataError: Labels of one class only.
+    """
+    return _mean_area(predictions, _ranked_classes(predictions))[1]
+
+
+def _ranked_classes(predictions: Predictions) -> IntArray:
     classes = np.unique(predictions.labels)
     if len(classes) < 2:
         raise DataError(
@@ -42,24 +72,14 @@ def auroc(predictions: Predictions, *, context: Context = NO_CONTEXT) -> Score:
             where="labels",
             got=f"{predictions.n} samples of class {classes[0]}",
         )
-    if predictions.num_classes == 2:
-        classes = classes[1:]
-    parts = [_area(_ranking(predictions, label), predictions.labels == label) for label in classes]
-    area = float(np.mean([value for value, _ in parts]))
-    influence = np.mean([components for _, components in parts], axis=0)
-    return context.score(
-        metric="auroc",
-        version=2,
-        value=area,
-        unit="fraction",
-        better="higher",
-        interval=_interval(area, math.sqrt(float(np.square(influence).sum()))),
-        n=predictions.n,
-        fields={
-            "average": "binary" if predictions.num_classes == 2 else f"ovr_macro{len(classes)}",
-            "interval": "delong_logit95",
-        },
-    )
+    return classes[1:] if predictions.num_classes == 2 else classes
+
+
+def _mean_area(predictions: Predictions, classes: IntArray) -> tuple[float, FloatArray]:
+    """The mean of the classes' areas, and each sample's share in its error."""
+    parts = [_area(_ranking(predictions, int(label)), predictions.labels == label) for label in classes]
+    shares: FloatArray = np.mean([components for _, components in parts], axis=0)
+    return float(np.mean([value for value, _ in parts])), shares
 
 
 def _ranking(predictions: Predictions, label: int) -> FloatArray:

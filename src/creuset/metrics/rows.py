@@ -1,8 +1,8 @@
 """Rows: what is kept of each sample beside a score, and how the score is made of it again.
 
 An array of one number a sample stands under the name of the metric that is its mean. A classifier's `label`
-and `predicted` classes stand for all metrics of its confusion matrix. Paired comparisons are made of rows
-(metrics/comparison.py).
+and `predicted` classes stand for all metrics of its confusion matrix. Paired comparisons are made of these;
+what is kept of distances, and how they are compared, is in metrics/comparison_methods.py.
 
 Legend of shapes: N samples, K classes, C columns, R resamples.
 """
@@ -17,9 +17,13 @@ from creuset.errors import UsageError, did_you_mean
 from creuset.metrics.inputs import FloatArray, IntArray
 from creuset.metrics.intervals import Statistic
 from creuset.metrics.predictions import Predictions
+from creuset.metrics.roc import auroc_shares
 
 KeptRows = Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
-"""name -> (N,)."""
+"""name -> (N,), or of distances as many as parts were left out."""
+
+AUROC_SHARE = "auroc_share"
+"""The rows of AUROC, which is no sum of them (metrics/roc.py)."""
 
 _CLASSES = ("label", "predicted")
 _OF_CLASSES = ("accuracy", "f1_macro")
@@ -42,8 +46,13 @@ class MetricRows:
 
 
 def classification_rows(predictions: Predictions) -> dict[str, FloatArray | IntArray]:
-    """Label, predicted class, and for probabilities the label NLL and Brier score of each sample."""
+    """Label, predicted class, share in the error of AUROC where there is one, and for probabilities the label
+    NLL and Brier score of each sample."""
     rows: dict[str, FloatArray | IntArray] = {"label": predictions.labels, "predicted": predictions.predicted}
+    if np.unique(predictions.labels).size > 1:
+        shares = auroc_shares(predictions)
+        if np.isfinite(shares).all():
+            rows[AUROC_SHARE] = shares
     if predictions.log_probs is not None:
         samples = np.arange(predictions.n)
         errors = np.exp(predictions.log_probs)
@@ -59,9 +68,9 @@ def has_rows(metric: str, kept: KeptRows) -> bool:
     return metric in kept or (of_classes and all(name in kept for name in _CLASSES))
 
 
-def compared_by_default(metric: str, kept: KeptRows) -> bool:
-    """Whether a metric is compared where none is named: not where others say the same, class by class."""
-    return has_rows(metric, kept) and metric not in _SAID_ALREADY and not metric.startswith(_F1_OF_CLASS)
+def said_by_others(metric: str) -> bool:
+    """Whether a metric says what another one beside it says: in another unit, or class by class."""
+    return metric in _SAID_ALREADY or metric.startswith(_F1_OF_CLASS)
 
 
 def paired_rows(metric: str, first: KeptRows, second: KeptRows) -> tuple[MetricRows, MetricRows]:
@@ -72,7 +81,7 @@ def paired_rows(metric: str, first: KeptRows, second: KeptRows) -> tuple[MetricR
     """
     for kept in (first, second):
         if not has_rows(metric, kept):
-            there = [name for name in kept if name not in _CLASSES]
+            there = [name for name in kept if name not in (*_CLASSES, AUROC_SHARE)]
             raise UsageError(
                 f'"{metric}" is not made of one row a sample{did_you_mean(metric, there)}',
                 next_step="compare another metric",

@@ -1,8 +1,9 @@
 """What classifiers that are trained by gradients share: the loss, what is measured, and the settings of both.
 
-A family adds the one part that differs, from inputs to scores of classes (`Classifier._scores`).
+A family adds the one part that differs, from inputs to the features that its last layer reads
+(`Classifier._features`).
 
-Legend of shapes: B batch, K classes.
+Legend of shapes: B batch, D features, K classes.
 """
 
 from abc import abstractmethod
@@ -10,10 +11,11 @@ from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
+from creuset.layers.dropout import Dropout
 from creuset.models.base import Batch, Model, model_inputs, require_classes
 from creuset.objectives.cross_entropy import balanced_class_weights, classification_loss
 from creuset.recipe.sections import FamilyConfig
@@ -33,7 +35,7 @@ class ClassifierConfig(FamilyConfig):
 
 
 class Classifier(Model):
-    """Samples to scores of classes.
+    """Samples to scores of classes: features, dropout, one linear layer.
 
     Args:
         family: The family's name, for errors.
@@ -46,6 +48,12 @@ class Classifier(Model):
     """
 
     class_weights: Tensor | None
+
+    dropout: Dropout
+    """Before the last layer. Set by the family."""
+
+    output: nn.Linear
+    """The last layer, features (B, D) to scores (B, K). Set by the family."""
 
     def __init__(
         self, family: str, spec: DataSpec, *, class_weights: ClassWeights, label_smoothing: float
@@ -75,9 +83,25 @@ class Classifier(Model):
     def logits(self, inputs: Tensor) -> Tensor:
         return self._scores(inputs, None)
 
-    @abstractmethod
+    @torch.no_grad()
+    def features(self, inputs: Tensor) -> Tensor:
+        """What the last layer reads of pictures (B, C, H, W), token ids (B, T) or the like: (B, D)."""
+        return self._features(inputs, None)
+
+    @property
+    def num_features(self) -> int:
+        """D."""
+        return self.output.in_features
+
     def _scores(self, batch_inputs: Tensor, generator: BatchGenerator | None) -> Tensor:
-        """The scores (B, K) of what `model_inputs` gives.
+        """The scores (B, K) of what `model_inputs` gives; arguments as in `_features`."""
+        features = self._features(batch_inputs, generator)
+        scores: Tensor = self.output(self.dropout(features, generator))
+        return scores
+
+    @abstractmethod
+    def _features(self, batch_inputs: Tensor, generator: BatchGenerator | None) -> Tensor:
+        """The features (B, D) of what `model_inputs` gives.
 
         Args:
             batch_inputs: Pictures, rows or token ids, (B, ...).

@@ -5,7 +5,7 @@ the all-convolutional plan of Springenberg et al. 2015, "Striving for Simplicity
 behind each convolution; the last map is read as it is, not averaged over its places (on digits of 28 x 28
 that learns several times faster); dropout before the last layer only.
 
-Legend of shapes: B batch, C channels, H height, W width, K classes.
+Legend of shapes: B batch, C channels, H height, W width, D features.
 """
 
 import math
@@ -63,10 +63,10 @@ class CNN(Classifier):
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(config.channels[-1] * math.prod(last_size), self.num_classes)
 
-    def _scores(self, batch_inputs: Tensor, generator: BatchGenerator | None) -> Tensor:
-        maps = self.stages(require_shape(batch_inputs, self.image_shape))  # (B, channels[-1], h, w)
-        scores: Tensor = self.output(self.dropout(maps.flatten(1), generator))  # (B, K)
-        return scores
+    def _features(self, batch_inputs: Tensor, generator: BatchGenerator | None) -> Tensor:
+        del generator
+        maps: Tensor = self.stages(require_shape(batch_inputs, self.image_shape))  # (B, channels[-1], h, w)
+        return maps.flatten(1)  # (B, D)
 
 
 FAMILY = Family(name="cnn", config=CNNConfig, build=CNN, traits=frozenset({"gradient", "classifies"}))

@@ -5,7 +5,7 @@ A picture is a sequence of rows, a step holding the values of all channels; the 
 gated cells. A text is a sequence of tokens, a step holding a learned vector. A linear layer reads the state
 after the last row, or after a text's own last token: the padding behind it is never read.
 
-Legend of shapes: B batch, C channels, H height, W width, T steps, F features of a step, K classes.
+Legend of shapes: B batch, C channels, H height, W width, T steps, F features of a step.
 """
 
 from typing import ClassVar, Literal
@@ -115,12 +115,10 @@ class RNN(Classifier):
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(config.hidden_dim, self.num_classes)
 
-    def _scores(self, batch_inputs: Tensor, generator: BatchGenerator | None) -> Tensor:
+    def _features(self, batch_inputs: Tensor, generator: BatchGenerator | None) -> Tensor:
         steps, last = self.steps(batch_inputs)  # (B, T, F), (B,)
-        states = self.recurrent(steps, generator)  # (B, T, hidden_dim)
-        state = states[torch.arange(len(states), device=states.device), last]  # (B, hidden_dim)
-        scores: Tensor = self.output(self.dropout(state, generator))  # (B, K)
-        return scores
+        states: Tensor = self.recurrent(steps, generator)  # (B, T, hidden_dim)
+        return states[torch.arange(len(states), device=states.device), last]  # (B, hidden_dim)
 
 
 FAMILY = Family(name="rnn", config=RNNConfig, build=RNN, traits=frozenset({"gradient", "classifies"}))

@@ -39,14 +39,17 @@ class FeatureNetwork:
     Args:
         extractor: What it is, for the signatures of the scores on its features.
         num_features: D.
-        features: float32 pictures in [0, 255], RGB, (B, 3, H, W) -> (B, D).
+        features: float32 pictures in [0, 255], (B, C, H, W) -> float32 (B, D), both on the processor.
         logits: Features (B, D) -> scores of the network's classes, for the Inception score.
+        shape: The (C, H, W) of the only pictures it takes; None where it takes RGB of any size, a grey
+            picture being copied to three channels.
     """
 
     extractor: Extractor
     num_features: int
     features: Callable[[Tensor], Tensor]
     logits: Callable[[Tensor], Tensor]
+    shape: tuple[int, int, int] | None = None
 
 
 def efficientnet_lite0(folder: Path) -> FeatureNetwork:
@@ -121,7 +124,7 @@ def extract(
     """The features of pictures, float32 (N, D), in their order.
 
     Args:
-        pictures: uint8 (N, C, H, W), grey or RGB; a grey picture is copied to three channels.
+        pictures: uint8 (N, C, H, W), grey or RGB, of the shape that the network takes.
         network: What computes them.
         cache: A folder in which features are kept under all that decides them: the pictures, the weights and
             the preprocessing. They come back as a memory-mapped array.
@@ -129,9 +132,11 @@ def extract(
         progress: Who watches.
 
     Raises:
-        DataError: No pictures, another number type, or neither 1 nor 3 channels.
+        DataError: No pictures, another number type, neither 1 nor 3 channels, or another shape than the
+            network takes.
     """
     _require_pictures(pictures)
+    _require_shape(pictures, network)
     path = None if cache is None else cache / f"{_key(pictures, network.extractor)}.npy"
     known = None if path is None else _from_cache(path, (len(pictures), network.num_features))
     if known is not None:
@@ -153,8 +158,10 @@ def _compute(
         with torch.inference_mode():
             for start in range(0, len(pictures), batch_size):
                 batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + batch_size])).float()
-                rgb = batch.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-                found[start : start + len(batch)] = network.features(rgb).numpy()
+                if network.shape is None:
+                    batch = batch.expand(-1, 3, -1, -1)
+                batch = batch.contiguous(memory_format=torch.channels_last)
+                found[start : start + len(batch)] = network.features(batch).numpy()
                 progress.advance(start + len(batch))
     finally:
         progress.finish()
@@ -171,6 +178,22 @@ def _require_pictures(pictures: NDArray[Any]) -> None:
         )
     if 0 in pictures.shape:
         raise DataError("there are no pictures to make features from", got=form)
+
+
+def _require_shape(pictures: NDArray[Any], network: FeatureNetwork) -> None:
+    if network.shape is not None and pictures.shape[1:] != network.shape:
+        raise DataError(
+            f"the extractor {network.extractor.name} takes pictures of one form",
+            got=form_of(pictures.shape[1:]),
+            expected=f"{form_of(network.shape)}, as it was trained on",
+            next_step="take pictures of this form, or the extractor efficientnet-lite0, which takes any size",
+        )
+
+
+def form_of(shape: tuple[int, ...]) -> str:
+    """The (C, H, W) of pictures in words, such as "28 x 28 (height x width), grey"."""
+    channels, height, width = shape
+    return f"{height} x {width} (height x width), {'grey' if channels == 1 else 'colour'}"
 
 
 def _key(pictures: NDArray[Any], extractor: Extractor) -> str:

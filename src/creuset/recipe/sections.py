@@ -14,6 +14,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 _SGD_MOMENTUM = 0.9
 _ADAM_BETAS = (0.9, 0.999)
 _VOCABULARY_SIZE = 10_000
+_EXTRACTOR = "efficientnet-lite0"
 
 
 class Section(BaseModel):
@@ -256,3 +257,20 @@ class EvaluationConfig(Section):
     num_importance_samples: int = Field(
         200, ge=1, description="Importance samples per picture for a bound on the likelihood."
     )
+    num_generated: int = Field(
+        1000,
+        ge=0,
+        description="Pictures that are drawn for distances from real ones; of those, as many are taken at "
+        "most. 0 leaves distances out.",
+    )
+    extractor: str = Field(
+        _EXTRACTOR,
+        description="What turns pictures into features for distances: efficientnet-lite0, the weights file "
+        "of Inception v3, or a run of a classifier of one's own.",
+    )
+
+    @model_validator(mode="after")
+    def _an_extractor_is_used(self) -> Self:
+        if self.num_generated == 0 and self.extractor != _EXTRACTOR:
+            raise ValueError("extractor has no effect while num_generated is 0; leave one of the keys out")
+        return self

@@ -14,8 +14,10 @@ from creuset.reporting.blocks import Measured, Scores
 from creuset.reporting.charts import Axis, Dot, DotChart, Reference
 from creuset.reporting.numbers import common_decimals, compact
 
-_UNITS = {"fraction": "%", "bits_per_dim": "bits/dim", "score": ""}
-_ABBREVIATIONS = frozenset(("auroc", "bleu", "elbo", "f1", "fd", "fid", "kid", "mse", "nll", "psnr", "rouge"))
+_UNITS = {"fraction": "%", "bits_per_dim": "bits/dim", "score": "", "squared_mmd": "squared MMD"}
+_ABBREVIATIONS = frozenset(
+    ("auroc", "bleu", "elbo", "f1", "fd", "fid", "kd", "kid", "mse", "nll", "psnr", "rouge")
+)
 _COLUMNS_A_TABLE = 4
 """With more measures than this, the next ones go into rows of their own below."""
 
@@ -118,6 +120,11 @@ class ScoreColumn:
         return printed
 
 
+def printed_metric(metric: str) -> str:
+    """A measure's name as people write it: f1_macro is F1 macro."""
+    return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in metric.split("_"))
+
+
 def score_columns(measured: Sequence[Measured]) -> list[ScoreColumn]:
     """The columns in the order of their first score; unlike signatures go into columns of their own."""
     groups: dict[tuple[str, str, Better, str], dict[str, Score]] = {}
@@ -128,7 +135,7 @@ def score_columns(measured: Sequence[Measured]) -> list[ScoreColumn]:
     return [
         ScoreColumn(
             letter=string.ascii_lowercase[i % 26] * (i // 26 + 1),
-            metric=_words(metric),
+            metric=printed_metric(metric),
             unit=_UNITS.get(unit, unit.replace("_", " ")),
             better=better,
             signature=signature,
@@ -147,13 +154,8 @@ def score_charts(scores: Scores, columns: Sequence[ScoreColumn]) -> list[DotChar
     """A chart for each column that two subjects or more share."""
     if not scores.charts:
         return []
-    references = {_words(name): given for name, given in scores.references.items()}
+    references = {printed_metric(name): given for name, given in scores.references.items()}
     return [c.chart(references.get(c.metric, ())) for c in columns if len(c.scores) > 1]
-
-
-def _words(metric: str) -> str:
-    """A measure's name as people write it: f1_macro is F1 macro."""
-    return " ".join(word.upper() if word in _ABBREVIATIONS else word for word in metric.split("_"))
 
 
 def _overlap(one: Score, other: Score) -> bool:

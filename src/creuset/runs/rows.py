@@ -1,7 +1,8 @@
 """What an evaluation keeps of each sample, as one safetensors file beside its JSON.
 
-An array a name, (samples,) each; the metadata hold the format and the hash of the samples in their order, by
-which the rows of two runs are known to pair up.
+An array a name, whose first axis is what the name says: for most of them the samples in their order. The
+metadata hold the format and the hash of the samples in their order, by which the rows of two runs are known
+to pair up.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ class SampleRows:
     """Numbers of each sample.
 
     Args:
-        arrays: name -> (samples,).
+        arrays: By name; the first axis is what the name says.
         samples: SHA-256 of the samples in their order.
     """
 

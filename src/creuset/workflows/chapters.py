@@ -8,7 +8,7 @@ import torch
 from creuset.data.dataset import Dataset
 from creuset.generation.pictures import to_pictures
 from creuset.metrics.score import Score
-from creuset.reporting.blocks import Block, Figure, Measured, Scores, Section, Table, Text
+from creuset.reporting.blocks import Block, Figure, Measured, Scores, Section, Text
 from creuset.reporting.charts import Axis, LineChart, ReliabilityChart, Series, confusion_matrix
 from creuset.reporting.sheet import comparison_sheet, picture_sheet
 from creuset.runs.folder import RunFolder
@@ -171,26 +171,6 @@ def score_block(subjects: dict[str, dict[str, Any]], caption: str, metrics: tupl
     return Scores(measured=measured, caption=caption)
 
 
-def floor_table(document: dict[str, Any]) -> list[Block]:
-    """What simple models reach on the same pixels; empty for a suite without them."""
-    floors = stored(document, "floors")
-    if not floors:
-        return []
-    rows = [[words(floor.metric.removeprefix("nll_")), floor.value, *_ends(floor)] for floor in floors]
-    return [
-        Table(
-            header=["model without learning", "NLL, nats", "low", "high"],
-            rows=rows,
-            caption="What simple models reach on the same pixels; one that learned something is below.",
-            note=floors[-1].signature,
-        )
-    ]
-
-
 def stored(document: dict[str, Any], key: str) -> list[Score]:
     """The scores under a key of a suite's document."""
     return [Score.from_json(score) for score in document[key]]
-
-
-def _ends(score: Score) -> tuple[float | None, float | None]:
-    return (None, None) if score.interval is None else score.interval

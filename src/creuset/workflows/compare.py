@@ -1,52 +1,47 @@
-"""`creuset compare`: runs that were measured on the same samples, tested against the first of them.
+"""`creuset compare`: runs that were measured on the same data, tested against the first of them.
 
 It reads the evaluations that are kept beside the runs, and measures nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from creuset.errors import CheckpointError, GateError, NotFoundError, UsageError, did_you_mean
-from creuset.metrics.comparison import Comparison, compare_paired, correct_together
-from creuset.metrics.rows import compared_by_default, paired_rows
+from creuset.metrics.comparison import Comparison
+from creuset.metrics.comparison_methods import compare_kept, is_compared_by_default
 from creuset.metrics.score import Score
 from creuset.metrics.signature import require_comparable
 from creuset.progress import Progress, Silent
 from creuset.runs.folder import RunFolder
 from creuset.runs.rows import SampleRows
 from creuset.workflows.load import find_run
+from creuset.workflows.verdicts import Test, Verdicts, tested
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedRuns:
+class ComparedRuns(Verdicts):
     """Runs against a baseline.
 
     Args:
         suite: The suite that measured them all.
         split: The part of the data.
-        baseline: The first run, as it can be typed.
-        comparisons: (run, comparison with the baseline), run by run; corrected together.
-        left_out: Metrics that all runs have and that are not compared: no row a sample makes them, or they
-            were not asked for.
     """
+
+    kind: ClassVar[str] = "run"
 
     suite: str
     split: str
-    baseline: str
-    comparisons: tuple[tuple[str, Comparison], ...]
-    left_out: tuple[str, ...]
+
+    @property
+    def measured_on(self) -> str:
+        return f"{self.suite} on {self.split}"
 
     def to_json(self) -> dict[str, Any]:
         """The wire form of `--json`."""
-        return {
-            "suite": self.suite,
-            "split": self.split,
-            "baseline": self.baseline,
-            "comparisons": [{"run": run, **comparison.to_json()} for run, comparison in self.comparisons],
-            "left_out": list(self.left_out),
-        }
+        return {"suite": self.suite, "split": self.split, **super().to_json()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,13 +64,14 @@ def compare(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ComparedRuns:
-    """Tests each run against the first, metric by metric, on the samples that both were measured on.
+    """Tests each run against the first, metric by metric, on the samples that both were measured on, or by
+    what both generated, against the same reference.
 
     Args:
         runs: Two runs or more.
         suite: Whose scores; default: the suite that the first run was measured with.
-        metrics: Which of them; default: those that are made of one row a sample, without F1 of single
-            classes.
+        metrics: Which of them; default: those whose rows were kept (metrics/comparison_methods.py), without
+            F1 of single classes.
         split: Of the data; default: the split of each run's usual evaluation.
         seed: Decides permutations and resamples.
         progress: Who watches.
@@ -89,7 +85,7 @@ def compare(
     if len(runs) < 2:
         raise UsageError("a comparison is of two runs or more", got=len(runs))
     watcher = Silent() if progress is None else progress
-    folders = [run if isinstance(run, RunFolder) else find_run(run) for run in runs]
+    folders = [run if isinstance(run, RunFolder) else _found(run) for run in runs]
     chosen = _suite_of(folders[0]) if suite is None else suite
     baseline, *others = [_measured(folder, chosen, split) for folder in folders]
     common = [name for name in baseline.scores if all(name in other.scores for other in others)]
@@ -98,40 +94,27 @@ def compare(
         for name in compared:
             require_comparable(baseline.scores[name].signature, other.scores[name].signature)
         _require_same_samples(baseline, other)
-    found: list[tuple[str, Comparison]] = []
-    watcher.start("comparison", len(others) * len(compared), "tests")
-    for other in others:
-        for name in compared:
-            found.append((other.run.reference, _comparison(baseline, other, name, seed)))
-            watcher.advance(len(found))
-    watcher.finish()
-    corrected = correct_together([comparison for _, comparison in found])
+    tests: list[Test] = [
+        (other.run.reference, partial(_comparison, baseline, other, name, seed))
+        for other in others
+        for name in compared
+    ]
     return ComparedRuns(
         suite=chosen,
         split=baseline.split,
         baseline=baseline.run.reference,
-        comparisons=tuple((run, one) for (run, _), one in zip(found, corrected, strict=True)),
+        comparisons=tested(tests, watcher),
         left_out=tuple(name for name in common if name not in compared),
     )
 
 
-def fail_if_worse(result: ComparedRuns) -> None:
-    """The gate of `--fail-if-worse`.
-
-    Raises:
-        GateError: A run is worse than the baseline by some metric.
-    """
-    worse = [(run, one) for run, one in result.comparisons if one.verdict == "worse"]
-    if worse:
-        raise GateError(
-            "; ".join(f"{run} is worse by {one.metric}" for run, one in worse),
-            where="--fail-if-worse",
-            got="; ".join(
-                f"{one.metric} {one.b:.6g}, p {one.p_corrected:.2g} after correction" for _, one in worse
-            ),
-            expected=f"no worse than {result.baseline}: "
-            + "; ".join(f"{one.metric} {one.a:.6g}" for _, one in worse),
+def _found(run: str | Path) -> RunFolder:
+    if Path(run).is_file():
+        raise UsageError(
+            f"{run} is a file, and runs are compared",
+            next_step="compare files of texts with --metrics bleu,rouge --references FILE",
         )
+    return find_run(run)
 
 
 def _suite_of(run: RunFolder) -> str:
@@ -170,7 +153,7 @@ def _measured(run: RunFolder, suite: str, split: str | None) -> _Measured:
     rows = run.evaluation_rows(names[0])
     if rows is None:
         raise CheckpointError(
-            "this evaluation kept no rows, which a paired test needs",
+            "this evaluation kept no rows, which a test needs",
             where=run.evaluation / f"{names[0]}.json",
             next_step=again,
         )
@@ -195,10 +178,10 @@ def _compared(
     if asked:
         return list(dict.fromkeys(asked))
     everyone = [measured.rows.arrays for measured in (baseline, *others)]
-    found = [name for name in common if all(compared_by_default(name, kept) for kept in everyone)]
+    found = [name for name in common if all(is_compared_by_default(name, kept) for kept in everyone)]
     if not found:
         raise UsageError(
-            "these runs have no score in common that is made of one row a sample",
+            "these runs have no score in common that is compared: no rows of one were kept by all",
             got="; ".join(
                 f"{measured.run.reference}: {', '.join(measured.scores)}" for measured in (baseline, *others)
             ),
@@ -225,12 +208,10 @@ def _require_same_samples(baseline: _Measured, other: _Measured) -> None:
 
 
 def _comparison(baseline: _Measured, other: _Measured, metric: str, seed: int) -> Comparison:
-    ours, theirs = paired_rows(metric, baseline.rows.arrays, other.rows.arrays)
-    return compare_paired(
+    return compare_kept(
         baseline.scores[metric],
         other.scores[metric],
-        ours.rows,
-        theirs.rows,
-        statistic=ours.statistic,
+        baseline.rows.arrays,
+        other.rows.arrays,
         seed=seed,
     )

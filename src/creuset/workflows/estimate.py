@@ -22,6 +22,7 @@ from creuset.training.fit import fitted_checkpoint, places_of_share, training_ro
 from creuset.training.recorder import Recorder
 from creuset.training.schedule import Schedule
 from creuset.training.session import Session
+from creuset.workflows.distances import measure_generated, num_drawn
 from creuset.workflows.evaluate import default_split, evaluate
 from creuset.workflows.execute import make_session, sheet_writer
 from creuset.workflows.extrapolate import Cost, Timings, growing, line, power_law
@@ -222,12 +223,20 @@ def _measure_afterwards(plan: Plan, folder: RunFolder) -> dict[str, Part]:
     if plan.recipe.evaluation.suite != "none" and suites(plan.family):
         split = default_split(dataset, Silent())
         whole = dataset.split(split).num_samples
+        number = num_drawn(plan.recipe, plan.family)
 
         def measure(size: int) -> None:
-            evaluate(folder, dataset=_part_of(dataset, split, size))
+            without = 0 if number else None
+            evaluate(folder, dataset=_part_of(dataset, split, size), num_generated=without)
+
+        def draw(size: int) -> None:
+            measure_generated(folder, _part_of(dataset, split, min(size, whole)), split, size)
 
         cost = line(growing(measure, whole, _EVALUATION_SECONDS, worst_growth=2.0))
         parts["evaluation"] = Part(count=1, seconds=cost)
+        if number:
+            cost = line(growing(draw, number, _EVALUATION_SECONDS, worst_growth=2.0))
+            parts["distances"] = Part(count=1, seconds=cost)
     report = Cost.exactly(_seconds(lambda: write_run_report(folder, dataset=dataset)))
     return {**parts, "report": Part(count=1, seconds=report)}
 

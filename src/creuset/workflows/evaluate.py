@@ -13,7 +13,7 @@ from creuset.data.dataset import Dataset, conform, without
 from creuset.data.load import load_data
 from creuset.device import memory_errors
 from creuset.errors import DataError, GateError, UsageError, did_you_mean
-from creuset.evaluation import Evaluation, Subject, Suite, suites
+from creuset.evaluation import DistanceSetting, Evaluation, Subject, Suite, suites
 from creuset.evaluation import evaluate as run_suite
 from creuset.metrics.score import Score
 from creuset.models.base import Model
@@ -21,6 +21,7 @@ from creuset.progress import Progress, Silent
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
 from creuset.runs.rows import SampleRows
+from creuset.workflows.distances import distance_setting
 from creuset.workflows.load import Loaded, data_spec, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
 from creuset.workflows.plan import SPLIT_SEED
@@ -37,6 +38,8 @@ def evaluate(
     data: str | None = None,
     split: str | None = None,
     num_importance_samples: int | None = None,
+    num_generated: int | None = None,
+    extractor: str | None = None,
     seed: int = 0,
     checkpoint: str = "best",
     dataset: Dataset | None = None,
@@ -44,8 +47,8 @@ def evaluate(
 ) -> Evaluation:
     """Measures a run's model and writes evaluation/SUITE.json.
 
-    What was measured otherwise than by default, on other data, another split, checkpoint, seed or number of
-    importance samples, has a file name of its own, and leaves the run's scores as they are.
+    What was measured otherwise than by default, on other data, another split, checkpoint, seed, extractor or
+    number of samples, has a file name of its own, and leaves the run's scores as they are.
 
     Args:
         run: The run's ID, its folder, or an opened run.
@@ -53,13 +56,16 @@ def evaluate(
         data: Other data than the run's; samples that the run was trained on are left out and counted.
         split: Which part of the data; default: see `default_split`.
         num_importance_samples: Draws per picture for a bound on the likelihood; default: the recipe's.
+        num_generated: Pictures drawn for distances, 0 for none; default: the recipe's.
+        extractor: What turns pictures into features (workflows/extractors.py); default: the recipe's. Where
+            that is not on this machine, distances are left out, with a remark.
         seed: Decides the draws of the evaluation.
         checkpoint: "best", "last", or a name.
         dataset: The run's own data, where the caller has loaded it already.
         progress: Who watches.
 
     Raises:
-        NotFoundError, CheckpointError, DataError, UsageError: See `load` and the suites.
+        NotFoundError, CheckpointError, DataError, UsageError: See `load`, `open_extractor` and the suites.
         ResourceError: Out of memory or disk.
     """
     watcher = Silent() if progress is None else progress
@@ -69,6 +75,7 @@ def evaluate(
         _require_bound(loaded, chosen)
         if num_importance_samples == loaded.recipe.evaluation.num_importance_samples:
             num_importance_samples = None
+    distances = distance_setting(loaded, chosen, num_generated, extractor)
     own = run_data(loaded.run, watcher) if dataset is None else dataset
     measured, part, choices = _measured(loaded, own, data, split, watcher)
     evaluation = _run(
@@ -77,6 +84,7 @@ def evaluate(
         part,
         suite=chosen,
         num_importance_samples=num_importance_samples,
+        distances=distances,
         seed=seed,
         choices=choices,
         progress=watcher,
@@ -90,11 +98,12 @@ def evaluate(
         "seed": seed,
         **evaluation.to_json(),
     }
-    usual = (data, split, num_importance_samples, seed, checkpoint) == (None, None, None, 0, "best")
+    asked = (data, split, num_importance_samples, num_generated, extractor, seed, checkpoint)
+    usual = asked == (None, None, None, None, None, 0, "best")
     loaded.run.write_evaluation(
         chosen if usual else _unusual_name(chosen, document),
         document,
-        SampleRows(arrays=evaluation.rows, samples=evaluation.samples),
+        SampleRows(arrays={**evaluation.rows, **evaluation.pictures}, samples=evaluation.samples),
     )
     return evaluation
 
@@ -123,6 +132,7 @@ def _run(
     *,
     suite: Suite,
     num_importance_samples: int | None,
+    distances: DistanceSetting | None,
     seed: int,
     choices: Mapping[str, str | int],
     progress: Progress,
@@ -131,13 +141,14 @@ def _run(
     num_samples = num_importance_samples
     if num_samples is None:
         num_samples = loaded.recipe.evaluation.num_importance_samples
-    with memory_errors("take fewer importance samples, or a smaller split"):
+    with memory_errors("take fewer importance samples, fewer generated pictures, or a smaller split"):
         return run_suite(
             Subject(family=loaded.family, model=loaded.model, device=loaded.device),
             dataset,
             split,
             suite=suite,
             num_importance_samples=num_samples,
+            distances=distances,
             seed=seed,
             progress=progress,
             choices=choices,
@@ -201,13 +212,21 @@ def check_minimums(scores: list[Score], minimums: Mapping[str, float]) -> None:
     """Holds scores against limits: at least the value, or at most it where lower is better.
 
     Raises:
-        UsageError: A limit for a metric that was not measured.
+        UsageError: A limit for a metric that was not measured, or that several scores have the name of.
         GateError: A score misses its limit.
     """
     by_name = {score.metric: score for score in scores}
     for metric, limit in minimums.items():
         if metric not in by_name:
             raise UsageError(f'no score "{metric}"{did_you_mean(metric, by_name)}', where="--min")
+        same_name = [score for score in scores if score.metric == metric]
+        if len(same_name) > 1:
+            raise UsageError(
+                f'{len(same_name)} scores are called "{metric}", so a limit for it is unclear',
+                where="--min",
+                got="; ".join(score.signature for score in same_name),
+                next_step="measure them one at a time, such as rouge and rouge-unicode",
+            )
         score = by_name[metric]
         missed = score.value < limit if score.better == "higher" else score.value > limit
         if missed:

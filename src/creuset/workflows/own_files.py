@@ -15,6 +15,7 @@ from creuset.data.text_lines import STANDARD_INPUT, display_name, read_lines
 from creuset.errors import DataError, UsageError, did_you_mean
 from creuset.metrics.score import Score
 from creuset.metrics.signature import UNSTATED, Context
+from creuset.metrics.text.rows import TextRows
 from creuset.progress import Progress, Silent
 
 WHOLE_FILES = "everything"
@@ -31,30 +32,38 @@ class TextMetric:
 
     Args:
         measure: Texts, their references and a context -> scores.
+        rows: Texts and their references -> the rows of each score, by which two systems are compared; None
+            for a metric of a whole set of texts.
         uses_references: False for a metric of the texts alone, which is given no references.
     """
 
     measure: Callable[[Texts, Answers, Context], list[Score]]
+    rows: Callable[[Texts, Answers], list[TextRows]] | None = None
     uses_references: bool = True
+
+
+def _by_rows(rows: Callable[[Texts, Answers], list[TextRows]], *, uses_references: bool = True) -> TextMetric:
+    """A metric whose scores are made of one row a text."""
+    return TextMetric(
+        measure=lambda own, others, c: [each.score(context=c) for each in rows(own, others)],
+        rows=rows,
+        uses_references=uses_references,
+    )
 
 
 TEXT_METRICS: Mapping[str, TextMetric] = MappingProxyType(
     {
-        "bleu": TextMetric(measure=lambda own, others, c: [instruments.bleu(own, others, context=c)]),
-        "chrf": TextMetric(measure=lambda own, others, c: [instruments.chrf(own, others, context=c)]),
-        "chrf++": TextMetric(
-            measure=lambda own, others, c: [instruments.chrf(own, others, word_order=2, context=c)]
+        "bleu": _by_rows(lambda own, others: [instruments.bleu_rows(own, others)]),
+        "chrf": _by_rows(lambda own, others: [instruments.chrf_rows(own, others)]),
+        "chrf++": _by_rows(lambda own, others: [instruments.chrf_rows(own, others, word_order=2)]),
+        "ter": _by_rows(lambda own, others: [instruments.ter_rows(own, others)]),
+        "rouge": _by_rows(lambda own, others: [*instruments.rouge_rows(own, others).values()]),
+        "rouge-unicode": _by_rows(
+            lambda own, others: [*instruments.rouge_rows(own, others, tokenizer="unicode").values()]
         ),
-        "ter": TextMetric(measure=lambda own, others, c: [instruments.ter(own, others, context=c)]),
-        "rouge": TextMetric(measure=lambda own, others, c: instruments.rouge(own, others, context=c)),
-        "rouge-unicode": TextMetric(
-            measure=lambda own, others, c: instruments.rouge(own, others, tokenizer="unicode", context=c)
-        ),
-        "meteor": TextMetric(measure=lambda own, others, c: [instruments.meteor(own, others, context=c)]),
-        "exact-match": TextMetric(
-            measure=lambda own, others, c: [instruments.exact_match(own, others, context=c)]
-        ),
-        "token-f1": TextMetric(measure=lambda own, others, c: [instruments.token_f1(own, others, context=c)]),
+        "meteor": _by_rows(lambda own, others: [instruments.meteor_rows(own, others)]),
+        "exact-match": _by_rows(lambda own, others: [instruments.exact_match_rows(own, others)]),
+        "token-f1": _by_rows(lambda own, others: [instruments.token_f1_rows(own, others)]),
         "distinct": TextMetric(
             measure=lambda own, _, c: [instruments.distinct_n(own, n=n, context=c) for n in (1, 2)],
             uses_references=False,
@@ -62,8 +71,8 @@ TEXT_METRICS: Mapping[str, TextMetric] = MappingProxyType(
         "self-bleu": TextMetric(
             measure=lambda own, _, c: [instruments.self_bleu(own, context=c)], uses_references=False
         ),
-        "json-validity": TextMetric(
-            measure=lambda own, _, c: [instruments.json_validity(own, context=c)], uses_references=False
+        "json-validity": _by_rows(
+            lambda own, _: [instruments.json_validity_rows(own)], uses_references=False
         ),
     }
 )
@@ -96,12 +105,12 @@ def measure_texts(
         DataError: A line that is not UTF-8, or files of unequal numbers of lines.
     """
     watcher = Silent() if progress is None else progress
-    chosen = _chosen(metrics)
-    _check_sources(chosen, hypotheses, references)
+    chosen = text_metrics(metrics)
+    _check_references(chosen, references)
+    require_one_standard_input((hypotheses, *references))
     texts = read_lines(hypotheses)
-    streams = [_as_long(read_lines(source), source, texts, hypotheses) for source in references]
-    answers = list(zip(*streams, strict=True))
-    context = Context(data=_content_hash(answers) if answers else UNSTATED, split=WHOLE_FILES, seed=seed)
+    answers = read_answers(references, texts, hypotheses)
+    context = text_context(answers, seed)
     scores: list[Score] = []
     watcher.start("measuring", len(chosen), "metrics")
     for done, metric in enumerate(chosen.values(), 1):
@@ -111,9 +120,14 @@ def measure_texts(
     return scores
 
 
-def _chosen(metrics: Sequence[str]) -> dict[str, TextMetric]:
+def text_metrics(names: Sequence[str]) -> dict[str, TextMetric]:
+    """The metrics of these names, in their order.
+
+    Raises:
+        UsageError: None, one that there is not, or one that is named twice.
+    """
     chosen: dict[str, TextMetric] = {}
-    for name in metrics:
+    for name in names:
         if name not in TEXT_METRICS:
             raise UsageError(f'no metric "{name}"{did_you_mean(name, TEXT_METRICS)}', where="--metrics")
         if name in chosen:
@@ -124,9 +138,56 @@ def _chosen(metrics: Sequence[str]) -> dict[str, TextMetric]:
     return chosen
 
 
-def _check_sources(
-    chosen: Mapping[str, TextMetric], hypotheses: str | Path, references: Sequence[str | Path]
+def require_one_standard_input(sources: Sequence[str | Path]) -> None:
+    """Raises UsageError where more than one of the files is standard input."""
+    from_input = [source for source in sources if str(source) == STANDARD_INPUT]
+    if len(from_input) > 1:
+        raise UsageError(
+            "standard input can be read once",
+            got=f'"{STANDARD_INPUT}" {len(from_input)} times',
+            next_step="put all but one into files",
+        )
+
+
+def read_answers(references: Sequence[str | Path], texts: Texts, hypotheses: str | Path) -> Answers:
+    """For each text its references, one out of each file; nothing where there are no files.
+
+    Args:
+        references: The files.
+        texts: What was read of the hypotheses.
+        hypotheses: Their file, for messages.
+
+    Raises:
+        NotFoundError: A file that is not there.
+        DataError: A line that is not UTF-8, or another number of lines than of texts.
+    """
+    streams = []
+    for source in references:
+        streams.append(read_lines(source))
+        require_as_long(streams[-1], source, texts, hypotheses, "one reference a line for each hypothesis")
+    return list(zip(*streams, strict=True))
+
+
+def text_context(answers: Answers, seed: int) -> Context:
+    """The context of texts in files: their data are the references, by content."""
+    data = hashlib.sha256(json.dumps(answers).encode()).hexdigest() if answers else UNSTATED
+    return Context(data=data, split=WHOLE_FILES, seed=seed)
+
+
+def require_as_long(
+    lines: Texts, source: str | Path, others: Texts, other_source: str | Path, expected: str
 ) -> None:
+    """Raises DataError where two files have unequal numbers of lines."""
+    if len(lines) != len(others):
+        raise DataError(
+            "unequal numbers of lines",
+            where=display_name(source),
+            got=f"{len(lines)}, against {len(others)} in {display_name(other_source)}",
+            expected=expected,
+        )
+
+
+def _check_references(chosen: Mapping[str, TextMetric], references: Sequence[str | Path]) -> None:
     needing = [name for name, metric in chosen.items() if metric.uses_references]
     if needing and not references:
         raise UsageError(f"{', '.join(needing)} needs references", next_step="name them with --references")
@@ -137,25 +198,3 @@ def _check_sources(
             got=", ".join(chosen),
             next_step="leave --references out",
         )
-    from_input = [source for source in (hypotheses, *references) if str(source) == STANDARD_INPUT]
-    if len(from_input) > 1:
-        raise UsageError(
-            "standard input can be read once",
-            got=f'"{STANDARD_INPUT}" {len(from_input)} times',
-            next_step="put all but one into files",
-        )
-
-
-def _as_long(lines: list[str], source: str | Path, texts: Sequence[str], hypotheses: str | Path) -> list[str]:
-    if len(lines) != len(texts):
-        raise DataError(
-            "unequal numbers of lines",
-            where=display_name(source),
-            got=f"{len(lines)}, against {len(texts)} in {display_name(hypotheses)}",
-            expected="one reference a line for each hypothesis",
-        )
-    return lines
-
-
-def _content_hash(answers: Answers) -> str:
-    return hashlib.sha256(json.dumps(answers).encode()).hexdigest()

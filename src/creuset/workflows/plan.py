@@ -20,9 +20,10 @@ from creuset.models import family, family_configs
 from creuset.models.base import Family
 from creuset.progress import Progress
 from creuset.recipe.resolve import Recipe, read_recipe
-from creuset.recipe.sections import Section
+from creuset.recipe.sections import EvaluationConfig, Section
 from creuset.recipe.source import find_recipe
 from creuset.training.distributed import Processes, world_size
+from creuset.workflows.distances import check_extractor
 
 SPLIT_SEED = 0
 """Splits follow from the data alone: runs with different seeds are tested on the same samples."""
@@ -65,6 +66,7 @@ class Plan:
         kind = family(recipe.model.family)
         if precision is None:  # a resumed run was begun with its recipe, and goes on with it
             check_effects(recipe, kind)
+            check_extractor(recipe, kind)
         if "gradient" not in kind.traits and world_size() > 1:
             raise UsageError(
                 f"the family {kind.name} is fitted in one go, on one process",
@@ -120,13 +122,21 @@ def read(recipe: str | Path, settings: Settings = (), seed: int | None = None) -
 
 
 def with_absolute_source(recipe: Recipe) -> Recipe:
-    """The recipe with source and tokenizer as paths in full, so that the run works from any folder."""
-    places = {"source": recipe.data.source}
-    if recipe.data.tokenizer not in TOKENIZERS:
-        places["tokenizer"] = recipe.data.tokenizer
-    paths = {name: Path(place).expanduser() for name, place in places.items()}
-    full = {name: str(path.resolve()) for name, path in paths.items() if path.exists()}
-    return replace(recipe, data=recipe.data.model_copy(update=full)) if full else recipe
+    """The recipe with source, tokenizer and extractor that are paths written in full, so that the run works
+    from any folder."""
+    data, evaluation = recipe.data, recipe.evaluation
+    places = {"source": _absolute(data.source)}
+    if data.tokenizer not in TOKENIZERS:
+        places["tokenizer"] = _absolute(data.tokenizer)
+    if evaluation.extractor != EvaluationConfig().extractor:
+        evaluation = evaluation.model_copy(update={"extractor": _absolute(evaluation.extractor)})
+    return replace(recipe, data=data.model_copy(update=places), evaluation=evaluation)
+
+
+def _absolute(name: str) -> str:
+    """A path that exists in full, anything else as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
 
 
 def check_effects(recipe: Recipe, kind: Family) -> None:
@@ -152,6 +162,11 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
             ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has no likelihood"
         elif suite == "none":
             ignored["evaluation.num_importance_samples"] = "evaluation.suite is none"
+    for key in ("evaluation.num_generated", "evaluation.extractor"):
+        if key in written and "samples" not in kind.traits:
+            ignored[key] = f"the family {kind.name} draws no pictures"
+        elif key in written and suite not in (None, "images"):
+            ignored[key] = f"evaluation.suite is {suite}"
     problems = [_problem(recipe, key, f"{key} has no effect: {why}") for key, why in ignored.items()]
     if suite not in (None, "none") and suite not in suites(kind):
         fitting = ", ".join([*suites(kind), "none"])

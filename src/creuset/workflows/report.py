@@ -1,5 +1,7 @@
 """`report.html` of a run: what was trained on what, curves, pictures, scores, and how to do it again."""
 
+from typing import Any
+
 from creuset.data.dataset import Dataset
 from creuset.models.base import Model
 from creuset.progress import Progress, Silent
@@ -21,7 +23,6 @@ from creuset.runs.manifest import Manifest
 from creuset.workflows.again import again_command
 from creuset.workflows.chapters import (
     classification_figures,
-    floor_table,
     loss_curves,
     picture_blocks,
     score_block,
@@ -32,6 +33,12 @@ from creuset.workflows.evaluate import run_data
 from creuset.workflows.leakage import leakage_remark
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.outdated import outdated_scores
+from creuset.workflows.score_figures import (
+    floor_blocks,
+    growth_section,
+    neighbour_figures,
+    remark_blocks,
+)
 
 
 def write_run_report(
@@ -181,12 +188,21 @@ def _scores(run: RunFolder) -> list[Block]:
         if name in outdated:
             blocks.append(Finding(text=f"{outdated[name]}.", kind="warning"))
         blocks.append(score_block({run.id: document}, f"The suite {name} on the {document['split']} split."))
-        blocks.extend(floor_table(document))
+        blocks.extend(remark_blocks(document))
+        blocks.extend(floor_blocks(document, run.id))
         if document["suite"] == "classification":
             blocks.append(Row(figures=classification_figures(document)))
         if document["suite"] == "text":
             blocks.append(text_figure(document))
+        blocks.extend(_of_rows(run, name, document))
     return blocks
+
+
+def _of_rows(run: RunFolder, name: str, document: dict[str, Any]) -> list[Block]:
+    """What is drawn of the rows that an evaluation kept; an evaluation of an older creuset kept none."""
+    kept = run.evaluation_rows(name)
+    rows = {} if kept is None else kept.arrays
+    return [*neighbour_figures(document, rows), *growth_section(document, rows)]
 
 
 def _again(loaded: Loaded, manifest: Manifest) -> list[Block]:

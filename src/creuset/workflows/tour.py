@@ -22,11 +22,11 @@ from creuset.metrics.floors import PixelCounts
 from creuset.metrics.predictions import Predictions
 from creuset.metrics.signature import Context
 from creuset.progress import Progress, Silent
-from creuset.reporting.blocks import Block, Chapter, Commands, Document, Finding, Section, Timing
+from creuset.reporting.blocks import Block, Chapter, Commands, Document, Figure, Finding, Section, Timing
 from creuset.reporting.document import write_report
+from creuset.runs.folder import RunFolder
 from creuset.workflows.chapters import (
     classification_figures,
-    floor_table,
     loss_curves,
     picture_blocks,
     score_block,
@@ -44,6 +44,7 @@ from creuset.workflows.journey import (
     with_absolute_paths,
 )
 from creuset.workflows.plan import placed_errors
+from creuset.workflows.score_figures import floor_blocks, neighbour_figures, remark_blocks
 from creuset.workflows.train import free_path
 
 DISCRIMINATIVE = (
@@ -63,7 +64,11 @@ GENERATIVE = (
         subject="VAE",
         recipe="vae-mnist",
         num_steps=3000,
-        settings=("training.validate_every=300", "training.log_every=100"),
+        settings=(
+            "training.validate_every=300",
+            "training.log_every=100",
+            "evaluation.num_generated=200",
+        ),
     ),
 )
 
@@ -253,12 +258,13 @@ def generative(journey: Journey) -> Chapter:
     blocks: list[Block] = [
         score_block(
             documents,
-            "On the same test digits. NLL: nats of a binarised digit, bound with importance samples.",
-            ("nll", "elbo", "mse", "psnr"),
+            "On the same test digits. NLL: nats of a binarised digit, bound with importance samples; FD, KD: "
+            "distances of generated digits from them.",
+            ("nll", "elbo", "mse", "psnr", "fd", "kd", "precision", "recall", "memorisation"),
         )
     ]
-    for document in documents.values():
-        blocks.extend(floor_table(document))
+    for subject, document in documents.items():
+        blocks.extend([*remark_blocks(document), *floor_blocks(document, subject)])
     dataset: Dataset | None = None
     for subject, run in runs.items():
         loaded = run.model()
@@ -269,6 +275,7 @@ def generative(journey: Journey) -> Chapter:
                 blocks=[
                     *loss_curves(run.folder)[:1],
                     *picture_blocks(loaded, dataset, journey.itinerary.seed),
+                    *_neighbours(run.folder, documents[subject]),
                 ],
             )
         )
@@ -278,6 +285,12 @@ def generative(journey: Journey) -> Chapter:
         "numbers are spread, so that new digits can be drawn, and gives each digit a likelihood.",
         blocks=blocks,
     )
+
+
+def _neighbours(run: RunFolder, document: Mapping[str, Any]) -> list[Figure]:
+    """Generated digits beside training digits, from what the evaluation kept."""
+    kept = run.evaluation_rows("images")
+    return [] if kept is None else neighbour_figures(document, kept.arrays)
 
 
 CHAPTERS: tuple[Callable[[Journey], Chapter], ...] = (discriminative, generative)

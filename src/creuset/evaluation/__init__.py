@@ -1,0 +1,134 @@
+"""Suites: the measures that fit a model's traits, over one split of its data.
+
+A suite takes a model and data and returns scores with what a report draws beside them. It knows no run.
+
+    classification   classes.py
+    images           likelihoods.py (likelihoods and reconstructions), distances.py (generated against real
+                     pictures by the features of a network), copies.py (against training pictures, by pixels)
+    text             texts.py
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from creuset.data.dataset import Dataset
+from creuset.errors import DataError, UsageError
+from creuset.evaluation.classes import classification_suite
+from creuset.evaluation.copies import copies_part
+from creuset.evaluation.distances import DistanceSetting, distances_part
+from creuset.evaluation.generated import picture_sets
+from creuset.evaluation.likelihoods import likelihood_part, reconstruction_part
+from creuset.evaluation.suite import Evaluation, Subject, Suite, joined, split_hash, suites
+from creuset.evaluation.texts import text_suite
+from creuset.metrics.signature import Context
+from creuset.models.base import Family
+from creuset.progress import Progress
+
+__all__ = [
+    "DistanceSetting",
+    "Evaluation",
+    "Subject",
+    "Suite",
+    "evaluate",
+    "evaluate_generated",
+    "split_hash",
+    "suites",
+]
+
+
+def evaluate(
+    subject: Subject,
+    dataset: Dataset,
+    split: str,
+    *,
+    suite: Suite,
+    num_importance_samples: int,
+    seed: int,
+    progress: Progress,
+    distances: DistanceSetting | None = None,
+    choices: Mapping[str, str | int] | None = None,
+) -> Evaluation:
+    """Runs a suite.
+
+    Args:
+        subject: The model.
+        dataset: Data of the form that the model was made for.
+        split: Which part of it is measured.
+        suite: Which measures.
+        num_importance_samples: Draws per picture for a bound on the likelihood.
+        seed: Decides the draws: of binary pixels, of codes, of generated pictures, of bootstrap resamples.
+        progress: Who watches.
+        distances: How generated pictures are measured; None leaves that out.
+        choices: Further things that change the numbers, for the signatures.
+
+    Raises:
+        DataError: There is no such split, or it is empty.
+        UsageError: The suite does not fit the family.
+    """
+    _require_measurable(subject.family, dataset, split, suite)
+    context = Context(data=split_hash(dataset, split), split=split, seed=seed, extra=dict(choices or {}))
+    if suite == "classification":
+        evaluation = classification_suite(subject, dataset, split, context)
+    elif suite == "text":
+        evaluation = text_suite(subject, dataset, split, context, progress)
+    else:
+        evaluation = _images(subject, dataset, split, context, num_importance_samples, distances, progress)
+    hashes = dataset.split(split).hashes
+    return replace(evaluation, samples=hashlib.sha256(hashes.astype(">u8").tobytes()).hexdigest())
+
+
+def evaluate_generated(
+    subject: Subject,
+    dataset: Dataset,
+    split: str,
+    context: Context,
+    setting: DistanceSetting,
+    progress: Progress,
+) -> Evaluation:
+    """The part of the suite `images` that is of generated pictures: distances, and nearness to training.
+
+    Args:
+        subject: A model that draws pictures.
+        dataset: Data of the form that the model was made for.
+        split: Which part of it the generated pictures are held against.
+        context: Of this split; its seed decides what is drawn.
+        setting: How many are drawn, and how they are measured.
+        progress: Who watches.
+    """
+    sets = picture_sets(subject, dataset, split, setting.num_generated, context)
+    parts = [distances_part(sets, setting, progress), copies_part(sets)]
+    return joined(Evaluation(suite="images", split=split), parts)
+
+
+def _require_measurable(family: Family, dataset: Dataset, split: str, suite: Suite) -> None:
+    if not dataset.split(split).num_samples:
+        raise DataError("nothing to measure: the split is empty", where=split)
+    if suite not in suites(family):
+        raise UsageError(
+            f"the suite {suite} does not fit the family {family.name}",
+            where="--suite",
+            got=f"traits {', '.join(sorted(family.traits))}",
+            expected=" or ".join(suites(family)),
+        )
+
+
+def _images(
+    subject: Subject,
+    dataset: Dataset,
+    split: str,
+    context: Context,
+    num_importance_samples: int,
+    distances: DistanceSetting | None,
+    progress: Progress,
+) -> Evaluation:
+    """The measures of pictures that the family's traits allow, one after the other."""
+    traits = subject.family.traits
+    parts = []
+    if "likelihood" in traits:
+        parts.append(likelihood_part(subject, dataset, split, context, num_importance_samples, progress))
+    if "encodes" in traits:
+        parts.append(reconstruction_part(subject, dataset, split, context))
+    if "samples" in traits and distances is not None:
+        parts.append(evaluate_generated(subject, dataset, split, context, distances, progress))
+    return joined(Evaluation(suite="images", split=split), parts)

@@ -1,0 +1,327 @@
+"""The measures of generated samples by their features, under the names that people ask for them by.
+
+    fd            Frechet distance; with 4 samples a feature also its intercept on 1/N
+    fd-intercept  the intercept alone, refused with fewer samples
+    kd            kernel distance
+    is            Inception score of the extractor's own classes
+    precision, recall, density, coverage
+    rke           effective number of modes
+    memorisation  nearness to training samples, and the share of near copies
+
+"fid" and "kid" ask for fd and kd as well: a score is called FID or KID only on the Inception features that
+define them, whatever it was asked for by.
+
+Beside scores stands what real samples reach in place of generated ones: as many other real samples against
+the same reference where the caller has them, else, for the Frechet distance, a part of the reference against
+the rest. The effective number of modes stands beside that of as many reference samples.
+
+Legend of shapes: N generated, M reference, T other real samples; D features; K classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import ceil
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from creuset.errors import DataError, UsageError, did_you_mean
+from creuset.metrics.features import UNSTATED_EXTRACTOR, Extractor
+from creuset.metrics.frechet import SAMPLES_PER_FEATURE, frechet_distance, frechet_floor, frechet_intercept
+from creuset.metrics.inception_score import NUM_SPLITS, score_classes
+from creuset.metrics.inputs import as_features
+from creuset.metrics.jackknife import NUM_BLOCKS
+from creuset.metrics.kernel import MOST_IN_FULL, SAMPLES_PER_BLOCK, kernel_distance
+from creuset.metrics.memorisation import NEAR_SHARE, TrainingNeighbours, memorisation_score, near_copies
+from creuset.metrics.precision_recall import NEAREST_K, BallCounts, precision_recall_scores
+from creuset.metrics.rke import median_distance, rke_mode_count
+from creuset.metrics.score import Score
+from creuset.metrics.signature import NO_CONTEXT, Context, Signature
+
+FEATURE_METRICS = (
+    "fd",
+    "fd-intercept",
+    "kd",
+    "is",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "rke",
+    "memorisation",
+)
+"""All names."""
+
+OTHER_NAMES: Mapping[str, str] = MappingProxyType({"fid": "fd", "fid-intercept": "fd-intercept", "kid": "kd"})
+"""What FID and KID are called on any features; asked for by these names they are measured all the same."""
+
+_OF_BALLS = ("precision", "recall", "density", "coverage")
+_WITH_FLOOR = ("fd", "kd", *_OF_BALLS)
+
+USING_TRAINING = ("memorisation", *_WITH_FLOOR)
+"""Metrics that are measured by training samples, or have their floors from them."""
+
+_KERNEL_BLOCKS = 10
+"""So many at least where a kernel distance is taken in blocks: Student's t of fewer is wide."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureSets:
+    """The samples of one measurement, as features of one extractor.
+
+    Args:
+        generated: (N, D).
+        reference: Real samples that the generated ones are held against, (M, D).
+        real: Other real samples, (T, D): those that the model was trained on. They are what memorisation is
+            measured by, and where T is N or more, what the floors are.
+        logits: Of the extractor's classes on the generated samples, (N, K), for the Inception score.
+        extractor: What made the features.
+    """
+
+    generated: NDArray[Any]
+    reference: NDArray[Any]
+    real: NDArray[Any] | None = None
+    logits: NDArray[Any] | None = None
+    extractor: Extractor = UNSTATED_EXTRACTOR
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureScores:
+    """What was measured.
+
+    Args:
+        scores: In the order asked for.
+        floors: What real samples reach in place of generated ones.
+        remarks: What was left out, and why; whole sentences without a full stop.
+    """
+
+    scores: list[Score]
+    floors: list[Score] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def feature_metrics(names: Sequence[str]) -> list[str]:
+    """The metrics that these names ask for, each once.
+
+    Raises:
+        UsageError: None, one that there is not, or one that is named twice.
+    """
+    chosen: list[str] = []
+    for name in names:
+        metric = OTHER_NAMES.get(name, name)
+        if metric not in FEATURE_METRICS:
+            raise UsageError(
+                f'no metric "{name}"{did_you_mean(name, [*FEATURE_METRICS, *OTHER_NAMES])}',
+                expected=", ".join(FEATURE_METRICS),
+            )
+        if metric in chosen:
+            raise UsageError(f'"{metric}" is named twice', next_step="name it once")
+        chosen.append(metric)
+    if not chosen:
+        raise UsageError("no metric was named", expected=", ".join(FEATURE_METRICS))
+    return chosen
+
+
+def require_training(metrics: Sequence[str], *, given: bool) -> None:
+    """There are training samples where a metric is measured by them.
+
+    Raises:
+        UsageError: There are not.
+    """
+    if "memorisation" in metrics and not given:
+        raise UsageError(
+            "memorisation is measured by the training samples",
+            expected="training samples beside generated and reference ones",
+        )
+
+
+def require_samples(
+    metrics: Sequence[str], *, num_generated: int, num_reference: int, num_features: int
+) -> None:
+    """There are enough samples for these metrics: to be asked before features are computed.
+
+    Args:
+        metrics: What `feature_metrics` gave.
+        num_generated: N.
+        num_reference: M.
+        num_features: D.
+
+    Raises:
+        DataError: There are not; with the numbers.
+    """
+    found = {"generated": num_generated, "reference": num_reference}
+    for metric in metrics:
+        for side, needed in _fewest(metric, max(found.values()), num_features).items():
+            if found[side] < needed:
+                raise DataError(
+                    f"{metric} needs {needed:,} samples or more",
+                    where=side,
+                    got=f"{num_generated:,} generated and {num_reference:,} reference samples"
+                    + (f" of {num_features:,} features" if metric == "fd-intercept" else ""),
+                    next_step=f"give more samples, or leave {metric} out",
+                )
+
+
+def _fewest(metric: str, most: int, num_features: int) -> dict[str, int]:
+    """The fewest samples that a metric can be measured on; `most` is the larger of both numbers."""
+    both = {
+        "fd": 2,
+        "fd-intercept": max(SAMPLES_PER_FEATURE * num_features, 2 * NUM_BLOCKS),
+        "kd": 3 if most <= MOST_IN_FULL else 2 * _KERNEL_BLOCKS,
+        "rke": 3,
+        **dict.fromkeys(_OF_BALLS, NEAREST_K + 1),
+    }
+    if metric in both:
+        return {"generated": both[metric], "reference": both[metric]}
+    return {"generated": 2 * NUM_SPLITS} if metric == "is" else {"reference": ceil(1 / NEAR_SHARE)}
+
+
+def score_features(
+    metrics: Sequence[str], sets: FeatureSets, *, context: Context = NO_CONTEXT
+) -> FeatureScores:
+    """Measures generated samples.
+
+    Args:
+        metrics: Names, out of `FEATURE_METRICS` or `OTHER_NAMES`.
+        sets: The samples.
+        context: The data is the reference's.
+
+    Raises:
+        UsageError: A name that there is not; memorisation without training samples, or an Inception score
+            without classes.
+        DataError: Features that are empty, not finite, of unequal number a sample, or too few for a metric.
+    """
+    chosen = feature_metrics(metrics)
+    _require_inputs(chosen, sets)
+    measuring = _Measuring(sets, context)
+    found = FeatureScores(scores=[score for name in chosen for score in measuring.scores(name)])
+    fewest = min(len(sets.generated), len(sets.reference))
+    if "fd" in chosen and "fd-intercept" not in chosen:
+        needed = _fewest("fd-intercept", fewest, sets.generated.shape[1])["generated"]
+        if fewest >= needed:
+            found.scores.extend(measuring.scores("fd-intercept"))
+        else:
+            found.remarks.append(
+                f"no intercept on 1/N: it needs {needed:,} samples on both sides "
+                f"({SAMPLES_PER_FEATURE} a feature), and there are {fewest:,}"
+            )
+    _add_floors(found, chosen, sets, context)
+    if not sets.extractor.is_inception:
+        found.remarks.extend(
+            f"{name} is called {OTHER_NAMES[name]}: {name.partition('-')[0].upper()} is defined on the "
+            f"features of Inception v3 alone, and these are of {sets.extractor.name}"
+            for name in metrics
+            if name in OTHER_NAMES
+        )
+    return found
+
+
+class _Measuring:
+    """The scores of one pair of sets by name; what several of them need is computed once."""
+
+    def __init__(self, sets: FeatureSets, context: Context) -> None:
+        self.sets, self.context = sets, context
+
+    def scores(self, name: str) -> list[Score]:
+        sets = self.sets
+        stated: dict[str, Any] = {"extractor": sets.extractor, "context": self.context}
+        if name == "fd":
+            return [frechet_distance(sets.generated, sets.reference, **stated)]
+        if name == "fd-intercept":
+            return [frechet_intercept(sets.generated, sets.reference, **stated)]
+        if name == "kd":
+            smaller = min(len(sets.generated), len(sets.reference))
+            size = max(2, min(SAMPLES_PER_BLOCK, smaller // _KERNEL_BLOCKS))
+            return [kernel_distance(sets.generated, sets.reference, samples_per_block=size, **stated)]
+        if name == "is":
+            assert sets.logits is not None
+            return [score_classes(sets.logits, classifier=sets.extractor, context=self.context)]
+        if name == "rke":
+            return [rke_mode_count(sets.generated, bandwidth=self.bandwidth, **stated)]
+        if name == "memorisation":
+            return [memorisation_score(self.neighbours, **stated), near_copies(self.neighbours, **stated)]
+        return [score for score in self.ball_scores if score.metric == name]
+
+    @cached_property
+    def ball_scores(self) -> list[Score]:
+        balls = BallCounts.from_features(self.sets.generated, self.sets.reference)
+        return precision_recall_scores(balls, extractor=self.sets.extractor, context=self.context)
+
+    @cached_property
+    def bandwidth(self) -> float:
+        return median_distance(self.sets.reference, context=self.context)
+
+    @cached_property
+    def neighbours(self) -> TrainingNeighbours:
+        assert self.sets.real is not None
+        return TrainingNeighbours.from_features(self.sets.generated, self.sets.real, self.sets.reference)
+
+
+def _require_inputs(chosen: Sequence[str], sets: FeatureSets) -> None:
+    require_training(chosen, given=sets.real is not None)
+    generated = as_features("generated", sets.generated)
+    require_samples(
+        chosen,
+        num_generated=len(generated),
+        num_reference=len(as_features("reference", sets.reference)),
+        num_features=generated.shape[1],
+    )
+    if "is" in chosen and sets.logits is None:
+        raise UsageError(
+            f"the extractor {sets.extractor.name} has no classes, which an Inception score is made of",
+            expected="the features of a classifier",
+        )
+
+
+def _add_floors(found: FeatureScores, chosen: Sequence[str], sets: FeatureSets, context: Context) -> None:
+    """The same measures of real samples; draws are the context's."""
+    num, num_reference = len(sets.generated), len(sets.reference)
+    if sets.real is not None and len(sets.real) >= num:
+        instead = _Measuring(replace(sets, generated=_drawn(sets.real, num, context), real=None), context)
+        found.floors.extend(
+            _as_floor(score, context)
+            for name in chosen
+            if name in _WITH_FLOOR
+            for score in instead.scores(name)
+        )
+    elif sets.real is not None and set(chosen) & set(_WITH_FLOOR):
+        found.remarks.append(
+            f"no floors of training samples: there are {len(sets.real):,}, fewer than the {num:,} generated"
+        )
+    if "fd" in chosen and not found.floors and num_reference >= 4:
+        aside = min(num, num_reference // 2)
+        rest = num_reference - aside
+        floor = frechet_floor(
+            sets.reference,
+            num_samples=aside,
+            num_reference=rest,
+            extractor=sets.extractor,
+            context=context,
+        )
+        found.floors.append(floor)
+        found.remarks.append(
+            f"{floor.metric} is of {aside:,} reference samples against the {rest:,} others, the distance of "
+            f"{num:,} against {num_reference:,}: fewer samples lie farther apart; as many training samples "
+            "as generated ones give a floor at the same numbers"
+        )
+    if "rke" in chosen:
+        bandwidth = median_distance(sets.reference, context=context)
+        real = _drawn(sets.reference, min(num, num_reference), context)
+        score = rke_mode_count(real, bandwidth=bandwidth, extractor=sets.extractor, context=context)
+        found.floors.append(_as_floor(score, context))
+
+
+def _drawn(features: NDArray[Any], num: int, context: Context) -> NDArray[Any]:
+    """So many rows, drawn by the context's seed, in their order."""
+    rows: NDArray[Any] = features[np.sort(context.generator().permutation(len(features))[:num])]
+    return rows
+
+
+def _as_floor(score: Score, context: Context) -> Score:
+    """The score under the name of a floor, which the draw of its samples decided."""
+    metric = f"{score.metric}_floor"
+    signature = replace(Signature.parse(score.signature), metric=metric, seed=context.seed)
+    return replace(score, metric=metric, signature=str(signature))

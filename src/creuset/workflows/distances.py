@@ -1,0 +1,104 @@
+"""How the generated pictures of a run are measured: how many are drawn, and what turns them into features."""
+
+from creuset.assets import cache_folder
+from creuset.data.dataset import Dataset
+from creuset.errors import BlockedError, NotFoundError, UsageError
+from creuset.evaluation import DistanceSetting, Subject, Suite, evaluate_generated, split_hash, suites
+from creuset.metrics.signature import Context
+from creuset.models.base import Family
+from creuset.progress import Silent
+from creuset.recipe.resolve import Recipe
+from creuset.recipe.sections import EvaluationConfig
+from creuset.runs.folder import RunFolder
+from creuset.workflows.extractors import open_extractor
+from creuset.workflows.load import Loaded, load
+
+
+def num_drawn(recipe: Recipe, kind: Family) -> int:
+    """Pictures that are drawn when a training of this recipe is measured; 0 where none are."""
+    section = recipe.evaluation
+    suite = (section.suite or next(iter(suites(kind)), None)) if section.suite != "none" else None
+    return section.num_generated if suite == "images" and "samples" in kind.traits else 0
+
+
+def check_extractor(recipe: Recipe, kind: Family) -> None:
+    """Opens an extractor that a recipe names, before a training whose end would miss it.
+
+    The default one is not looked for: without it the other measures go on.
+
+    Raises:
+        NotFoundError, BlockedError, UsageError: See `open_extractor`.
+    """
+    name = recipe.evaluation.extractor
+    if num_drawn(recipe, kind) and name != EvaluationConfig().extractor:
+        open_extractor(name)
+
+
+def distance_setting(
+    loaded: Loaded, suite: Suite, num_generated: int | None = None, extractor: str | None = None
+) -> DistanceSetting | None:
+    """How generated pictures are measured; None where they are not.
+
+    Args:
+        loaded: The run.
+        suite: The suite that measures it.
+        num_generated: Pictures to draw; default: the recipe's.
+        extractor: What turns them into features; refused where it is not there. Without the recipe's, which
+            is the default, the setting has no network and says what is missing.
+
+    Raises:
+        UsageError: A number or an extractor that has no effect.
+        NotFoundError, BlockedError: See `open_extractor`.
+    """
+    recipe = loaded.recipe.evaluation
+    number = recipe.num_generated if num_generated is None else num_generated
+    draws = suite == "images" and "samples" in loaded.family.traits
+    if extractor is not None or num_generated is not None:
+        _require_effect(loaded, suite, draws=draws, number=number, extractor=extractor)
+    if not draws or number == 0:
+        return None
+    cache = cache_folder() / "features"
+    if extractor is not None:
+        return DistanceSetting(num_generated=number, network=open_extractor(extractor), cache=cache)
+    try:
+        network = open_extractor(recipe.extractor)
+    except (NotFoundError, BlockedError) as error:
+        step = "" if error.next_step is None else f"; {error.next_step}"
+        missing = f"no distances by features of {recipe.extractor}: {error.message}{step}"
+        return DistanceSetting(num_generated=number, network=None, missing=missing)
+    return DistanceSetting(num_generated=number, network=network, cache=cache)
+
+
+def measure_generated(run: RunFolder, dataset: Dataset, split: str, num_generated: int) -> None:
+    """What measuring so many generated pictures takes; nothing of it is kept."""
+    loaded = load(run)
+    setting = distance_setting(loaded, "images", num_generated)
+    assert setting is not None
+    evaluate_generated(
+        Subject(family=loaded.family, model=loaded.model, device=loaded.device),
+        dataset,
+        split,
+        Context(data=split_hash(dataset, split), split=split),
+        setting,
+        Silent(),
+    )
+
+
+def _require_effect(loaded: Loaded, suite: Suite, *, draws: bool, number: int, extractor: str | None) -> None:
+    if number < 0:
+        raise UsageError("not a number of pictures", where="num_generated", got=number, expected="0 or more")
+    if not draws:
+        raise UsageError(
+            "an extractor and a number of pictures to draw have no effect here",
+            where="num_generated" if extractor is None else "--extractor",
+            got=f"the suite {suite} of the family {loaded.family.name}",
+            expected="the suite images of a family that draws pictures, such as vae",
+            next_step="leave the option out",
+        )
+    if extractor is not None and number == 0:
+        raise UsageError(
+            "an extractor has no effect while no pictures are drawn",
+            where="--extractor",
+            got="evaluation.num_generated 0",
+            expected="1 or more pictures to draw",
+        )
