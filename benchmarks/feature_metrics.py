@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/feature_metrics.py                          10,000 x 1,280, and the peers
     .venv/bin/python benchmarks/feature_metrics.py --num 100000 --no-peers  creuset alone
     .venv/bin/python benchmarks/feature_metrics.py --only few-samples       N < d against scipy's sqrtm
-    .venv/bin/python benchmarks/feature_metrics.py --num 50000 --dims 2048 --no-peers
+    .venv/bin/python benchmarks/feature_metrics.py --num 50000 --dims 2048 --only distances
 
 Each measure runs in a fresh process over the same float32 features, which are mapped from files; time is that
 of the call alone, memory the process's peak with everything it has loaded. Features are correlated and of
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=10_000, help="samples in each set")
     parser.add_argument("--dims", type=int, default=1280)
     parser.add_argument("--no-peers", action="store_true", help="creuset alone")
-    parser.add_argument("--only", choices=("many-samples", "few-samples"))
+    parser.add_argument("--only", choices=("many-samples", "few-samples", "distances"))
     parser.add_argument("--run", choices=MEASURES, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -152,11 +152,13 @@ def main() -> None:
     threads = os.environ.get("OMP_NUM_THREADS", f"all {os.cpu_count()}")
     print(f"{platform.platform()}, numpy {np.__version__}, scipy {scipy.__version__}, threads: {threads}")
     if arguments.only != "few-samples":
-        names = ["creuset fd", "creuset intercept", "creuset kd", "creuset balls"]
-        if not arguments.no_peers:
+        names = ["creuset fd", "creuset intercept", "creuset kd"]
+        if arguments.only != "distances":
+            names.append("creuset balls")
+        if not arguments.no_peers and arguments.only != "distances":
             names += ["torch-fidelity fd", "prdc balls"]
         measure(names, arguments.num, arguments.dims)
-    if arguments.only != "many-samples" and not arguments.no_peers:
+    if arguments.only in (None, "few-samples") and not arguments.no_peers:
         results = measure(["creuset fd", "torch-fidelity fd", "sqrtm fd"], 500, 2048)
         ratio = results["sqrtm fd"]["seconds"] / results["creuset fd"]["seconds"]
         print(f"  creuset is {ratio:.0f} times as fast as sqrtm")

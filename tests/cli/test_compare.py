@@ -24,6 +24,7 @@ def test_a_table_says_what_is_known(bad: RunFolder) -> None:
     first, header, *rows = answer.stdout.splitlines()
     assert first == "against cnn, classification on test, 180 samples"
     assert header.split("  ")[0] == "run"
+    assert "interval (95%, uncorrected)  p (Holm)" in header
     assert [row.split()[:2] for row in rows] == [
         ["bad", metric] for metric in ("accuracy", "f1_macro", "auroc", "label_nll", "brier_score")
     ]
@@ -99,12 +100,24 @@ def test_files_as_json_and_at_the_gate(files: Path) -> None:
     assert run_command(["compare", "b.txt", "a.txt", *OF_FILES, "--fail-if-worse"]).exit_code == 0
 
 
+def test_texts_alone_need_no_references(files: Path) -> None:
+    answer = run_command(["compare", "a.txt", "b.txt", "--metrics", "json-validity"])
+    assert answer.exit_code == 0
+    assert answer.stdout.startswith("against a.txt, line by line, 60 samples\n")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["a.txt", *OF_FILES], 2, "a comparison is of two files or more"),
         (["a.txt", "b.txt", "--references", "r.txt"], 2, "--metrics is missing\n  got: --references"),
-        (["a.txt", "b.txt", "--metrics", "bleu"], 2, "a comparison of texts needs references"),
+        (["a.txt", "b.txt", "--metrics", "bleu"], 2, "bleu needs references\n  next: name them with"),
+        (["a.txt", "b.txt", "--metrics", "bleu,", "--references", "r.txt"], 2, "after the last comma"),
+        (
+            ["a.txt", "b.txt", "--metrics", "json-validity", "--references", "r.txt"],
+            2,
+            "references without effect",
+        ),
         (
             ["a.txt", "b.txt"],
             2,
@@ -139,6 +152,7 @@ def test_runs_and_files_are_not_mixed(
         ([], 2, "Missing argument"),
         (["cnn", "cnm"], 3, 'did you mean "cnn"'),
         (["cnn", "cnn", "--suite", "images"], 3, "not measured with the suite images"),
+        (["cnn", "cnn", "--suite", "foo"], 2, "'foo' is not one of 'classification', 'images'"),
         (["cnn", "cnn", "--metric", "acuracy"], 2, 'did you mean "accuracy"?'),
     ],
 )

@@ -42,11 +42,16 @@ def test_every_metric_has_a_command(folder: Path) -> None:
     answer = run_command([*words, "--json", "--seed", "5"])
     assert answer.exit_code == 0
     scores = json.loads(answer.stdout)["scores"]
-    assert len(scores) == len(TEXT_METRICS) + 7  # ROUGE gives four scores, twice, and distinct two
+    assert [score["metric"] for score in scores] == [
+        name for metric in TEXT_METRICS.values() for name in metric.scores
+    ]
+    assert len(scores) == len(TEXT_METRICS) + 5  # ROUGE gives three scores, twice, and distinct two
     signatures = [Signature.parse(score["signature"]) for score in scores]
-    assert {(each.data, each.split, each.n) for each in signatures} == {
+    alone = ("distinct_1", "distinct_2", "self_bleu", "json_validity")
+    assert {(each.data, each.split, each.n) for each in signatures if each.metric not in alone} == {
         (signatures[0].data, "everything", 60)
     }
+    assert {each.data for each in signatures if each.metric in alone} == {"60_texts"}
     assert {each.seed for each in signatures} == {None, 5}
 
 
@@ -84,6 +89,45 @@ def test_a_gate_says_yes_or_no(limit: str, code: int, folder: Path) -> None:
     assert run_command([*words, "--min", f"bleu={limit}"]).exit_code == code
 
 
+def test_texts_alone_have_the_same_signature_whatever_is_measured_beside(folder: Path) -> None:
+    def signatures(*words: str) -> list[str]:
+        answer = run_command(["eval", "--json", "--hypotheses", "h.txt", *words])
+        scores = json.loads(answer.stdout)["scores"]
+        return [score["signature"] for score in scores if score["metric"] != "bleu"]
+
+    names = "distinct,self-bleu,json-validity"
+    alone = signatures("--metrics", names)
+    assert alone == signatures("--metrics", f"{names},bleu", "--references", "r.txt")
+    assert all("|data:60_texts|" in signature for signature in alone)
+
+
+def test_answers_are_normalised_by_language(folder: Path) -> None:
+    (folder / "said.txt").write_text("L'été\nthe cat\nChloë\n")
+    (folder / "right.txt").write_text("été\ncat\nchloë\n")
+    names = "exact-match,exact-match-french,exact-match-unicode,token-f1,token-f1-french,token-f1-unicode"
+    words = ["--metrics", names, "--hypotheses", "said.txt", "--references", "right.txt"]
+    scores = json.loads(run_command(["eval", *words, "--json"]).stdout)["scores"]
+    assert [score["metric"] for score in scores] == ["exact_match"] * 3 + ["token_f1"] * 3
+    assert [score["value"] for score in scores] == pytest.approx([2 / 3, 2 / 3, 1 / 3, 2 / 3, 8 / 9, 7 / 9])
+    found = [dict(Signature.parse(score["signature"]).extra)["normalisation"] for score in scores]
+    assert found == ["squad", "french", "unicode"] * 2
+
+
+def test_bleu_of_texts_without_four_words_says_why_it_is_0(folder: Path) -> None:
+    (folder / "short.txt").write_text("the cat sat\nyes\n")
+    words = ["eval", "--metrics", "bleu,chrf", "--hypotheses", "short.txt", "--references", "short.txt"]
+    answer = run_command(words)
+    assert answer.stdout.startswith("bleu 0 points")
+    remark = (
+        "bleu is 0 whatever the texts say: it is made of runs of 4 words, and no hypothesis has more than 3"
+    )
+    assert f"note: {remark}; chrf, token-f1" in answer.stderr
+    (found,) = json.loads(run_command([*words, "--json"]).stdout)["remarks"]
+    assert found.startswith(remark)
+    (folder / "short.txt").write_text("the cat sat down\nyes\n")
+    assert json.loads(run_command([*words, "--json"]).stdout)["remarks"] == []
+
+
 OWN = ["--hypotheses", "h.txt", "--references", "r.txt"]
 
 
@@ -103,7 +147,27 @@ OWN = ["--hypotheses", "h.txt", "--references", "r.txt"]
         (["--metrics", "bleu", *OWN, "--checkpoint", "best"], 2, "--checkpoint would have no effect"),
         (["--metrics", "blue", *OWN], 2, 'no metric "blue"; did you mean "bleu"?'),
         (["--metrics", "bleu,bleu", *OWN], 2, '"bleu" is named twice'),
-        (["--metrics", "bleu,", *OWN], 2, 'no metric ""'),
+        (["--metrics", "bleu,", *OWN], 2, '--metrics: an empty name after the last comma\n  got: "bleu,"'),
+        (["--metrics", ",bleu", *OWN], 2, "an empty name before the first comma"),
+        (["--metrics", "bleu, ,ter", *OWN], 2, "an empty name between two commas"),
+        (["--metrics", " ", *OWN], 2, "--metrics: an empty name\n"),
+        (["--metrics", "bleu,rouge", "--hypotheses", "h.txt"], 2, "bleu, rouge need references"),
+        (
+            ["--metrics", "bleu", "--hypotheses", "", "--references", "r.txt"],
+            2,
+            'an empty name of a file\n  got: ""',
+        ),
+        (["--metrics", "bleu", *OWN, "--min", "blue=3"], 2, '--min: no score "blue"; did you mean "bleu"?'),
+        (
+            ["--metrics", "bleu", *OWN, "--min", "bleu=0", "--min", "bleu=99"],
+            2,
+            '--min: two limits for "bleu"\n  got: bleu=0 and bleu=99\n  next: give one',
+        ),
+        (
+            ["--metrics", "exact-match,exact-match-french", *OWN, "--min", "exact_match=0"],
+            2,
+            '2 scores are called "exact_match", so a limit for it is unclear\n  got: exact-match; exact',
+        ),
         (["--metrics", "bleu", "--hypotheses", "h.txt"], 2, "bleu needs references"),
         (["--metrics", "distinct", *OWN], 2, "references without effect"),
         (["--metrics", "bleu", "--hypotheses", "x.txt", "--references", "r.txt"], 3, "x.txt: no such file"),

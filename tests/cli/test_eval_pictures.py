@@ -72,12 +72,21 @@ def test_a_gate_says_yes_or_no(limit: str, code: int, folder: Path, cnn: RunFold
     assert answer.stdout.startswith("fd ")
 
 
+@pytest.mark.parametrize(("limit", "code"), [("kid=1e9", 0), ("kid=-1e9", 4), ("is=1", 0), ("is-cnn=99", 4)])
+def test_a_limit_takes_the_names_of_metrics(limit: str, code: int, folder: Path, cnn: RunFolder) -> None:
+    answer = run_command(["eval", "--metrics", "kd,is", *OWN, "--min", limit])
+    assert answer.exit_code == code, answer.stderr
+
+
 def test_a_limit_for_two_scores_of_one_name_is_refused(folder: Path) -> None:
     words = ["eval", "--metrics", "rouge,rouge-unicode", *TEXTS]
     assert run_command(words).exit_code == 0
     answer = run_command([*words, "--min", "rouge1_f1=0.1"])
     assert answer.exit_code == 2
-    assert '--min: 2 scores are called "rouge1_f1", so a limit for it is unclear' in answer.stderr
+    assert answer.stdout == ""  # nothing was measured
+    assert (
+        '--min: 2 scores are called "rouge1_f1", so a limit for it is unclear\n  got: rouge; rouge-unicode'
+    ) in answer.stderr
     assert run_command([*words[:2], "rouge", *TEXTS, "--min", "rouge1_f1=0.0"]).exit_code == 0
 
 
@@ -97,7 +106,24 @@ def test_a_limit_for_two_scores_of_one_name_is_refused(folder: Path) -> None:
         (SOURCES, 2, "--metrics is missing\n  got: --generated, --reference\n  expected: creuset eval --m"),
         (["--extractor", "cnn"], 2, "nothing to measure"),
         (["--metrics", "fdd", *SOURCES], 2, 'no metric "fdd"; did you mean "fd"'),
-        (["--metrics", "fd,", *SOURCES], 2, 'no metric ""'),
+        (["--metrics", "fd,", *SOURCES], 2, "--metrics: an empty name after the last comma"),
+        (
+            ["--metrics", "fd", *SOURCES, "--extractor", "missing.pth"],
+            3,
+            "missing.pth: the weights of Inception v3 are not there\n  expected: efficientnet-lite0, the",
+        ),
+        (
+            ["--metrics", "fd", *OWN[2:], "--generated", "nowhere"],
+            3,
+            "expected: a folder of pictures, a .npz or IDX file of pictures, or a name such as mnist-5k",
+        ),
+        (["--metrics", "fd", *OWN, "--min", "kd=5"], 2, '--min: no score "kd"; there is: fd, fd_intercept'),
+        (
+            ["--metrics", "kd", *OWN, "--min", "kd=-5", "--min", "kd=5"],
+            2,
+            'two limits for "kd"\n  got: kd=-5 a',
+        ),
+        (["--metrics", "kd", *OWN, "--min", "kd=5", "--min", "kid=3"], 2, "got: kd=5 and kid=3"),
         (
             ["--metrics", "bleu", *SOURCES],
             2,

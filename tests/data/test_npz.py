@@ -171,6 +171,13 @@ LABELS = labels_for(8)
 COLOUR = np.arange(108, dtype=np.uint8).reshape(4, 3, 3, 3)
 
 
+def with_pixel(*values: float) -> Any:
+    """IMAGES as floats, with these values from the pixel [1, 2, 3] on."""
+    images = IMAGES.astype(np.float64)
+    images.reshape(-1)[33 : 33 + len(values)] = values
+    return images
+
+
 @pytest.mark.parametrize(
     ("arrays", "expected"),
     [
@@ -246,7 +253,14 @@ COLOUR = np.arange(108, dtype=np.uint8).reshape(4, 3, 3, 3)
             {"train_images": IMAGES + 0.5},
             "pixels that are no whole numbers\n  got: float64 values, such as 0.5",
         ),
-        ({"train_images": IMAGES * np.nan}, "pixels out of range\n  got: float64 values from nan to nan"),
+        (
+            {"train_images": with_pixel(np.nan)},
+            "train_images[1, 2, 3]: pixels that are no finite numbers\n  got: 1 NaN of ",
+        ),
+        (
+            {"train_images": IMAGES, "test_images": with_pixel(np.nan, -np.inf, np.inf)},
+            "test_images[1, 2, 3]: pixels that are no finite numbers\n  got: 1 NaN and 2 infinite of ",
+        ),
         ({"train_images": IMAGES.astype(int) * 2}, "expected: whole numbers in 0..255"),
         ({"train_images": IMAGES > 9}, "pixels on a scale from 0 to 1\n  got: bool values"),
         ({"train_images": IMAGES, "num_levels": 17}, "expected: whole numbers in 0..16"),

@@ -1,5 +1,6 @@
 """Files of one text a line."""
 
+import errno
 import io
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +52,21 @@ def test_files_that_are_not_there_or_empty_are_refused(tmp_path: Path) -> None:
         read_lines(tmp_path / "nowhere.txt")
     with pytest.raises(DataError, match=r"this is a folder\n  expected: a text file"):
         read_lines(tmp_path)
+    for name in ("", " "):
+        with pytest.raises(DataError, match=r"^an empty name of a file\n  got: .*\n  expected: a text file"):
+            read_lines(name)
+    (tmp_path / "h.txt").write_text("a\n")
+    with pytest.raises(NotFoundError, match=r"h\.txt/x: no such file: what stands before the last / is no f"):
+        read_lines(tmp_path / "h.txt" / "x")
     (tmp_path / "empty.txt").touch()
     with pytest.raises(DataError, match=r"empty.txt: nothing in it\n  got: 0 lines"):
         read_lines(tmp_path / "empty.txt")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(DataError, match=r"h\.txt: cannot be read\n  got: Permission denied"):
+        read_lines(tmp_path / "h.txt")

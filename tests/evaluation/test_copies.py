@@ -51,3 +51,8 @@ def test_the_same_sets_show_the_same_pairs() -> None:
     one, other = copies_part(picture_sets(40)), copies_part(picture_sets(40))
     assert one.details == other.details
     assert np.array_equal(one.pictures["neighbours_generated"], other.pictures["neighbours_generated"])
+
+
+def test_signatures_name_the_training_pictures() -> None:
+    for score in copies_part(replace(picture_sets(50), training_data="c" * 64)).scores:
+        assert "|training:cccccccc|" in score.signature

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from creuset.evaluation.curves import distance_curves
 from creuset.evaluation.distances import DistanceSetting, distances_part, kept_rows
-from creuset.metrics.feature_scores import FeatureSets
+from creuset.metrics.feature_sets import FeatureSets
 from creuset.metrics.frechet import frechet_distance
 from creuset.metrics.kernel import kernel_distance
 from creuset.metrics.precision_recall import BallCounts

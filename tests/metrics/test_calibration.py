@@ -139,3 +139,11 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
         calibration_error(HAND, num_bins=0)
     with pytest.raises(UsageError, match="needs draws"):
         calibration_floor(HAND, num_draws=1)
+
+
+def test_intervals_stay_within_what_can_be() -> None:
+    p = Predictions.from_logits(np.array([[9.0, 0.0], [9.0, 0.0], [0.0, 5.0]]), [0, 0, 0])
+    assert brier_score(p).interval == (0, 2)
+    interval = label_nll(p).interval
+    assert interval is not None
+    assert interval[0] == 0

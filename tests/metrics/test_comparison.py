@@ -130,6 +130,18 @@ def test_the_samples_that_would_tell_have_the_stated_power() -> None:
     assert together.more_samples > found.more_samples  # a stricter level needs more
 
 
+def test_no_fewer_samples_would_tell_than_let_the_test_reach_its_level() -> None:
+    """5 pairs that all rise give 2/2^5, above 5%; 6 would give 2/2^6."""
+    rising = paired(np.zeros(5), np.array([1.0, 1.1, 0.9, 1.0, 1.2]))
+    assert (rising.verdict, rising.p_value > 0.05, rising.more_samples) == ("cannot tell apart", True, 1)
+    assert [correct_together([rising] * number)[0].more_samples for number in (2, 4, 100)] == [2, 3, 7]
+    # of 0 and 1: pairs that agree say nothing, so half of them leave half of the chances
+    exact = paired(np.zeros(8), np.array([1.0, 1, 1, 1, 0, 0, 0, 0]))
+    assert exact.p_value == 2 / 2**4
+    assert exact.more_samples == 12 - 8
+    assert "num_differing" not in exact.to_json()
+
+
 def test_a_function_of_sums_is_compared_by_its_rows() -> None:
     drawn = np.random.default_rng(0)
     labels = drawn.integers(0, 3, 300)

@@ -1,19 +1,24 @@
 """Measures by name: those of the instruments, with what real samples reach, and what is missing said."""
 
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from prdc import compute_prdc
 
 from creuset.errors import DataError, UsageError
+from creuset.metrics import feature_scores
 from creuset.metrics.feature_scores import (
     FEATURE_METRICS,
     FeatureScores,
-    FeatureSets,
     feature_metrics,
     require_samples,
     score_features,
 )
+from creuset.metrics.feature_sets import FeatureSets
 from creuset.metrics.features import INCEPTION_SHA256, Extractor
 from creuset.metrics.frechet import frechet_intercept
 from creuset.metrics.inception_score import score_classes
@@ -107,7 +112,10 @@ def test_floors_are_of_as_many_other_real_samples() -> None:
     for floor, score in zip(found.floors, found.scores[:2], strict=True):
         signature = Signature.parse(floor.signature)
         assert (signature.n, signature.seed) == (150, 3)
-        assert signature.extra == Signature.parse(score.signature).extra
+        assert dict(signature.extra) == {
+            **dict(Signature.parse(score.signature).extra),
+            "training": "unstated",
+        }
     assert found.floors[0].value < found.scores[0].value
     assert found.remarks == []
     again = score_features(["fd", "precision", "is"], replace_logits(own), context=CONTEXT)
@@ -208,3 +216,66 @@ def test_bad_features_are_refused() -> None:
         score_features(["fd"], FeatureSets(generated=rows(50, 1), reference=rows(50, 2, dims=3)))
     with pytest.raises(DataError, match="reference: nothing to measure"):
         score_features(["fd"], FeatureSets(generated=rows(50, 1), reference=rows(0, 2)))
+
+
+def test_what_is_measured_by_training_samples_names_them() -> None:
+    own = sets(num_real=200)
+    signatures = []
+    for real_data in ("a" * 64, "b" * 64):
+        found = score_features(["fd", "kd", "memorisation"], replace(own, real_data=real_data))
+        named = [score for score in (*found.scores, *found.floors) if score.metric not in PLAIN]
+        assert [score.metric for score in named] == ["memorisation", "near_copies", "fd_floor", "kd_floor"]
+        assert all(f"|training:{real_data[:8]}|" in score.signature for score in named)
+        signatures.append([score.signature for score in named])
+        assert not [
+            score for score in found.scores if score.metric in PLAIN and "training" in score.signature
+        ]
+    assert not set(signatures[0]) & set(signatures[1])
+    of_reference = score_features(["fd"], sets()).floors[0]
+    assert "training" not in of_reference.signature
+
+
+PLAIN = ("fd", "kd", "fd_intercept")
+
+
+def test_an_intercept_that_takes_long_is_for_the_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feature_scores, "MOST_FEATURES_OF_INTERCEPT", 11)
+    found = score_features(["fd"], sets())
+    assert "fd_intercept" not in values(found)
+    assert found.remarks[0] == (
+        "no intercept on 1/N: of 12 features it takes a minute or more; ask for it by fd-intercept "
+        "(up to 11 it comes by itself)"
+    )
+    asked = score_features(["fd", "fd-intercept"], sets())
+    assert "fd_intercept" in values(asked)
+    assert not [remark for remark in asked.remarks if "no intercept" in remark]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["generated", "reference", "real"], ["generated", "reference"]],
+    ids=["training", "reference parted"],
+)
+def test_mapped_features_are_never_copied_whole(given: list[str], tmp_path: Path) -> None:
+    num, dims = 20_000, 64
+    mapped = {}
+    for seed, name in enumerate(("generated", "reference", "real")):
+        file = tmp_path / f"{name}.npy"
+        np.save(file, rows(num + 5_000 * (name == "real"), seed, dims=dims))
+        mapped[name] = np.load(file, mmap_mode="r")
+    tracemalloc.start()
+    found = score_features(["fd"], FeatureSets(**{name: mapped[name] for name in given}))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [score.metric for score in (*found.scores, *found.floors)] == ["fd", "fd_intercept", "fd_floor"]
+    assert peak < 4 * num * dims  # less than one of the sets, of 4 bytes a number
+
+
+@pytest.mark.parametrize("dims", [12, 300])
+def test_a_floor_is_the_distance_of_the_rows_that_were_drawn(dims: int) -> None:
+    own = sets(num_real=200, dims=dims)
+    assert own.real is not None
+    drawn = np.sort(CONTEXT.generator().permutation(200)[:150])
+    expected = score_features(["fd"], replace(own, generated=own.real[drawn], real=None), context=CONTEXT)
+    found = score_features(["fd"], own, context=CONTEXT)
+    assert found.floors[0].value == pytest.approx(expected.scores[0].value, rel=1e-9)

@@ -195,3 +195,13 @@ def test_the_size_of_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     expected = frechet_distance(first, second).value
     monkeypatch.setattr(blocks.row_slices, "__defaults__", (7,))
     assert frechet_distance(first, second).value == pytest.approx(expected)
+
+
+def test_rounding_takes_no_distance_below_0() -> None:
+    rng = np.random.default_rng(0)
+    for rank in (3, 10, 20):
+        flat = 10 * rng.normal(size=(400, rank)) @ rng.normal(size=(rank, 40))
+        assert frechet_distance(flat, flat).value >= 0
+        assert frechet_distance(flat[:30], flat[:30]).value >= 0
+        moments = FeatureMoments.from_features(flat)
+        assert frechet_distance(moments, moments).value >= 0

@@ -61,3 +61,17 @@ def test_bad_logits_are_refused() -> None:
         score_classes(logits(50), classifier=DIGITS, num_splits=1)
     with pytest.raises(DataError, match="one class leaves no choice"):
         score_classes(logits(50, classes=1), classifier=DIGITS)
+
+
+def test_intervals_stay_within_1_and_the_classes() -> None:
+    nearly_even = np.zeros((100, 3))
+    nearly_even[0, 0] = 9  # in one of ten splits
+    low = score_classes(nearly_even, classifier=DIGITS, shuffle=False)
+    assert low.interval is not None
+    assert 1 == low.interval[0] < low.value < low.interval[1]
+    nearly_sure = 200.0 * np.eye(3)[np.arange(300) % 3]
+    nearly_sure[:3] = 0
+    high = score_classes(nearly_sure, classifier=DIGITS, shuffle=False)
+    assert high.interval is not None
+    assert high.interval[0] < high.value < high.interval[1] == 3
+    assert score_classes(np.zeros((100, 5)), classifier=DIGITS).interval is None

@@ -9,7 +9,7 @@ import scipy.stats
 
 from creuset.errors import DataError, UsageError
 from creuset.metrics.inputs import FloatArray
-from creuset.metrics.intervals import bootstrap, mean_estimate, wilson_interval
+from creuset.metrics.intervals import bootstrap, mean_estimate, student_estimate, wilson_interval, within
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (10, 10), (495, 500), (1, 1)])
@@ -156,3 +156,17 @@ def test_bootstraps_of_nothing_are_refused() -> None:
         bootstrap(np.zeros((2, 1)), lambda s: s[:, 0], generator=generator, counts=[1, 1, 1])
     with pytest.raises(UsageError, match="needs resamples"):
         bootstrap(np.zeros((2, 1)), lambda s: s[:, 0], generator=generator, num_resamples=1)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -3e5])
+def test_values_that_never_vary_have_no_interval(value: float) -> None:
+    estimate = mean_estimate([value] * 7)
+    assert (estimate.mean, estimate.interval) == (pytest.approx(value), None)
+    assert student_estimate(value, 0.0, 7).interval is None
+    assert mean_estimate([value, value + 1e-3]).interval is not None
+
+
+def test_an_interval_is_cut_at_what_can_be() -> None:
+    assert within((-0.5, 1.5), 0, 1) == (0, 1)
+    assert within((0.2, 1.5), 0) == (0.2, 1.5)
+    assert within(None, 0, 1) is None

@@ -133,3 +133,12 @@ def test_bad_features_are_refused() -> None:
         kernel_distance(x, x, most_in_full=10, samples_per_block=20)
     with pytest.raises(UsageError, match="samples_per_block 1"):
         kernel_distance(x, x, most_in_full=10, samples_per_block=1)
+
+
+def test_equal_samples_have_no_interval() -> None:
+    for value in (0.0, 0.3, 40.0):
+        same = np.full((5, 4), value)
+        score = kernel_distance(same, same)
+        assert score.interval is None
+        assert score.value == pytest.approx(0, abs=1e-9 * (value**2 + 1) ** 3)
+    assert kernel_distance(features(5), features(5, seed=1)).interval is not None

@@ -191,3 +191,18 @@ def test_bounds_of_nothing_or_of_other_samples_are_refused() -> None:
             question()
     with pytest.raises(DataError, match="got: 2 samples\n  expected: 3, as in the chunks before"):
         ImportanceBound().add(np.zeros((1, 3))).add(np.zeros((1, 2)))
+
+
+def test_the_interval_of_an_exact_nll_begins_at_0() -> None:
+    values = [-0.01, -5.0]
+    exact = LikelihoodSetting(num_levels=2, binarisation="none")
+    for score in (nll(values, setting=exact), bits_per_dim(values, 4, setting=exact)):
+        assert score.interval is not None
+        assert score.interval[0] == 0 < score.value
+    density = nll(values, setting=LikelihoodSetting(num_levels=0, binarisation="none"))
+    estimated = nll(
+        values, setting=LikelihoodSetting(num_levels=2, binarisation="none", num_importance_samples=5)
+    )
+    for score in (density, estimated):
+        assert score.interval is not None
+        assert score.interval[0] < 0

@@ -35,6 +35,7 @@ def test_copies_score_1_and_strays_below_a_half() -> None:
     assert (score.value, score.interval) == (1.0, None)
     assert "|held_out_n:200|" in score.signature
     assert "|training_n:300|" in score.signature
+    assert score.unit == "probability"
     assert near_copies(copies).value == 1.0
     strays = TrainingNeighbours.from_features(3 * draws(100, 5), TRAINING, HELD_OUT)
     assert memorisation_score(strays).value < 0.2
@@ -74,3 +75,32 @@ def test_bad_input_is_refused() -> None:
         neighbours.closest(51)
     with pytest.raises(DataError, match="generated 4, training 3, held_out 4"):
         TrainingNeighbours.from_features(draws(50, 3), TRAINING[:, :3], HELD_OUT)
+
+
+def test_held_out_copies_hide_no_copies() -> None:
+    held_out = np.concatenate([HELD_OUT, TRAINING[100:150]])
+    copies = TrainingNeighbours.from_features(TRAINING[:100], TRAINING, held_out)
+    score = near_copies(copies)
+    assert score.value == 1.0
+    assert "|held_out_copies:50|held_out_n:250|" in score.signature
+    fresh = TrainingNeighbours.from_features(draws(400, 3), TRAINING, held_out)
+    without = TrainingNeighbours.from_features(draws(400, 3), TRAINING, HELD_OUT)
+    assert near_copies(fresh).value == near_copies(without).value < 0.05
+    assert "|held_out_copies:0|" in near_copies(without).signature
+
+
+def test_too_few_held_out_samples_that_are_no_copies() -> None:
+    held_out = np.concatenate([HELD_OUT[:99], TRAINING[:50]])
+    neighbours = TrainingNeighbours.from_features(draws(50, 3), TRAINING, held_out)
+    with pytest.raises(DataError, match="got: 99 besides 50 copies of training samples\n  expected: 100"):
+        near_copies(neighbours)
+
+
+def test_other_training_samples_have_another_signature() -> None:
+    one, other = (
+        TrainingNeighbours.from_features(draws(50, 3), TRAINING, HELD_OUT, training_data=letter * 64)
+        for letter in "ab"
+    )
+    for metric in (memorisation_score, near_copies):
+        assert "|training:aaaaaaaa|" in metric(one).signature
+        assert metric(one).signature != metric(other).signature

@@ -92,3 +92,12 @@ def test_bad_features_are_refused_with_their_place() -> None:
         FeatureMoments.from_features(np.zeros((3, 4, 4)))
     with pytest.raises(DataError, match="needs 2 samples"):
         _ = FeatureMoments.from_features(np.zeros((1, 4))).covariance
+
+
+def test_some_rows_of_an_array() -> None:
+    features = np.random.default_rng(0).normal(size=(3000, 4)).astype(np.float32)
+    some = np.arange(0, 3000, 2)
+    found, expected = FeatureMoments.from_rows(features, some), FeatureMoments.from_features(features[some])
+    assert found.count == 1500
+    np.testing.assert_array_equal(found.mean, expected.mean)
+    np.testing.assert_array_equal(found.scatter, expected.scatter)

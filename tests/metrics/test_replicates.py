@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 from creuset.errors import DataError, GateError
+from creuset.metrics.comparison import welch
 from creuset.metrics.inputs import FloatArray
 from creuset.metrics.intervals import mean_estimate
 from creuset.metrics.predictions import Predictions
@@ -122,6 +123,11 @@ def test_equal_rankers_are_seldom_told_apart() -> None:
         scores = [auroc(one, context=CONTEXT) for one in (a, b)]
         told += compare_shares(*scores, auroc_shares(a), auroc_shares(b)).verdict != "cannot tell apart"
     assert told / 400 <= 0.07
+
+
+def test_without_any_error_p_is_0_or_1() -> None:
+    assert welch(0.5, [0.0, 0.0], [9, 9]) == (None, 0.0)
+    assert welch(0.0, [0.0, 0.0], [9, 9]) == (None, 1.0)
 
 
 def test_unlike_scores_and_shares_are_refused() -> None:

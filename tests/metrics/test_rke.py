@@ -65,3 +65,9 @@ def test_bad_input_is_refused() -> None:
         rke_mode_count(np.ones((5, 2)), bandwidth=0)
     with pytest.raises(DataError, match="needs 3 samples"):
         rke_mode_count(np.ones((2, 2)), bandwidth=1)
+
+
+def test_the_interval_begins_at_one_mode() -> None:
+    score = rke_mode_count(np.concatenate([np.zeros((9, 1)), [[5.0]]]), bandwidth=1.0)
+    assert score.interval is not None
+    assert score.interval[0] == 1 < score.value < score.interval[1] <= 10

@@ -106,3 +106,15 @@ def test_a_reference_without_its_measure_is_refused() -> None:
             caption="scores",
             references={"acuracy": [Reference(name="chance", value=0.1)]},
         )
+
+
+def test_a_probability_has_a_target_and_no_best() -> None:
+    options = {"metric": "memorisation", "unit": "probability", "better": "lower", "signature": "s"}
+    scores = [measured(name, value, **options) for name, value in (("a", 0.015), ("b", 0.48))]
+    (column,) = score_columns(scores)
+    assert column.unit == "probability, of real ones 0.5"
+    assert column.marked() == set()
+    assert [cell.value for name in "ab" if (cell := column.cell(name)) is not None] == ["0.01500", "0.48000"]
+    chart = column.chart()
+    assert chart.axis.label == "memorisation, probability, of real ones 0.5"
+    assert [(reference.name, reference.value) for reference in chart.references] == [("real ones", 0.5)]

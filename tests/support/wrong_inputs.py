@@ -138,6 +138,13 @@ def scaled_floats(folder: Path) -> None:
     save_npz(folder, train_images=(digits()[0][:100] / 255).astype(np.float32))
 
 
+def pixels_without_values(folder: Path) -> None:
+    """Of the fourth picture of the test split the first two pixels are missing."""
+    images = digits()[0][:120].astype(np.float32)
+    images[103, 0, :2] = np.nan
+    save_npz(folder, train_images=images[:100], test_images=images[100:])
+
+
 def ambiguous_shape(folder: Path) -> None:
     save_npz(folder, train_images=digits()[0][:120, :3, :3].reshape(40, 3, 3, 3))
 
@@ -296,6 +303,12 @@ def trained_cnn(folder: Path) -> None:
     trained(folder, "cnn.yaml")
 
 
+def measured_cnn(folder: Path) -> None:
+    """The run cnn with its scores."""
+    trained_cnn(folder)
+    assert run_command(["eval", "cnn"]).exit_code == 0
+
+
 def trained_linear(folder: Path) -> None:
     trained(folder, "linear.yaml")
 
@@ -380,6 +393,7 @@ PREPARATIONS: dict[str, Prepare] = {
         small_npz,
         tiny_pictures,
         wide_pictures,
+        pixels_without_values,
         ambiguous_shape,
         labels_too_large,
         idx_cut_short,
@@ -400,6 +414,7 @@ PREPARATIONS: dict[str, Prepare] = {
         two_sources,
         trained,
         trained_cnn,
+        measured_cnn,
         trained_linear,
         damaged_checkpoint,
         missing_weights,

@@ -151,6 +151,12 @@ def test_generated_samples_are_compared_by_distances_and_balls(vae: RunFolder, r
     assert verdicts["nll"] == "cannot tell apart"
     with pytest.raises(GateError, match="far is worse by fd; far is worse by kd; far is worse by precision"):
         fail_if_worse(found)
+    for metric in ("recall", "coverage"):
+        with pytest.raises(
+            UsageError, match=f'"{metric}" cannot be compared: it depends on the generated set as a whole'
+        ) as caught:
+            compare([near, far], metrics=[metric])
+        assert caught.value.expected == "one of density, elbo, fd, kd, mse, nll, precision, psnr"
     write_distances(far, 0, seed=1)
     assert {one.verdict for _, one in compare([near, far]).comparisons} == {"cannot tell apart"}
 
@@ -187,8 +193,12 @@ def test_what_cannot_be_compared_is_refused(cnn: RunFolder, vae: RunFolder) -> N
         compare([cnn])
     with pytest.raises(UsageError, match='no score "acuracy"; did you mean "accuracy"'):
         compare([cnn, cnn], metrics=["acuracy"])
-    with pytest.raises(UsageError, match='"calibration_error" is not made of one row a sample'):
+    with pytest.raises(
+        UsageError, match='"calibration_error" cannot be compared: it is not made of one row a sample'
+    ) as caught:
         compare([cnn, cnn], metrics=["calibration_error"])
+    assert caught.value.expected == "one of accuracy, auroc, brier_score, f1_macro, label_nll"
+    assert caught.value.next_step == "compare another metric"
     with pytest.raises(NotFoundError, match="not measured with the suite classification") as caught:
         compare([cnn, vae])
     assert caught.value.next_step == "creuset eval vae --suite classification"

@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_identical_files_cannot_be_told_apart() -> None:
     names = [name for name, metric in TEXT_METRICS.items() if metric.rows is not None]
     found = compare_texts(["a.txt", "a.txt"], metrics=names, references=["r.txt"])
-    assert len(found.comparisons) == len(names) + 6  # ROUGE gives four scores, twice
+    assert len(found.comparisons) == len(names) + 4  # ROUGE gives three scores, twice
     for _, one in found.comparisons:
         assert (one.difference, one.p_value, one.verdict) == (0, 1, "cannot tell apart")
     fail_if_worse(found)
@@ -110,7 +110,7 @@ def test_several_references_and_standard_input(monkeypatch: pytest.MonkeyPatch) 
 
 def test_scores_by_another_tokenizer_or_other_references_are_refused_by_the_field() -> None:
     answers = list(zip(REFERENCES, strict=True))
-    context = text_context(answers, 0)
+    context = text_context(TEXT_METRICS["bleu"], answers, len(GOOD), 0)
     plain, other = bleu_rows(GOOD, answers), bleu_rows(GOOD, answers, tokenizer="intl")
     with pytest.raises(GateError, match="they differ in tok\n  got: tok 13a against intl"):
         compare_paired(plain.score(context=context), other.score(context=context), plain.rows, other.rows)
@@ -120,7 +120,7 @@ def test_scores_by_another_tokenizer_or_other_references_are_refused_by_the_fiel
     )
     with pytest.raises(GateError, match="they differ in tokenizer\n"):
         compare_paired(ascii_rows.score(context=context), unicode_rows.score(context=context), GOOD, GOOD)
-    elsewhere = text_context(answers[::-1], 0)
+    elsewhere = text_context(TEXT_METRICS["bleu"], answers[::-1], len(GOOD), 0)
     with pytest.raises(GateError, match="they differ in data\n"):
         compare_paired(plain.score(context=context), plain.score(context=elsewhere), plain.rows, plain.rows)
     twice = [*zip(REFERENCES, REFERENCES, strict=True)]
@@ -141,6 +141,22 @@ def test_the_data_are_the_references() -> None:
     assert data("r.txt") != data("r2.txt")
 
 
+def test_texts_alone_are_compared_line_by_line(folder: Path) -> None:
+    (folder / "good.jsonl").write_text("{}\n[1]\n" * 20)
+    (folder / "bad.jsonl").write_text("{}\n[1\n" * 20)
+    found = compare_texts(["good.jsonl", "bad.jsonl"], metrics=["json-validity"], references=[])
+    ((_, one),) = found.comparisons
+    assert (one.verdict, one.n, found.measured_on) == ("worse", 40, "line by line")
+    assert Signature.parse(one.signature).data == "40_texts"
+    assert found.to_json()["references"] == []
+    (folder / "r40.txt").write_text("{}\n" * 40)
+    mixed = compare_texts(
+        ["good.jsonl", "bad.jsonl"], metrics=["exact-match", "json-validity"], references=["r40.txt"]
+    )
+    right, valid = (Signature.parse(one.signature).data for _, one in mixed.comparisons)
+    assert (valid, right != valid) == ("40_texts", True)
+
+
 def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
     (folder / "short.txt").write_text("a\nb\n")
     (folder / "latin.txt").write_bytes("a\nété\n".encode("latin-1"))
@@ -149,8 +165,10 @@ def test_what_cannot_be_compared_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="distinct, self-bleu cannot be compared: of a whole set") as caught:
         compare_texts(["a.txt", "bad.txt"], metrics=["bleu", "distinct", "self-bleu"], references=["r.txt"])
     assert "expected: bleu, chrf, chrf++, ter, rouge" in str(caught.value)
-    with pytest.raises(UsageError, match="a comparison of texts needs references"):
-        compare_texts(["a.txt", "bad.txt"], metrics=["json-validity"], references=[])
+    with pytest.raises(UsageError, match="bleu needs references\n  next: name them with --references"):
+        compare_texts(["a.txt", "bad.txt"], metrics=["bleu"], references=[])
+    with pytest.raises(UsageError, match="references without effect: none of these metrics uses them"):
+        compare_texts(["a.txt", "bad.txt"], metrics=["json-validity"], references=["r.txt"])
     with pytest.raises(UsageError, match='no metric "blue"; did you mean "bleu"'):
         compare_texts(["a.txt", "bad.txt"], metrics=["blue"], references=["r.txt"])
     with pytest.raises(UsageError, match="standard input can be read once"):

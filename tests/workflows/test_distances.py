@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from creuset.errors import NotFoundError, RecipeError, UsageError
+from creuset.evaluation.suite import split_hash
 from creuset.generation.pictures import to_pictures
 from creuset.metrics.signature import Signature
 from creuset.progress import Silent
@@ -46,6 +47,10 @@ def test_a_classifier_of_ones_own_gives_the_features(vae: RunFolder, cnn: RunFol
     assert (fields["extractor"], fields["n"], fields["reference_n"]) == ("cnn", "150", "150")
     assert fields["reference_seed"] == "0"  # 150 of the 180 test pictures
     assert {f"{name}_floor" for name in OF_FEATURES} <= {floor.metric for floor in found.floors}
+    training = split_hash(load_run_data(run_recipe(vae).data, Silent()), "train")[:8]
+    by_training = [scores["memorisation"], scores["near_copies"], *found.floors[-6:]]
+    assert all(f"|training:{training}|" in score.signature for score in by_training)
+    assert {score.metric for score in by_training[2:]} == {f"{name}_floor" for name in OF_FEATURES}
     assert found.remarks == []
     assert set(found.details["curves"]) == {"fd", "kd", "precision", "recall"}
     # it has a file of its own, with the rows and pictures that reports and comparisons need

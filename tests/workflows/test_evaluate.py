@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from creuset.errors import DataError, GateError, UsageError
+from creuset.errors import DataError, UsageError
 from creuset.evaluation import split_hash
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Signature
 from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
-from creuset.workflows.evaluate import check_minimums, evaluate, load_run_data, stored_scores
+from creuset.workflows.evaluate import evaluate, load_run_data, stored_scores
 from creuset.workflows.load import load, run_recipe
 from creuset.workflows.train import train
 from small_runs import CNN, VAE, write_recipe
@@ -26,18 +26,6 @@ class Heard(Silent):
 
     def say(self, message: str) -> None:
         self.said.append(message)
-
-
-def score(metric: str = "accuracy", value: float = 0.9, better: str = "higher") -> Score:
-    return Score(
-        metric=metric,
-        value=value,
-        unit="fraction",
-        better=better,  # type: ignore[arg-type]
-        interval=None,
-        n=10,
-        signature="s",
-    )
 
 
 def test_an_evaluation_is_kept_beside_the_run(vae: RunFolder) -> None:
@@ -198,27 +186,3 @@ def test_scores_are_read_back_as_they_were(vae: RunFolder) -> None:
     assert [one.to_json() for one in scores] == document["scores"]
     for one in document["scores"]:
         assert one.keys() == {"metric", "value", "unit", "better", "interval", "n", "signature"}
-
-
-@pytest.mark.parametrize(
-    ("given", "limit", "passes"),
-    [
-        (score(), 0.9, True),
-        (score(), 0.91, False),
-        (score("nll", 90.0, "lower"), 90.0, True),
-        (score("nll", 90.0, "lower"), 89.9, False),
-    ],
-)
-def test_a_gate_looks_in_the_direction_of_its_metric(given: Score, limit: float, passes: bool) -> None:
-    if passes:
-        check_minimums([given], {given.metric: limit})
-        return
-    word = "at least" if given.better == "higher" else "at most"
-    with pytest.raises(GateError, match=f"{given.metric} misses its limit") as caught:
-        check_minimums([given], {given.metric: limit})
-    assert (caught.value.exit_code, caught.value.expected) == (4, f"{word} {limit:g}")
-
-
-def test_a_gate_for_a_metric_that_was_not_measured_is_refused() -> None:
-    with pytest.raises(UsageError, match='no score "acuracy"; did you mean "accuracy"'):
-        check_minimums([score()], {"acuracy": 0.5})

@@ -87,6 +87,28 @@ def test_a_signature_says_what_decides_the_number(folder: Path) -> None:
     assert stated.items() <= dict(signature.extra).items()
     assert Signature.parse(measure("kd", generated="learned").scores[0].signature).data == signature.data
     assert Signature.parse(measure("kd", reference="learned").scores[0].signature).data != signature.data
+    for name, start in (("others", 250), ("further", 370)):
+        write_pictures(folder / name, PIXELS[start : start + 120])
+    others, further = (
+        measure("memorisation", reference="learned", training=name).scores for name in ("others", "further")
+    )
+    for one, other in zip(others, further, strict=True):
+        left, right = Signature.parse(one.signature), Signature.parse(other.signature)
+        differing = {name for name, value in left.fields().items() if right.fields()[name] != value}
+        assert differing == {"training"}
+
+
+def test_signatures_name_the_training_pictures(folder: Path) -> None:
+    write_pictures(folder / "other", PIXELS[250:370])
+    signatures = {}
+    for training in ("learned", "other"):
+        found = measure("kd", "precision", training=training)
+        signatures[training] = [floor.signature for floor in found.floors]
+        named = {dict(Signature.parse(signature).extra)["training"] for signature in signatures[training]}
+        assert len(named) == 1
+        assert "unstated" not in named
+    assert len(signatures["learned"]) == 2
+    assert not set(signatures["learned"]) & set(signatures["other"])
 
 
 def test_names_of_files_and_folders_decide_nothing(folder: Path) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, note, say, table
+from creuset.cli.evaluate_files import metric_names
 
 if TYPE_CHECKING:
     from creuset.metrics.comparison import Comparison
@@ -19,16 +20,21 @@ OF_FILES = ("metrics", "references")
 
 @click.command("compare")
 @click.argument("systems", nargs=-1, required=True, metavar="A B [C]...")
-@click.option("--suite", help="Whose scores; default: what A was measured with.")
+@click.option(
+    "--suite",
+    type=click.Choice(["classification", "images"]),
+    help="Whose scores; default: what A was measured with.",
+)
 @click.option("--metric", multiple=True, help="Compare this score of runs alone; may be given again.")
 @click.option("--split", help="Scores of this part of the data; default: those of the usual evaluation.")
 @click.option(
-    "--metrics", help="Compare files of texts instead of runs: names with commas, such as bleu,rouge."
+    "--metrics",
+    help="Compare files of texts instead of runs: names with commas, such as bleu,rouge (ROUGE-1, -2, -L).",
 )
 @click.option(
     "--references",
     multiple=True,
-    help="What the texts should be, line by line; again for further references.",
+    help="What the texts should be, line by line; again for further references; none for json-validity.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides all draws.")
 @click.option("--fail-if-worse", "gate", is_flag=True, help="Exit 4 where a system is worse than A.")
@@ -61,7 +67,8 @@ def command(
     else:
         counts = dict.fromkeys(str(one.n) for _, one in result.comparisons)
         say(f"against {result.baseline}, {result.measured_on}, {' and '.join(counts)} samples")
-        header = [result.kind, "metric", "A", "B", "difference", "interval (95%)", "p (Holm)", "effect"]
+        header = [result.kind, "metric", "A", "B", "difference"]
+        header += ["interval (95%, uncorrected)", "p (Holm)", "effect"]
         say(table([*header, "verdict"], [[name, *_cells(one)] for name, one in result.comparisons]))
         if result.left_out:
             note(f"not compared: {', '.join(result.left_out)}")
@@ -99,8 +106,9 @@ def _compare_files(
             got="--references",
             expected="creuset compare A.txt B.txt --metrics bleu,rouge --references FILE",
         )
-    names = [name.strip() for name in metrics.split(",")]
-    return compare_texts(files, metrics=names, references=references, seed=seed, progress=progress)
+    return compare_texts(
+        files, metrics=metric_names(metrics), references=references, seed=seed, progress=progress
+    )
 
 
 def _are_files(ctx: click.Context) -> bool:
@@ -130,7 +138,7 @@ def _cells(one: "Comparison") -> list[str]:
     interval = "-" if one.interval is None else f"[{one.interval[0]:+.4g}, {one.interval[1]:+.4g}]"
     verdict = f"B is {one.verdict}" if one.verdict != "cannot tell apart" else one.verdict
     if one.more_samples is not None:
-        verdict += f"; {one.more_samples} more samples would tell"
+        verdict += f"; {one.more_samples} more sample{'' if one.more_samples == 1 else 's'} would tell"
     return [
         one.metric,
         f"{one.a:.6g}",

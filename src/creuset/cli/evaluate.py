@@ -67,8 +67,9 @@ OF_FILES = ("metrics", *OF_TEXTS, *OF_PICTURES)
 )
 @click.option(
     "--metrics",
-    help="Measure files instead of a run: names with commas, such as bleu,rouge of texts, or "
-    "fd,kd,precision,recall of pictures.",
+    help="Measure files instead of a run: names with commas, such as bleu,rouge of texts (ROUGE-1, -2, "
+    "-L; exact-match-french and the like for other languages than English), or fd,kd,precision,recall of "
+    "pictures.",
 )
 @click.option("--hypotheses", help="Generated texts, one a line in UTF-8; - for standard input.")
 @click.option(
@@ -85,7 +86,11 @@ OF_FILES = ("metrics", *OF_TEXTS, *OF_PICTURES)
     "run of a classifier; default: the recipe's, or efficientnet-lite0.",
 )
 @click.option(
-    "--min", "minimums", type=Minimum(), multiple=True, help="Exit 4 where a score misses this limit."
+    "--min",
+    "minimums",
+    type=Minimum(),
+    multiple=True,
+    help="Exit 4 where a score misses this limit; again for other scores.",
 )
 @json_option
 @click.pass_context
@@ -109,6 +114,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure RUN (an ID or a path) and keep the scores beside it, or measure files of your own."""
+    from creuset.workflows.minimums import as_minimums, check_minimums
+
+    limits = as_minimums(minimums)
     given = _given(ctx)
     _check_combination(given, run)
     with TerminalProgress() as progress:
@@ -122,6 +130,7 @@ def command(
                 training=training,
                 extractor=extractor,
                 seed=seed,
+                minimums=limits,
             )
             found = measure_files(files, given, progress)
         else:
@@ -137,10 +146,7 @@ def command(
                 progress=progress,
             )
     _show(found, as_json=as_json)
-    if minimums:
-        from creuset.workflows.evaluate import check_minimums
-
-        check_minimums(list(found.scores), dict(minimums))
+    check_minimums(found.scores, limits)
     next_step("creuset eval --help" if run is None else f"creuset runs show {run}")
 
 

@@ -1,6 +1,6 @@
 """What `creuset eval` does with files of one's own: texts or pictures, and no run."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +31,10 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """The options of `creuset eval` that are about files, as they were given; see there."""
+    """The options of `creuset eval` that are about files, as they were given; see there.
+
+    The limits of --min are among them so that a name that is not measured is refused before anything is.
+    """
 
     metrics: str | None
     hypotheses: str | None
@@ -41,11 +44,32 @@ class Files:
     training: str | None
     extractor: str | None
     seed: int
+    minimums: Mapping[str, float]
 
 
 def options(names: Collection[str]) -> str:
     """These options as they are typed."""
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
+def metric_names(text: str) -> list[str]:
+    """The names of --metrics, which commas separate.
+
+    Raises:
+        UsageError: One of them is empty.
+    """
+    from creuset.errors import UsageError
+
+    names = [name.strip() for name in text.split(",")]
+    if "" in names:
+        empty = names.index("")
+        place = "" if len(names) == 1 else " before the first comma" if empty == 0 else " between two commas"
+        if 0 < empty == len(names) - 1:
+            place = " after the last comma"
+        raise UsageError(
+            f"an empty name{place}", where="--metrics", got=f'"{text}"', expected="names such as bleu,rouge"
+        )
+    return names
 
 
 def measure_files(files: Files, given: Collection[str], progress: "Progress") -> Measured:
@@ -57,7 +81,8 @@ def measure_files(files: Files, given: Collection[str], progress: "Progress") ->
         progress: Who watches.
 
     Raises:
-        UsageError: Options of both, one that is missing, or metrics of the other kind.
+        UsageError: Options of both, one that is missing, metrics of the other kind, or a limit for what is
+            not measured.
     """
     from creuset.errors import UsageError
 
@@ -74,38 +99,42 @@ def measure_files(files: Files, given: Collection[str], progress: "Progress") ->
             got=options(given),
             expected=FOR_PICTURES if of_pictures else FOR_TEXTS,
         )
-    names = [name.strip() for name in files.metrics.split(",")]
+    names = metric_names(files.metrics)
     if of_pictures or (not of_texts and _are_of_pictures(names)):
         return _measure_pictures(files, names, given, progress)
     return _measure_texts(files, names, given, progress)
 
 
 def _measure_texts(files: Files, names: list[str], given: Collection[str], progress: "Progress") -> Measured:
-    from creuset.workflows.own_files import TEXT_METRICS, measure_texts
+    from creuset.workflows.minimums import require_measured
+    from creuset.workflows.own_files import TEXT_METRICS, measure_texts, text_metrics
 
     _refuse_other_kind(names, of_pictures=False, own=TEXT_METRICS)
     if files.hypotheses is None:
         raise _missing("hypotheses", given, FOR_TEXTS)
-    scores = measure_texts(
+    require_measured(files.minimums, {name: metric.scores for name, metric in text_metrics(names).items()})
+    found = measure_texts(
         names,
         hypotheses=files.hypotheses,
         references=files.references,
         seed=files.seed,
         progress=progress,
     )
-    return Measured(scores)
+    return Measured(found.scores, remarks=found.remarks)
 
 
 def _measure_pictures(
     files: Files, names: list[str], given: Collection[str], progress: "Progress"
 ) -> Measured:
-    from creuset.metrics.feature_scores import FEATURE_METRICS, OTHER_NAMES
+    from creuset.metrics.feature_scores import FEATURE_METRICS, OTHER_NAMES, feature_metrics
+    from creuset.workflows.minimums import picture_scores, require_measured
 
     _refuse_other_kind(names, of_pictures=True, own=[*FEATURE_METRICS, *OTHER_NAMES])
     if files.generated is None:
         raise _missing("generated", given, FOR_PICTURES)
     if files.reference is None:
         raise _missing("reference", given, FOR_PICTURES)
+    require_measured(files.minimums, picture_scores(feature_metrics(names)))
     from creuset.workflows.own_pictures import measure_pictures
 
     found = measure_pictures(

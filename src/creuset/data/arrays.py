@@ -31,6 +31,7 @@ def as_pictures(
     """
     if array.dtype.kind not in _NUMBERS:
         raise DataError("pictures of a wrong type", where=where, got=array.dtype, expected="uint8")
+    _require_finite(where, array, num_levels)
     if array.ndim == 3 and layout is None:
         array = array[:, None]
     elif _layout(where, array, layout) == "NHWC":
@@ -108,11 +109,30 @@ def dark_note(pictures: NDArray[np.uint8]) -> tuple[str, ...]:
     )
 
 
+def _require_finite(where: str, array: NDArray[Any], num_levels: int) -> None:
+    if array.dtype.kind != "f":
+        return
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    first = tuple(int(place) for place in np.argwhere(~finite)[0])
+    num_nan = int(np.isnan(array).sum())
+    num_infinite = int((~finite).sum()) - num_nan
+    counts = [f"{num:,} {kind}" for num, kind in ((num_nan, "NaN"), (num_infinite, "infinite")) if num]
+    raise DataError(
+        "pixels that are no finite numbers",
+        where=f"{where}{list(first)}",
+        got=f"{' and '.join(counts)} of {array.size:,} {array.dtype} values; this is the first",
+        expected=f"whole numbers in 0..{num_levels - 1}",
+        next_step="leave out or make again the pictures that hold them",
+    )
+
+
 def _as_levels(where: str, array: NDArray[Any], num_levels: int) -> NDArray[np.uint8]:
     low, high = array.min(), array.max()
     if array.dtype == np.uint8 and high < num_levels:
         return array
-    if not (low >= 0 and high < num_levels):  # also where one of them is NaN
+    if low < 0 or high >= num_levels:
         raise DataError(
             "pixels out of range",
             where=where,

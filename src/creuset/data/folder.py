@@ -45,13 +45,20 @@ class _File:
     class_name: str | None
 
 
-def read_folder(root: Path, *, unreadable: Literal["refuse", "skip"], progress: Progress) -> Source:
+def read_folder(
+    root: Path,
+    *,
+    unreadable: Literal["refuse", "skip"],
+    progress: Progress,
+    has_recipe: bool = True,
+) -> Source:
     """All pictures under `root`, by the rules at the head of this file.
 
     Args:
         root: The folder.
         unreadable: Whether a file that cannot be read stops the work or is left out, named and counted.
         progress: Counts pictures.
+        has_recipe: Whether an error may advise a setting of a recipe.
 
     Raises:
         DataError: No pictures, an unclear layout, different sizes, files that cannot be read.
@@ -71,7 +78,8 @@ def read_folder(root: Path, *, unreadable: Literal["refuse", "skip"], progress: 
             f"{counted(len(skipped), 'file')} of {len(files):,} cannot be used",
             where=root,
             got=listed(skipped),
-            next_step="repair or remove these files, or leave them out by data.unreadable: skip in a recipe",
+            next_step="repair or remove these files"
+            + (", or leave them out by data.unreadable: skip in a recipe" if has_recipe else ""),
         )
     _require_content(root, files, skipped)
     return _collect(root, files, arrays, skipped)

@@ -90,17 +90,25 @@ def load_data(
     return dataset
 
 
-def read_source(config: DataConfig, *, resolve: Resolve, progress: Progress) -> Source:
+def read_source(
+    config: DataConfig, *, resolve: Resolve, progress: Progress, has_recipe: bool = True
+) -> Source:
     """What `config.source` names, before it is split: a path first, then a name.
 
     Whether its classes can be learned is not asked here, since data may also be only looked at.
+
+    Args:
+        config: The section of a recipe, or what stands in its place.
+        resolve: A name to its path.
+        progress: Who watches.
+        has_recipe: Whether the caller can set the section's fields, so that an error may advise it.
     """
     if not config.source.strip():
         raise UsageError("no source is named", where="data.source", expected="a path or a name")
     path = Path(config.source).expanduser()
     try:
         if path.exists():
-            source = _read_path(path, config, progress)
+            source = _read_path(path, config, progress, has_recipe)
         elif config.source == DIGITS:
             _refuse_reader_settings(config, DIGITS)
             source = read_digits()
@@ -113,7 +121,7 @@ def read_source(config: DataConfig, *, resolve: Resolve, progress: Progress) -> 
                 next_step="name a text of your own: --set data.source=FILE",
             )
         else:
-            source = _read_path(resolve(config.source), config, progress)
+            source = _read_path(resolve(config.source), config, progress, has_recipe)
     except OSError as error:
         raise DataError(
             "cannot be read", where=error.filename or path, got=error.strerror or error
@@ -129,7 +137,7 @@ def read_source(config: DataConfig, *, resolve: Resolve, progress: Progress) -> 
     return source
 
 
-def _read_path(path: Path, config: DataConfig, progress: Progress) -> Source:
+def _read_path(path: Path, config: DataConfig, progress: Progress, has_recipe: bool) -> Source:
     """What lies at `path`, by the reader that its name asks for."""
     name = path.name.lower()
     if path.is_file() and name.endswith(CSV_SUFFIXES):
@@ -144,7 +152,7 @@ def _read_path(path: Path, config: DataConfig, progress: Progress) -> Source:
     is_mnist_5k, has_idx = any(file.name == MNIST_5K_FILE for file in files), any(map(is_idx, files))
     if path.is_dir() and not is_mnist_5k and not has_idx:
         _refuse_reader_settings(config, path.name, taken={"unreadable"})
-        return read_folder(path, unreadable=config.unreadable, progress=progress)
+        return read_folder(path, unreadable=config.unreadable, progress=progress, has_recipe=has_recipe)
     _refuse_reader_settings(config, path.name)
     if is_mnist_5k:
         return read_mnist_5k(path)

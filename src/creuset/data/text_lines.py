@@ -20,20 +20,14 @@ def read_lines(source: str | Path) -> list[str]:
 
     Raises:
         NotFoundError: There is no such file.
-        DataError: No file, nothing in it, or a line that is not UTF-8, which is named.
+        DataError: No name, no file but a folder, one that may not be read, nothing in it, or a line that is
+            not UTF-8, which is named.
     """
     name = display_name(source)
     if str(source) == STANDARD_INPUT:
         content = sys.stdin.buffer.read()
     else:
-        try:
-            content = Path(source).read_bytes()
-        except FileNotFoundError as error:
-            raise NotFoundError(
-                "no such file", where=name, expected="a text file, or - for standard input"
-            ) from error
-        except IsADirectoryError as error:
-            raise DataError("this is a folder", where=name, expected="a text file") from error
+        content = _content(source, name)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(
             "this file is in UTF-16",
@@ -47,6 +41,24 @@ def read_lines(source: str | Path) -> list[str]:
     if not lines:
         raise DataError("nothing in it", where=name, got="0 lines", expected="one text a line")
     return [_decoded(line.removesuffix(b"\r"), name, number) for number, line in enumerate(lines, 1)]
+
+
+def _content(source: str | Path, name: str) -> bytes:
+    wanted = "a text file, or - for standard input"
+    if not name.strip():
+        raise DataError("an empty name of a file", got=f'"{name}"', expected=wanted)
+    try:
+        return Path(source).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError("no such file", where=name, expected=wanted) from error
+    except NotADirectoryError as error:
+        raise NotFoundError(
+            "no such file: what stands before the last / is no folder", where=name, expected=wanted
+        ) from error
+    except IsADirectoryError as error:
+        raise DataError("this is a folder", where=name, expected="a text file") from error
+    except OSError as error:
+        raise DataError("cannot be read", where=name, got=error.strerror or error, expected=wanted) from error
 
 
 def display_name(source: str | Path) -> str:

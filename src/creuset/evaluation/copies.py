@@ -30,7 +30,10 @@ def copies_part(sets: PictureSets) -> Evaluation:
         remark = "no memorisation: the training pictures are themselves what is measured"
         return Evaluation(suite="images", split=context.split, remarks=[remark])
     neighbours = TrainingNeighbours.from_features(
-        as_rows(sets.generated), as_rows(sets.training), as_rows(sets.reference)
+        as_rows(sets.generated),
+        as_rows(sets.training),
+        as_rows(sets.reference),
+        training_data=sets.training_data,
     )
     scores = [memorisation_score(neighbours, extractor=PIXELS, context=context)]
     remarks = []

@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from creuset.errors import DataError
-from creuset.metrics.feature_scores import FeatureSets
+from creuset.metrics.feature_sets import FeatureSets
 from creuset.metrics.features import Extractor
 from creuset.metrics.frechet import frechet_distance
 from creuset.metrics.growth import growing_sizes

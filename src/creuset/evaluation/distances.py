@@ -19,7 +19,8 @@ from creuset.evaluation.curves import distance_curves
 from creuset.evaluation.generated import PictureSets, channels_first, chosen_places
 from creuset.evaluation.suite import Evaluation
 from creuset.generation.pictures import Pictures
-from creuset.metrics.feature_scores import FeatureSets, score_features
+from creuset.metrics.feature_scores import score_features
+from creuset.metrics.feature_sets import FeatureSets
 from creuset.metrics.frechet import frechet_distance
 from creuset.metrics.inputs import FloatArray
 from creuset.metrics.jackknife import NUM_BLOCKS, random_blocks
@@ -144,6 +145,7 @@ def _features(
         reference=of(sets.reference, cache),
         real=real,
         extractor=network.extractor,
+        real_data=sets.training_data,
     )
 
 

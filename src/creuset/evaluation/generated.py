@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.data.dataset import Dataset
-from creuset.evaluation.suite import Subject
+from creuset.evaluation.suite import Subject, split_hash
 from creuset.generation import pictures
 from creuset.generation.observation import CHUNK
 from creuset.generation.pictures import Pictures
 from creuset.metrics.inputs import IntArray
-from creuset.metrics.signature import Context
+from creuset.metrics.signature import UNSTATED, Context
 from creuset.models.base import Model
 
 _TRAIN = "train"
@@ -31,12 +31,15 @@ class PictureSets:
         training: Those that the model was trained on, (T, H, W, C); None where they are themselves measured.
         context: What the signatures say of them: where the reference was drawn from more pictures, by which
             seed, since others would give another number.
+        training_data: The content hash of the training pictures, for the signatures of what is measured by
+            them.
     """
 
     generated: Pictures
     reference: Pictures
     training: Pictures | None
     context: Context
+    training_data: str = UNSTATED
 
 
 def picture_sets(
@@ -54,14 +57,16 @@ def picture_sets(
     reference = chosen_places(available, num_generated, context)
     if len(reference) < available:
         context = replace(context, extra={**context.extra, "reference_seed": context.seed})
-    training = None
+    training, training_data = None, UNSTATED
     if split != _TRAIN and _TRAIN in dataset.splits:
+        training_data = split_hash(dataset, _TRAIN)
         training = _stored(dataset, _TRAIN, np.arange(dataset.split(_TRAIN).num_samples))
     return PictureSets(
         generated=pictures.to_pictures(drawn),
         reference=_stored(dataset, split, reference),
         training=training,
         context=context,
+        training_data=training_data,
     )
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         f1_per_class,
     )
     from creuset.metrics.comparison import Comparison, compare_paired, compare_unpaired, correct_together
-    from creuset.metrics.feature_scores import FeatureScores, FeatureSets, score_features
+    from creuset.metrics.feature_scores import FeatureScores, score_features
+    from creuset.metrics.feature_sets import FeatureSets
     from creuset.metrics.features import Extractor
     from creuset.metrics.floors import PixelCounts, PixelMixture, likelihood_floors
     from creuset.metrics.frechet import frechet_curve, frechet_distance, frechet_floor, frechet_intercept
@@ -279,7 +280,8 @@ _NAMES = {
         "f1_micro",
         "f1_per_class",
     ),
-    "feature_scores": ("FeatureScores", "FeatureSets", "score_features"),
+    "feature_scores": ("FeatureScores", "score_features"),
+    "feature_sets": ("FeatureSets",),
     "features": ("Extractor",),
     "floors": ("PixelCounts", "PixelMixture", "likelihood_floors"),
     "frechet": ("frechet_curve", "frechet_distance", "frechet_floor", "frechet_intercept"),

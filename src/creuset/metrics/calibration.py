@@ -14,7 +14,7 @@ import numpy as np
 
 from creuset.errors import DataError, UsageError
 from creuset.metrics.inputs import FloatArray, IntArray
-from creuset.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mean_estimate
+from creuset.metrics.intervals import NUM_RESAMPLES, Interval, bootstrap, mean_estimate, within
 from creuset.metrics.predictions import Predictions
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
@@ -162,7 +162,7 @@ def label_nll(predictions: Predictions, *, context: Context = NO_CONTEXT) -> Sco
         value=estimate.mean,
         unit="nats",
         better="lower",
-        interval=estimate.interval,
+        interval=within(estimate.interval, 0),
         n=predictions.n,
         fields={"interval": "t95"},
     )
@@ -184,7 +184,7 @@ def brier_score(predictions: Predictions, *, context: Context = NO_CONTEXT) -> S
         value=estimate.mean,
         unit="score",
         better="lower",
-        interval=estimate.interval,
+        interval=within(estimate.interval, 0, 2),
         n=predictions.n,
         fields={"interval": "t95", "sum": "classes"},
     )

@@ -46,14 +46,18 @@ class Comparison:
         metric, unit, better: As in `Score`.
         a, b: The two values.
         difference: b - a, in the metric's unit.
-        interval: The 95% interval of the difference; None where it never varies.
-        p_value: How often equal systems would differ so much or more, in (0, 1].
+        interval: The 95% interval of the difference; None where it never varies. It is of this comparison
+            alone, not corrected for others, so it may leave 0 out where the two cannot be told apart.
+        p_value: How often equal systems would differ so much or more, in [0, 1]. A permutation test never
+            gives 0; a test by standard errors does where there is a difference and no error, or so many
+            errors that p is below the smallest number.
         p_corrected: The same, corrected for the comparisons that are read together (`holm`).
         effect_size: Cohen's d of the difference; its sign is that of `difference`; None where nothing varies.
         n: Samples of A; of both where they are paired.
         num_comparisons: How many comparisons are read together.
         paired: Whether both were measured on the same samples.
         signature: The signature that both scores share, and how they were tested.
+        num_differing: Pairs that differ, where a test by the signs of pairs was made: they alone decide it.
     """
 
     metric: str
@@ -70,6 +74,7 @@ class Comparison:
     num_comparisons: int
     paired: bool
     signature: str
+    num_differing: int | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -82,13 +87,18 @@ class Comparison:
     def more_samples(self) -> int | None:
         """How many more samples of each system would tell, with a power of 80%, were the effect as observed.
 
-        None where the verdict is clear already, or where no number would do: no difference was seen.
+        None where the verdict is clear already, or where no number would do: no difference was seen. A test
+        that flips k pairs gives a p of 2/2^k at least: no fewer samples are named than have so many pairs
+        that differ, at the rate observed, that the corrected level can be reached.
         """
         if self.verdict != "cannot tell apart" or not self.effect_size:
             return None
         sides = 1 if self.paired else 2
         quantiles = ndtri(1 - SIGNIFICANCE / (2 * self.num_comparisons)) + ndtri(POWER)
         needed = math.ceil(sides * float(quantiles / self.effect_size) ** 2)
+        if self.num_differing:
+            pairs = math.floor(math.log2(2 * self.num_comparisons / SIGNIFICANCE)) + 1  # 2/2^pairs < level
+            needed = max(needed, math.ceil(pairs * self.n / self.num_differing))
         return max(needed - self.n, 1)
 
     def to_json(self) -> dict[str, Any]:
@@ -172,6 +182,7 @@ def compare_paired(
         fields={"interval": "bca95", "pairing": "samples", "test": test},
         paired=True,
         seed=seed,
+        num_differing=int((steps != 0).any(axis=1).sum()),
     )
 
 
@@ -245,12 +256,13 @@ def comparison_of(
     fields: dict[str, str],
     paired: bool,
     seed: int | None,
+    num_differing: int | None = None,
 ) -> Comparison:
     """The comparison of two scores, which share a signature, by a test.
 
     Args:
         a, b: The scores.
-        difference, interval, p_value, paired: As in `Comparison`.
+        difference, interval, p_value, paired, num_differing: As in `Comparison`.
         spread: The standard deviation that a sample contributes, by which the effect size is measured.
         fields: What the test was, for the signature.
         seed: What decided its draws; None where there were none.
@@ -273,6 +285,7 @@ def comparison_of(
         num_comparisons=1,
         paired=paired,
         signature=str(signature),
+        num_differing=num_differing,
     )
 
 
@@ -321,6 +334,9 @@ def welch(
         difference: Of the values.
         errors: The squared standard error that each adds.
         degrees: The degrees of freedom of each error.
+
+    Returns:
+        The interval, None where there is no error; p, which is then 1 without a difference and 0 with one.
     """
     squared = float(sum(errors))
     if squared == 0:

@@ -12,9 +12,9 @@ sample gives its error exactly, and the reference's own part cancels. Where gene
 reference, distances vary to second order, which a jackknife counts twice: they are then told apart less often
 than in 5 of 100 cases.
 
-Recall and coverage are not compared. They have a value a reference sample, but one generated sample decides
-over many of them at once: McNemar's test on them told equal generators apart in 10 to 28 of 100 simulated
-pairs.
+Recall and coverage depend on the generated set as a whole, and are not compared. They have a value a
+reference sample, but one generated sample decides over many of them at once: McNemar's test on them told
+equal generators apart in 10 to 28 of 100 simulated pairs.
 
 Source: Efron and Stein (1981), "The Jackknife Estimate of Variance"; the tests are in metrics/comparison.py
 and metrics/replicates.py.
@@ -59,6 +59,21 @@ def is_compared(metric: str, kept: KeptRows) -> bool:
     return has_rows(metric, kept) if method is None else not _missing(method, kept)
 
 
+def why_not_compared(metric: str, kept: KeptRows) -> str | None:
+    """Why what was kept beside a score gives no comparison by this metric; None where it does."""
+    if is_compared(metric, kept):
+        return None
+    if metric in _OF_WHOLE_SET:
+        return (
+            "it depends on the generated set as a whole: one generated sample decides over many reference "
+            "samples at once, so no test by samples holds"
+        )
+    method = COMPARISON_METHODS.get(metric)
+    if method is None:
+        return "it is not made of one row a sample"
+    return f"the evaluation did not keep what gives its error: {', '.join(_missing(method, kept))}"
+
+
 def is_compared_by_default(metric: str, kept: KeptRows) -> bool:
     """Whether a metric is compared where none is named: not where others say the same."""
     return is_compared(metric, kept) and not said_by_others(metric)
@@ -80,16 +95,14 @@ def compare_kept(a: Score, b: Score, kept_a: KeptRows, kept_b: KeptRows, *, seed
     """
     require_comparable(a.signature, b.signature)
     method = COMPARISON_METHODS.get(a.metric)
+    for kept in (kept_a, kept_b):
+        if reason := why_not_compared(a.metric, kept):
+            raise UsageError(
+                f'"{a.metric}" cannot be compared: {reason}',
+                next_step="compare another metric" + (", or measure again" if method is not None else ""),
+            )
     if method is None:
         return _paired(a, b, kept_a, kept_b, seed)
-    for kept in (kept_a, kept_b):
-        if missing := _missing(method, kept):
-            raise UsageError(
-                f'"{a.metric}" cannot be compared: these evaluations did not keep what gives its error',
-                got=", ".join(kept) or "no rows",
-                expected=", ".join(missing),
-                next_step="measure again, or compare another metric",
-            )
     return method.compare(a, b, kept_a, kept_b, seed)
 
 
@@ -148,6 +161,7 @@ def _jackknife(values: NDArray[np.float64] | NDArray[np.int64]) -> Replicates:
     return Replicates(values=values.astype(np.float64), kind="jackknife")
 
 
+_OF_WHOLE_SET = ("recall", "coverage")
 _FRECHET = _by_blocks("fd")
 _KERNEL = _by_both_sets("kd_generated", "kd_reference")
 

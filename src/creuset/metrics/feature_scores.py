@@ -1,6 +1,7 @@
 """The measures of generated samples by their features, under the names that people ask for them by.
 
-    fd            Frechet distance; with 4 samples a feature also its intercept on 1/N
+    fd            Frechet distance; with 4 samples a feature, and 1,536 features at most, also its intercept
+                  on 1/N
     fd-intercept  the intercept alone, refused with fewer samples
     kd            kernel distance
     is            Inception score of the extractor's own classes
@@ -13,33 +14,29 @@ define them, whatever it was asked for by.
 
 Beside scores stands what real samples reach in place of generated ones: as many other real samples against
 the same reference where the caller has them, else, for the Frechet distance, a part of the reference against
-the rest. The effective number of modes stands beside that of as many reference samples.
+the rest. An intercept on 1/N of real samples is around 0 and has no floor. The effective number of modes
+stands beside that of as many reference samples.
 
 Legend of shapes: N generated, M reference, T other real samples; D features; K classes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from math import ceil
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from creuset.errors import DataError, UsageError, did_you_mean
-from creuset.metrics.features import UNSTATED_EXTRACTOR, Extractor
-from creuset.metrics.frechet import SAMPLES_PER_FEATURE, frechet_distance, frechet_floor, frechet_intercept
-from creuset.metrics.inception_score import NUM_SPLITS, score_classes
+from creuset.metrics.feature_sets import KERNEL_BLOCKS, FeatureSets, Measuring, MeasuringReal, drawn_rows
+from creuset.metrics.frechet import SAMPLES_PER_FEATURE, frechet_floor
+from creuset.metrics.inception_score import NUM_SPLITS
 from creuset.metrics.inputs import as_features
 from creuset.metrics.jackknife import NUM_BLOCKS
-from creuset.metrics.kernel import MOST_IN_FULL, SAMPLES_PER_BLOCK, kernel_distance
-from creuset.metrics.memorisation import NEAR_SHARE, TrainingNeighbours, memorisation_score, near_copies
-from creuset.metrics.precision_recall import NEAREST_K, BallCounts, precision_recall_scores
-from creuset.metrics.rke import median_distance, rke_mode_count
+from creuset.metrics.kernel import MOST_IN_FULL
+from creuset.metrics.memorisation import NEAR_SHARE
+from creuset.metrics.precision_recall import NEAREST_K
+from creuset.metrics.rke import rke_mode_count
 from creuset.metrics.score import Score
-from creuset.metrics.signature import NO_CONTEXT, Context, Signature
+from creuset.metrics.signature import NO_CONTEXT, Context, Signature, short_hash
 
 FEATURE_METRICS = (
     "fd",
@@ -64,28 +61,9 @@ _WITH_FLOOR = ("fd", "kd", *_OF_BALLS)
 USING_TRAINING = ("memorisation", *_WITH_FLOOR)
 """Metrics that are measured by training samples, or have their floors from them."""
 
-_KERNEL_BLOCKS = 10
-"""So many at least where a kernel distance is taken in blocks: Student's t of fewer is wide."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FeatureSets:
-    """The samples of one measurement, as features of one extractor.
-
-    Args:
-        generated: (N, D).
-        reference: Real samples that the generated ones are held against, (M, D).
-        real: Other real samples, (T, D): those that the model was trained on. They are what memorisation is
-            measured by, and where T is N or more, what the floors are.
-        logits: Of the extractor's classes on the generated samples, (N, K), for the Inception score.
-        extractor: What made the features.
-    """
-
-    generated: NDArray[Any]
-    reference: NDArray[Any]
-    real: NDArray[Any] | None = None
-    logits: NDArray[Any] | None = None
-    extractor: Extractor = UNSTATED_EXTRACTOR
+MOST_FEATURES_OF_INTERCEPT = 1536
+"""Up to which `fd` is given its intercept unasked: it takes 41 eigenproblems, whose time grows with the cube
+of the features: on a core 17 seconds of 1,280 features, 82 of 2,048."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +148,7 @@ def _fewest(metric: str, most: int, num_features: int) -> dict[str, int]:
     both = {
         "fd": 2,
         "fd-intercept": max(SAMPLES_PER_FEATURE * num_features, 2 * NUM_BLOCKS),
-        "kd": 3 if most <= MOST_IN_FULL else 2 * _KERNEL_BLOCKS,
+        "kd": 3 if most <= MOST_IN_FULL else 2 * KERNEL_BLOCKS,
         "rke": 3,
         **dict.fromkeys(_OF_BALLS, NEAREST_K + 1),
     }
@@ -196,19 +174,15 @@ def score_features(
     """
     chosen = feature_metrics(metrics)
     _require_inputs(chosen, sets)
-    measuring = _Measuring(sets, context)
+    measuring = Measuring(sets, context)
     found = FeatureScores(scores=[score for name in chosen for score in measuring.scores(name)])
-    fewest = min(len(sets.generated), len(sets.reference))
     if "fd" in chosen and "fd-intercept" not in chosen:
-        needed = _fewest("fd-intercept", fewest, sets.generated.shape[1])["generated"]
-        if fewest >= needed:
+        missing = _no_intercept(sets)
+        if missing is None:
             found.scores.extend(measuring.scores("fd-intercept"))
         else:
-            found.remarks.append(
-                f"no intercept on 1/N: it needs {needed:,} samples on both sides "
-                f"({SAMPLES_PER_FEATURE} a feature), and there are {fewest:,}"
-            )
-    _add_floors(found, chosen, sets, context)
+            found.remarks.append(f"no intercept on 1/N: {missing}")
+    _add_floors(found, chosen, measuring)
     if not sets.extractor.is_inception:
         found.remarks.extend(
             f"{name} is called {OTHER_NAMES[name]}: {name.partition('-')[0].upper()} is defined on the "
@@ -219,45 +193,21 @@ def score_features(
     return found
 
 
-class _Measuring:
-    """The scores of one pair of sets by name; what several of them need is computed once."""
-
-    def __init__(self, sets: FeatureSets, context: Context) -> None:
-        self.sets, self.context = sets, context
-
-    def scores(self, name: str) -> list[Score]:
-        sets = self.sets
-        stated: dict[str, Any] = {"extractor": sets.extractor, "context": self.context}
-        if name == "fd":
-            return [frechet_distance(sets.generated, sets.reference, **stated)]
-        if name == "fd-intercept":
-            return [frechet_intercept(sets.generated, sets.reference, **stated)]
-        if name == "kd":
-            smaller = min(len(sets.generated), len(sets.reference))
-            size = max(2, min(SAMPLES_PER_BLOCK, smaller // _KERNEL_BLOCKS))
-            return [kernel_distance(sets.generated, sets.reference, samples_per_block=size, **stated)]
-        if name == "is":
-            assert sets.logits is not None
-            return [score_classes(sets.logits, classifier=sets.extractor, context=self.context)]
-        if name == "rke":
-            return [rke_mode_count(sets.generated, bandwidth=self.bandwidth, **stated)]
-        if name == "memorisation":
-            return [memorisation_score(self.neighbours, **stated), near_copies(self.neighbours, **stated)]
-        return [score for score in self.ball_scores if score.metric == name]
-
-    @cached_property
-    def ball_scores(self) -> list[Score]:
-        balls = BallCounts.from_features(self.sets.generated, self.sets.reference)
-        return precision_recall_scores(balls, extractor=self.sets.extractor, context=self.context)
-
-    @cached_property
-    def bandwidth(self) -> float:
-        return median_distance(self.sets.reference, context=self.context)
-
-    @cached_property
-    def neighbours(self) -> TrainingNeighbours:
-        assert self.sets.real is not None
-        return TrainingNeighbours.from_features(self.sets.generated, self.sets.real, self.sets.reference)
+def _no_intercept(sets: FeatureSets) -> str | None:
+    """Why there is no intercept that was not asked for; None where there is one."""
+    fewest, num_features = min(len(sets.generated), len(sets.reference)), sets.generated.shape[1]
+    needed = _fewest("fd-intercept", fewest, num_features)["generated"]
+    if fewest < needed:
+        return (
+            f"it needs {needed:,} samples on both sides ({SAMPLES_PER_FEATURE} a feature), "
+            f"and there are {fewest:,}"
+        )
+    if num_features > MOST_FEATURES_OF_INTERCEPT:
+        return (
+            f"of {num_features:,} features it takes a minute or more; ask for it by fd-intercept "
+            f"(up to {MOST_FEATURES_OF_INTERCEPT:,} it comes by itself)"
+        )
+    return None
 
 
 def _require_inputs(chosen: Sequence[str], sets: FeatureSets) -> None:
@@ -276,13 +226,14 @@ def _require_inputs(chosen: Sequence[str], sets: FeatureSets) -> None:
         )
 
 
-def _add_floors(found: FeatureScores, chosen: Sequence[str], sets: FeatureSets, context: Context) -> None:
+def _add_floors(found: FeatureScores, chosen: Sequence[str], measuring: Measuring) -> None:
     """The same measures of real samples; draws are the context's."""
+    sets, context = measuring.sets, measuring.context
     num, num_reference = len(sets.generated), len(sets.reference)
     if sets.real is not None and len(sets.real) >= num:
-        instead = _Measuring(replace(sets, generated=_drawn(sets.real, num, context), real=None), context)
+        instead = MeasuringReal(measuring, sets.real)
         found.floors.extend(
-            _as_floor(score, context)
+            _as_floor(score, context, training=sets.real_data)
             for name in chosen
             if name in _WITH_FLOOR
             for score in instead.scores(name)
@@ -308,20 +259,18 @@ def _add_floors(found: FeatureScores, chosen: Sequence[str], sets: FeatureSets, 
             "as generated ones give a floor at the same numbers"
         )
     if "rke" in chosen:
-        bandwidth = median_distance(sets.reference, context=context)
-        real = _drawn(sets.reference, min(num, num_reference), context)
-        score = rke_mode_count(real, bandwidth=bandwidth, extractor=sets.extractor, context=context)
+        real = sets.reference
+        if num < num_reference:
+            real = real[drawn_rows(real, num, context)]
+        score = rke_mode_count(real, bandwidth=measuring.bandwidth, extractor=sets.extractor, context=context)
         found.floors.append(_as_floor(score, context))
 
 
-def _drawn(features: NDArray[Any], num: int, context: Context) -> NDArray[Any]:
-    """So many rows, drawn by the context's seed, in their order."""
-    rows: NDArray[Any] = features[np.sort(context.generator().permutation(len(features))[:num])]
-    return rows
-
-
-def _as_floor(score: Score, context: Context) -> Score:
-    """The score under the name of a floor, which the draw of its samples decided."""
+def _as_floor(score: Score, context: Context, *, training: str | None = None) -> Score:
+    """The score under the name of a floor, which the draw of its samples decided; with the training data that
+    they were drawn from, if they were."""
     metric = f"{score.metric}_floor"
-    signature = replace(Signature.parse(score.signature), metric=metric, seed=context.seed)
+    measured = Signature.parse(score.signature)
+    extra = measured.extra if training is None else (*measured.extra, ("training", short_hash(training)))
+    signature = replace(measured, metric=metric, seed=context.seed, extra=extra)
     return replace(score, metric=metric, signature=str(signature))

@@ -29,7 +29,7 @@ from creuset.metrics.inputs import (
     as_pictures,
     require_same_length,
 )
-from creuset.metrics.intervals import mean_estimate
+from creuset.metrics.intervals import mean_estimate, within
 from creuset.metrics.likelihood import LikelihoodSetting
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, UNSTATED, Context, FieldValue, short_hash
@@ -246,7 +246,7 @@ def likelihood_floors(
                 value=estimate.mean,
                 unit="nats",
                 better="lower",
-                interval=estimate.interval,
+                interval=within(estimate.interval, 0),
                 n=estimate.n,
                 fields={**exact.fields(), **fields, "interval": "t95"},
                 seeded=exact.seeded,

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from creuset.errors import DataError, UsageError
 from creuset.metrics.features import UNSTATED_EXTRACTOR, Extractor
-from creuset.metrics.inputs import FloatArray, as_features, require_same_width
+from creuset.metrics.inputs import FloatArray, IntArray, as_features, require_same_width
 from creuset.metrics.jackknife import NUM_BLOCKS, second_order_jackknife
 from creuset.metrics.moments import BlockMoments, FeatureMoments, require_same_features
 from creuset.metrics.score import Score
@@ -46,7 +46,8 @@ def frechet_distance(
 ) -> Score:
     """The Frechet distance at these numbers of samples: "fid" on Inception's features, else "fd".
 
-    It has no interval: the bias at N exceeds the spread by far. See `frechet_intercept`.
+    It has no interval: the bias at N exceeds the spread by far. See `frechet_intercept`. What rounding takes
+    below 0, where a set without full rank is held against itself, is 0.
 
     Args:
         generated: Features (N, D), or their moments.
@@ -168,7 +169,7 @@ def frechet_floor(
     second = np.sort(drawn[num_samples : num_samples + num_reference])
     return context.score(
         metric=f"{_metric(extractor)}_floor",
-        value=_distance_of(array[first], array[second]),
+        value=_distance_of(_some_rows(array, first), _some_rows(array, second)),
         unit="squared_distance",
         better="lower",
         interval=None,
@@ -188,7 +189,7 @@ def frechet_curve(generated: BlockMoments, reference: FeatureMoments) -> list[tu
     union: FeatureMoments | None = None
     for block in generated:
         union = block if union is None else union.merge(block)
-        points.append((union.count, _between_moments(union, reference)))
+        points.append((union.count, _distance_of(union, reference)))
     return points
 
 
@@ -207,13 +208,20 @@ class _Rows:
 
 
 def _distance_of(first: ArrayLike | FeatureMoments, second: ArrayLike | FeatureMoments) -> float:
+    """The distance, 0 where rounding takes it below."""
     left, right = _reduced("generated", first), _reduced("reference", second)
     widths = len(left.mean), len(right.mean)
     if widths[0] != widths[1]:
         require_same_width(generated=np.empty((1, widths[0])), reference=np.empty((1, widths[1])))
     if isinstance(left, _Rows):
-        return _from_rows(left, right)
-    return _from_rows(right, left) if isinstance(right, _Rows) else _between_moments(left, right)
+        return max(0.0, _from_rows(left, right))
+    return max(0.0, _from_rows(right, left) if isinstance(right, _Rows) else _between_moments(left, right))
+
+
+def _some_rows(features: NDArray[Any], rows: IntArray) -> NDArray[Any] | FeatureMoments:
+    """Some rows where they are fewer than features, else their moments, for which they are not copied."""
+    few = len(rows) < features.shape[1]
+    return features[rows] if few else FeatureMoments.from_rows(features, rows)
 
 
 def _reduced(name: str, features: ArrayLike | FeatureMoments) -> "_Rows | FeatureMoments":

@@ -21,7 +21,7 @@ from scipy.special import log_softmax, xlogy
 from creuset.errors import DataError
 from creuset.metrics.features import Extractor
 from creuset.metrics.inputs import FloatArray, as_floats
-from creuset.metrics.intervals import mean_estimate
+from creuset.metrics.intervals import mean_estimate, within
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
 
@@ -37,6 +37,8 @@ def score_classes(
     shuffle: bool = True,
 ) -> Score:
     """The Inception score: "is" with Inception as the classifier, else "is-" and the classifier's name.
+
+    In [1, K], where its interval over splits is cut; none is given where all splits score the same.
 
     Args:
         logits: Of the classifier on generated samples, (N, K).
@@ -70,7 +72,7 @@ def score_classes(
         value=estimate.mean,
         unit="classes",
         better="higher",
-        interval=estimate.interval,
+        interval=within(estimate.interval, 1, classes),
         n=num,
         fields={
             **classifier.fields(),

@@ -9,7 +9,8 @@ the rows, and a resample is a vector of multinomial counts, so that all resample
 
 Sources: Wilson (1927), "Probable inference, the law of succession, and statistical inference"; Efron (1987),
 "Better bootstrap confidence intervals", equations 2.3 and 6.6 (BCa); Efron and Tibshirani (1993), chapter 14.
-Departures: a resampled statistic that never varies gives no interval, instead of one of width 0.
+Departures: a statistic that never varies gives no interval, instead of one of width 0; an interval that
+reaches beyond what the measure can be is cut there (`within`).
 """
 
 import math
@@ -33,6 +34,9 @@ CONFIDENCE = 0.95
 
 NUM_RESAMPLES = 1000
 """Efron and Tibshirani (1993), section 14.3: BCa intervals want at least 1,000."""
+
+ROUNDING = 1e-12
+"""Of a value: an error below it is the rounding of values that are all equal."""
 
 _CHUNK_ELEMENTS = 2**22
 """Resample weights held at a time: 32 MB in float64."""
@@ -73,7 +77,7 @@ class MeanEstimate:
     Args:
         mean: The samples' mean.
         standard_error: sd/sqrt(n) with n - 1 in the variance; None for a single sample.
-        interval: Student's interval; None for a single sample.
+        interval: Student's interval; None for a single sample, and where nothing varies.
         n: Samples.
     """
 
@@ -102,9 +106,16 @@ def mean_estimate(values: ArrayLike, confidence: float = CONFIDENCE) -> MeanEsti
 
 def student_estimate(mean: float, error: float, n: int, confidence: float = CONFIDENCE) -> MeanEstimate:
     """Student's interval around a mean of n values, at least 2, whose standard error is known:
-    mean +- t(n - 1) error."""
+    mean +- t(n - 1) error. None where the error is 0, or the rounding of the mean."""
+    if error <= ROUNDING * abs(mean):
+        return MeanEstimate(mean=mean, standard_error=error, interval=None, n=n)
     half = float(stdtrit(n - 1, _upper_tail(confidence))) * error
     return MeanEstimate(mean=mean, standard_error=error, interval=(mean - half, mean + half), n=n)
+
+
+def within(interval: Interval | None, low: float = -math.inf, high: float = math.inf) -> Interval | None:
+    """The interval cut at the lowest and the highest value that the measure can have."""
+    return None if interval is None else (max(interval[0], low), min(interval[1], high))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,7 +142,7 @@ class Bootstrap:
         None where all resamples agree: then they say nothing about the spread (a perfect classifier on a
         few samples is no proof of perfection).
         """
-        if float(np.ptp(self.resampled)) <= 1e-12 * max(1.0, abs(self.estimate)):
+        if float(np.ptp(self.resampled)) <= ROUNDING * max(1.0, abs(self.estimate)):
             return None
         tails = np.array([1 - _upper_tail(confidence), _upper_tail(confidence)])
         if method == "bca":

@@ -31,7 +31,7 @@ from creuset.errors import DataError, UsageError
 from creuset.metrics.blocks import row_slices, rows_of
 from creuset.metrics.features import UNSTATED_EXTRACTOR, Extractor
 from creuset.metrics.inputs import FloatArray, as_features, require_same_width
-from creuset.metrics.intervals import CONFIDENCE, Interval, mean_estimate
+from creuset.metrics.intervals import CONFIDENCE, ROUNDING, Interval, mean_estimate
 from creuset.metrics.jackknife import leave_one_out_error
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
@@ -154,6 +154,8 @@ def kernel_distance(
 ) -> Score:
     """The kernel distance with its interval: "kid" on Inception's features, else "kd".
 
+    No interval is given where all samples are alike.
+
     Args:
         generated: Features (N, D).
         reference: Features (M, D).
@@ -173,7 +175,7 @@ def kernel_distance(
     if in_full:
         sums = KernelSums.from_features(left, right)
         value = sums.distance
-        interval: Interval | None = _jackknife_interval(sums)
+        interval = _jackknife_interval(sums)
         choices = {"estimator": "full", "interval": "jackknife_corrected95"}
     else:
         distances = _block_distances(left, right, samples_per_block, context.generator())
@@ -202,7 +204,11 @@ def _centred_square(sums: FloatArray, squares: float) -> float:
     return (squares - 2 * float(sums @ sums) / (n - 2) + total**2 / ((n - 1) * (n - 2))) / (n * (n - 3))
 
 
-def _jackknife_interval(sums: KernelSums) -> Interval:
+def _jackknife_interval(sums: KernelSums) -> Interval | None:
+    """None where leaving out any sample changes nothing but the rounding of the kernel's values."""
+    size = math.sqrt(sums.squares[2] / (len(sums.generated) * len(sums.reference)))
+    if max(float(np.ptp(values)) for values in sums.left_out()) <= ROUNDING * size:
+        return None
     half = float(ndtri((1 + CONFIDENCE) / 2)) * math.sqrt(sums.squared_error())
     return sums.distance - half, sums.distance + half
 

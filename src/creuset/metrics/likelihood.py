@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 
 from creuset.errors import DataError, UsageError
 from creuset.metrics.inputs import FloatArray, as_floats
-from creuset.metrics.intervals import mean_estimate
+from creuset.metrics.intervals import Interval, mean_estimate, within
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context, FieldValue
 
@@ -84,7 +84,8 @@ class LikelihoodSetting:
 def nll(log_likelihoods: ArrayLike, *, setting: LikelihoodSetting, context: Context = NO_CONTEXT) -> Score:
     """The mean of -log p(x) in nats a sample, with Student's interval over samples.
 
-    With importance samples it is an upper bound of the NLL in expectation.
+    An exact NLL of discrete data is 0 or more, where its interval is cut. With importance samples it is
+    an upper bound of the NLL in expectation.
 
     Not to be confused with `label_nll`, a classifier's.
 
@@ -102,11 +103,18 @@ def nll(log_likelihoods: ArrayLike, *, setting: LikelihoodSetting, context: Cont
         value=estimate.mean,
         unit="nats",
         better="lower",
-        interval=estimate.interval,
+        interval=_above_0(estimate.interval, setting),
         n=estimate.n,
         fields={**setting.fields(), "interval": "t95"},
         seeded=setting.seeded,
     )
+
+
+def _above_0(interval: Interval | None, setting: LikelihoodSetting) -> Interval | None:
+    """The interval of an NLL, cut at 0 where it is exactly that of a probability; a density or an estimate by
+    importance samples may be above 1."""
+    exact = setting.num_levels > 0 and setting.num_importance_samples is None
+    return within(interval, 0) if exact else interval
 
 
 def elbo(elbos: ArrayLike, *, setting: LikelihoodSetting, context: Context = NO_CONTEXT) -> Score:
@@ -189,7 +197,7 @@ def bits_per_dim(
             next_step="leave bin_width out",
         )
     estimate = mean_estimate(-as_floats("log_likelihoods", log_likelihoods, "samples"))
-    interval = estimate.interval
+    interval = _above_0(estimate.interval, setting)
     if interval is not None:
         low, high = (to_bits_per_dim(end, num_dims, bin_width=bin_width) for end in interval)
         interval = (low, high)

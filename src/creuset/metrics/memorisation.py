@@ -8,6 +8,10 @@ nearer.
                     .5 for real samples, 1 where each generated one is a copy, below .5 where they stray
     near_copies     share of generated samples that are nearer than all but 1% of the held-out ones
 
+Neither is to be driven to 0: .5 and 1% are what real samples reach. Held-out samples that are copies of
+training samples themselves, at distance 0, would make the threshold of near copies 0: they are left out of
+it and counted in the signature. A generated sample at distance 0 is always a near copy.
+
 The first sees a whole set that stays too near; the second also a few copies among many new samples. Blurred
 samples lie near to everything: look at the pictures of `closest` before accusing.
 
@@ -31,7 +35,7 @@ from creuset.metrics.intervals import wilson_interval
 from creuset.metrics.predictions import Predictions
 from creuset.metrics.roc import auroc
 from creuset.metrics.score import Score
-from creuset.metrics.signature import NO_CONTEXT, Context
+from creuset.metrics.signature import NO_CONTEXT, UNSTATED, Context, FieldValue, short_hash
 
 NEAR_SHARE = 0.01
 """Of held-out samples that count as near by chance."""
@@ -47,6 +51,7 @@ class TrainingNeighbours:
         held_out: Distances, (M,).
         held_out_index: Which training sample, int64 (M,).
         num_training: T.
+        training_data: The content hash of the training samples in hexadecimal, or a name.
     """
 
     generated: FloatArray
@@ -54,12 +59,23 @@ class TrainingNeighbours:
     held_out: FloatArray
     held_out_index: IntArray
     num_training: int
+    training_data: str = UNSTATED
 
     @classmethod
     def from_features(
-        cls, generated: ArrayLike, training: ArrayLike, held_out: ArrayLike
+        cls,
+        generated: ArrayLike,
+        training: ArrayLike,
+        held_out: ArrayLike,
+        *,
+        training_data: str = UNSTATED,
     ) -> "TrainingNeighbours":
         """Search the training features (T, D) for the nearest to each of (N, D) and (M, D).
+
+        Args:
+            generated, training, held_out: Features.
+            training_data: The content hash of the training samples in hexadecimal (signatures keep its first
+                8 digits), or a name.
 
         Raises:
             DataError: Empty, not finite, or unequal numbers of features.
@@ -75,6 +91,7 @@ class TrainingNeighbours:
             held_out=np.sqrt(real_distances),
             held_out_index=real_index,
             num_training=len(bank),
+            training_data=training_data,
         )
 
     def closest(self, num: int) -> tuple[IntArray, IntArray]:
@@ -101,9 +118,11 @@ def memorisation_score(
     extractor: Extractor = UNSTATED_EXTRACTOR,
     context: Context = NO_CONTEXT,
 ) -> Score:
-    """P(a generated sample is nearer to training than a held-out one is), ties one half; .5 for real samples.
+    """P(a generated sample is nearer to training than a held-out one is), ties one half.
 
-    With DeLong's interval; none where every generated sample is nearer than every held-out one.
+    Real samples reach .5: that, and not 0, is what a generator is to come to, and what lies below it strays
+    from the training samples farther than held-out ones do. With DeLong's interval; none where each
+    generated sample is nearer than every held-out one.
 
     Args:
         neighbours: Distances to the training samples.
@@ -116,7 +135,7 @@ def memorisation_score(
     return context.score(
         metric="memorisation",
         value=ranking.value,
-        unit="fraction",
+        unit="probability",
         better="lower",
         interval=ranking.interval,
         n=len(neighbours.generated),
@@ -133,30 +152,34 @@ def near_copies(
 ) -> Score:
     """The share of generated samples nearer to training than all but `near_share` of the held-out ones.
 
-    Real samples would score `near_share` at most. Wilson's interval, with the threshold held fixed.
+    Held-out samples at distance 0 are themselves copies of training samples and have no say in the threshold;
+    the signature counts them as `held_out_copies`. Real samples would score `near_share` at most, and that
+    share of copies besides. Wilson's interval, with the threshold held fixed.
 
     Args:
         neighbours: Distances to the training samples.
-        near_share: The share of held-out samples below the threshold, in (0, 1).
+        near_share: The share, below the threshold, of held-out samples that are no copies; in (0, 1).
         extractor: What made the features.
         context: Data, split and seed.
 
     Raises:
         UsageError: A share outside (0, 1).
-        DataError: Too few held-out samples for one of them to lie below.
+        DataError: Too few held-out samples that are no copies for one of them to lie below.
     """
     if not 0 < near_share < 1:
         raise UsageError("not a share", got=near_share, expected="a number between 0 and 1")
-    num_below = int(near_share * len(neighbours.held_out))
+    apart = neighbours.held_out[neighbours.held_out > 0]
+    num_copies = len(neighbours.held_out) - len(apart)
+    num_below = int(near_share * len(apart))
     if num_below < 1:
         raise DataError(
             "not enough held-out samples for a threshold",
             where="held_out",
-            got=len(neighbours.held_out),
+            got=f"{len(apart)} besides {num_copies} copies of training samples" if num_copies else len(apart),
             expected=f"{int(np.ceil(1 / near_share))} or more",
             next_step="hold out more samples, or raise near_share",
         )
-    threshold = float(np.partition(neighbours.held_out, num_below)[num_below])
+    threshold = float(np.partition(apart, num_below)[num_below])
     hits = int(np.count_nonzero(neighbours.generated < threshold))
     num = len(neighbours.generated)
     return context.score(
@@ -168,15 +191,17 @@ def near_copies(
         n=num,
         fields={
             **_fields(neighbours, extractor),
+            "held_out_copies": num_copies,
             "interval": "wilson95_fixed_threshold",
             "near_share": near_share,
         },
     )
 
 
-def _fields(neighbours: TrainingNeighbours, extractor: Extractor) -> dict[str, str | int | float | bool]:
+def _fields(neighbours: TrainingNeighbours, extractor: Extractor) -> dict[str, FieldValue]:
     return {
         **extractor.fields(),
         "held_out_n": len(neighbours.held_out),
+        "training": short_hash(neighbours.training_data),
         "training_n": neighbours.num_training,
     }

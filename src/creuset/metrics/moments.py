@@ -59,6 +59,19 @@ class FeatureMoments:
         return _gathered(array, row_slices(len(array)))
 
     @classmethod
+    def from_rows(cls, features: ArrayLike, rows: IntArray) -> "FeatureMoments":
+        """The moments of some rows of an array (N, D), read a block at a time: they are never copied whole.
+
+        Args:
+            features: (N, D).
+            rows: Which rows, 1 or more; sorted they are read several times faster from a file.
+
+        Raises:
+            DataError: As `from_features`.
+        """
+        return _gathered(as_features("features", features), _cut(rows))
+
+    @classmethod
     def from_blocks(cls, blocks: Iterable[ArrayLike]) -> "FeatureMoments":
         """The moments of arrays (B, D) that come one after another and need never be in memory together.
 

@@ -12,8 +12,11 @@ A single outlier has a large ball: density and coverage are less fooled by it th
 Sources: Kynkaanniemi et al. (2019), "Improved Precision and Recall Metric for Assessing Generative Models",
 equations 1 and 2; Naeem et al. (2020), "Reliable Fidelity and Diversity Metrics for Generative Models",
 equations 3 and 4.
-Departures: in blocks, so memory does not grow with the number of pairs. Intervals, over samples with the
-balls held fixed: they leave out what other samples of the set that carries the balls would change.
+Departures: in blocks, so memory does not grow with the number of pairs. Intervals of precision and density,
+over generated samples with the reference and its balls held fixed: of another reference the expected value
+is another, and over both sets drawn anew they hold it in 80 to 90% only. Recall and coverage have none: their
+values of single reference samples are decided together by the generated set, and intervals that hold it fixed
+held the expected value in 77 to 89% (500 against 500 samples of Gaussians of 64 dimensions).
 
 Not to be confused with a classifier's precision and recall.
 
@@ -29,9 +32,9 @@ from creuset.errors import DataError, UsageError
 from creuset.metrics.blocks import cross_distances, kth_neighbour
 from creuset.metrics.features import UNSTATED_EXTRACTOR, Extractor
 from creuset.metrics.inputs import IntArray, as_features, require_same_width
-from creuset.metrics.intervals import mean_estimate, wilson_interval
+from creuset.metrics.intervals import Interval, mean_estimate, wilson_interval, within
 from creuset.metrics.score import Score
-from creuset.metrics.signature import NO_CONTEXT, Context
+from creuset.metrics.signature import NO_CONTEXT, Context, FieldValue
 
 NEAREST_K = 5
 """Naeem et al. (2020), section 4; Kynkaanniemi et al. take 3."""
@@ -95,8 +98,9 @@ def precision_recall_scores(
 ) -> list[Score]:
     """Precision, recall, density and coverage, in this order.
 
-    Wilson's intervals, and Student's for density, over samples with the balls held fixed. A density of 0 has
-    none.
+    Wilson's interval for precision and Student's for density, cut at 0, over the n generated samples with the
+    reference held fixed. Recall and coverage, over the `reference_n` reference samples, have none; nor has a
+    density that is the same for all samples.
 
     Args:
         balls: Of generated and real features.
@@ -104,36 +108,24 @@ def precision_recall_scores(
         context: Data, split and seed.
     """
     num, num_real = len(balls.real_balls), len(balls.covered)
-    shared = {**extractor.fields(), "k": balls.k, "reference_n": num_real}
-    scores = []
-    for metric, rows in (
-        ("precision", (balls.real_balls > 0).astype(np.int64)),
-        ("recall", balls.recalled),
-        ("coverage", balls.covered),
-    ):
-        hits = int(rows.sum())
-        scores.append(
-            context.score(
-                metric=metric,
-                value=hits / len(rows),
-                unit="fraction",
-                better="higher",
-                interval=wilson_interval(hits, len(rows)),
-                n=num,
-                fields={**shared, "interval": "wilson95_fixed_balls"},
-            )
-        )
-    density = mean_estimate(balls.real_balls / balls.k)
-    scores.insert(
-        2,
-        context.score(
-            metric="density",
-            value=density.mean,
-            unit="ratio",
+    shared: dict[str, FieldValue] = {**extractor.fields(), "k": balls.k, "reference_n": num_real}
+
+    def scored(metric: str, value: float, unit: str, interval: Interval | None, tag: str | None) -> Score:
+        return context.score(
+            metric=metric,
+            value=value,
+            unit=unit,
             better="higher",
-            interval=density.interval if balls.real_balls.any() else None,
+            interval=interval,
             n=num,
-            fields={**shared, "interval": "t95_fixed_balls"},
-        ),
-    )
-    return scores
+            fields=shared if tag is None else {**shared, "interval": tag},
+        )
+
+    hits = int(np.count_nonzero(balls.real_balls))
+    density = mean_estimate(balls.real_balls / balls.k)
+    return [
+        scored("precision", hits / num, "fraction", wilson_interval(hits, num), "wilson95_fixed_balls"),
+        scored("recall", float(balls.recalled.mean()), "fraction", None, None),
+        scored("density", density.mean, "ratio", within(density.interval, 0), "t95_fixed_balls"),
+        scored("coverage", float(balls.covered.mean()), "fraction", None, None),
+    ]

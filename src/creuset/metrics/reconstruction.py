@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from creuset.errors import DataError, UsageError
 from creuset.metrics.inputs import FloatArray, as_pictures
-from creuset.metrics.intervals import mean_estimate
+from creuset.metrics.intervals import mean_estimate, within
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
 
@@ -71,7 +71,7 @@ def mean_squared_error(
         value=estimate.mean,
         unit="squared_values",
         better="lower",
-        interval=estimate.interval,
+        interval=within(estimate.interval, 0),
         n=estimate.n,
         fields={"interval": "t95", "range": _range_text(data_range)},
     )

@@ -24,7 +24,7 @@ from creuset.errors import DataError, UsageError
 from creuset.metrics.blocks import own_distances
 from creuset.metrics.features import UNSTATED_EXTRACTOR, Extractor
 from creuset.metrics.inputs import FloatArray, as_features
-from creuset.metrics.intervals import CONFIDENCE, Interval
+from creuset.metrics.intervals import CONFIDENCE, Interval, within
 from creuset.metrics.jackknife import leave_one_out_error
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
@@ -73,7 +73,7 @@ def rke_mode_count(
     extractor: Extractor = UNSTATED_EXTRACTOR,
     context: Context = NO_CONTEXT,
 ) -> Score:
-    """The effective number of modes, in [1, N]. No interval is given where all samples are alike.
+    """The effective number of modes, in [1, N], where the interval is cut. None is given where all are alike.
 
     Args:
         features: (N, D).
@@ -106,7 +106,7 @@ def rke_mode_count(
         value=value,
         unit="modes",
         better="higher",
-        interval=_interval(value, similar),
+        interval=within(_interval(value, similar), 1, num),
         n=num,
         fields={
             **extractor.fields(),

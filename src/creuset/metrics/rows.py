@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from creuset.errors import UsageError, did_you_mean
+from creuset.errors import UsageError
 from creuset.metrics.inputs import FloatArray, IntArray
 from creuset.metrics.intervals import Statistic
 from creuset.metrics.predictions import Predictions
@@ -81,9 +81,9 @@ def paired_rows(metric: str, first: KeptRows, second: KeptRows) -> tuple[MetricR
     """
     for kept in (first, second):
         if not has_rows(metric, kept):
-            there = [name for name in kept if name not in (*_CLASSES, AUROC_SHARE)]
             raise UsageError(
-                f'"{metric}" is not made of one row a sample{did_you_mean(metric, there)}',
+                f'"{metric}" is not made of one row a sample',
+                got=f"rows of {', '.join(sorted(kept)) or 'nothing'}",
                 next_step="compare another metric",
             )
     if metric in first and metric in second:

@@ -14,7 +14,15 @@ from creuset.reporting.blocks import Measured, Scores
 from creuset.reporting.charts import Axis, Dot, DotChart, Reference
 from creuset.reporting.numbers import common_decimals, compact
 
-_UNITS = {"fraction": "%", "bits_per_dim": "bits/dim", "score": "", "squared_mmd": "squared MMD"}
+_UNITS = {
+    "fraction": "%",
+    "bits_per_dim": "bits/dim",
+    "score": "",
+    "squared_mmd": "squared MMD",
+    "probability": "probability, of real ones 0.5",
+}
+_WITH_TARGET = "probability"
+"""The unit of what is best neither high nor low: how often one of two is ahead, 0.5 where both are alike."""
 _ABBREVIATIONS = frozenset(
     ("auroc", "bleu", "elbo", "f1", "fd", "fid", "kd", "kid", "mse", "nll", "psnr", "rouge")
 )
@@ -58,6 +66,11 @@ class ScoreColumn:
         return 100.0 if self.unit == "%" else 1.0
 
     @property
+    def has_target(self) -> bool:
+        """Whether the best value is 0.5."""
+        return self.unit == _UNITS[_WITH_TARGET]
+
+    @property
     def decimals(self) -> int:
         """Decimals that show two digits of each interval's half-width."""
         return common_decimals(self._printed().values())
@@ -69,9 +82,10 @@ class ScoreColumn:
         return numbers.pop() if len(numbers) == 1 else None
 
     def marked(self) -> set[str]:
-        """The subject with the best value and those whose intervals overlap its; none if it is alone."""
+        """The subject with the best value and those whose intervals overlap its; none if it is alone, or
+        where neither the highest nor the lowest is the best."""
         values = {name: score.value for name, score in self.scores.items()}
-        if len(values) < 2:
+        if len(values) < 2 or self.has_target:
             return set()
         best = (max if self.better == "higher" else min)(values.values())
         leaders = {name for name, value in values.items() if value == best}
@@ -100,8 +114,10 @@ class ScoreColumn:
             for name, (value, interval) in self._printed().items()
         ]
         unit = f", {self.unit}" if self.unit else ""
-        name = f"{self.metric}{unit} ({self.better} is better)"
+        name = f"{self.metric}{unit}" + ("" if self.has_target else f" ({self.better} is better)")
         scaled = [Reference(name=r.name, value=r.value * self.factor) for r in references]
+        if self.has_target:
+            scaled.append(Reference(name="real ones", value=0.5))
         return DotChart(
             title=f"{self.metric} with 95% intervals",
             rows=rows,

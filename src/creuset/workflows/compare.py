@@ -11,7 +11,12 @@ from typing import Any, ClassVar
 
 from creuset.errors import CheckpointError, GateError, NotFoundError, UsageError, did_you_mean
 from creuset.metrics.comparison import Comparison
-from creuset.metrics.comparison_methods import compare_kept, is_compared_by_default
+from creuset.metrics.comparison_methods import (
+    COMPARISON_METHODS,
+    compare_kept,
+    is_compared_by_default,
+    why_not_compared,
+)
 from creuset.metrics.score import Score
 from creuset.metrics.signature import require_comparable
 from creuset.progress import Progress, Silent
@@ -175,6 +180,7 @@ def _compared(
     for measured in (baseline, *others):
         for name in asked:
             _require_score(measured, name)
+            _require_compared(measured, name)
     if asked:
         return list(dict.fromkeys(asked))
     everyone = [measured.rows.arrays for measured in (baseline, *others)]
@@ -193,6 +199,21 @@ def _require_score(measured: _Measured, metric: str) -> None:
     if metric not in measured.scores:
         raise UsageError(
             f'no score "{metric}"{did_you_mean(metric, measured.scores)}', where=measured.run.path
+        )
+
+
+def _require_compared(measured: _Measured, metric: str) -> None:
+    reason = why_not_compared(metric, measured.rows.arrays)
+    if reason is not None:
+        others = sorted(
+            name for name in measured.scores if is_compared_by_default(name, measured.rows.arrays)
+        )
+        again = f", or measure again: creuset eval {measured.run.reference}"
+        raise UsageError(
+            f'"{metric}" cannot be compared: {reason}',
+            where=measured.run.reference,
+            expected=f"one of {', '.join(others)}" if others else None,
+            next_step="compare another metric" + (again if metric in COMPARISON_METHODS else ""),
         )
 
 

@@ -1,6 +1,7 @@
 """`creuset compare A.txt B.txt --metrics`: the texts of several systems, tested against those of the first.
 
-The same lines of all files belong to the same references: the tests are paired by line.
+The same lines of all files belong together, and to the same references where a metric uses them: the tests
+are paired by line.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from creuset.workflows.own_files import (
     read_answers,
     require_as_long,
     require_one_standard_input,
+    require_references,
     text_context,
     text_metrics,
 )
@@ -35,7 +37,7 @@ class ComparedTexts(Verdicts):
     """Files of texts against a baseline.
 
     Args:
-        references: The files with the references.
+        references: The files with the references; none where no metric uses them.
     """
 
     kind: ClassVar[str] = "file"
@@ -44,7 +46,7 @@ class ComparedTexts(Verdicts):
 
     @property
     def measured_on(self) -> str:
-        return f"references {', '.join(self.references)}"
+        return f"references {', '.join(self.references)}" if self.references else "line by line"
 
     def to_json(self) -> dict[str, Any]:
         """The wire form of `--json`."""
@@ -64,13 +66,14 @@ def compare_texts(
     Args:
         systems: Two files or more with a text a line in the same order, or "-" for standard input.
         metrics: Names out of `TEXT_METRICS`; those of whole sets of texts have no rows and are refused.
-        references: Files with the references, line by line; several where a text has several.
+        references: Files with the references, line by line; several where a text has several, none for
+            metrics of the texts alone.
         seed: Decides permutations and resamples.
         progress: Who watches.
 
     Raises:
-        UsageError: Less than two files, no references, a run among the files, or a metric that there is not
-            or that has no rows.
+        UsageError: Less than two files, a run among them, a metric that there is not or that has no rows, or
+            references that are missing or used by none.
         NotFoundError: A file that is not there.
         DataError: A line that is not UTF-8, or files of unequal numbers of lines.
     """
@@ -79,11 +82,7 @@ def compare_texts(
     watcher = Silent() if progress is None else progress
     chosen = text_metrics(metrics)
     _require_rows(chosen)
-    if not references:
-        raise UsageError(
-            "a comparison of texts needs references: by them the lines belong together",
-            next_step="name them with --references",
-        )
+    require_references(chosen, references)
     _refuse_runs(systems)
     require_one_standard_input((*systems, *references))
     texts = [read_lines(system) for system in systems]
@@ -91,12 +90,16 @@ def compare_texts(
         require_as_long(lines, system, texts[0], systems[0], "a line for each line of the first file")
     answers = read_answers(references, texts[0], systems[0])
     baseline, *others = _measured(texts, answers, list(chosen.values()), watcher)
-    context = text_context(answers, seed)
+    contexts = [
+        text_context(metric, answers, len(texts[0]), seed)
+        for metric in chosen.values()
+        for _ in metric.scores
+    ]
     names = [display_name(system) for system in systems]
     tests: list[Test] = [
         (name, partial(_comparison, ours, theirs, context))
         for name, rows in zip(names[1:], others, strict=True)
-        for ours, theirs in zip(baseline, rows, strict=True)
+        for ours, theirs, context in zip(baseline, rows, contexts, strict=True)
     ]
     return ComparedTexts(
         baseline=names[0],

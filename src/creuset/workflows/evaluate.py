@@ -12,7 +12,7 @@ from creuset.data.corpus_split import without_documents
 from creuset.data.dataset import Dataset, conform, without
 from creuset.data.load import load_data
 from creuset.device import memory_errors
-from creuset.errors import DataError, GateError, UsageError, did_you_mean
+from creuset.errors import DataError, UsageError
 from creuset.evaluation import DistanceSetting, Evaluation, Subject, Suite, suites
 from creuset.evaluation import evaluate as run_suite
 from creuset.metrics.score import Score
@@ -206,34 +206,6 @@ def _unusual_name(suite: str, document: Mapping[str, Any]) -> str:
     signatures = " ".join(score["signature"] for score in document["scores"])
     digest = hashlib.sha256(f"{asked} {signatures}".encode()).hexdigest()[:8]
     return f"{suite}-{document['split']}-{digest}"
-
-
-def check_minimums(scores: list[Score], minimums: Mapping[str, float]) -> None:
-    """Holds scores against limits: at least the value, or at most it where lower is better.
-
-    Raises:
-        UsageError: A limit for a metric that was not measured, or that several scores have the name of.
-        GateError: A score misses its limit.
-    """
-    by_name = {score.metric: score for score in scores}
-    for metric, limit in minimums.items():
-        if metric not in by_name:
-            raise UsageError(f'no score "{metric}"{did_you_mean(metric, by_name)}', where="--min")
-        same_name = [score for score in scores if score.metric == metric]
-        if len(same_name) > 1:
-            raise UsageError(
-                f'{len(same_name)} scores are called "{metric}", so a limit for it is unclear',
-                where="--min",
-                got="; ".join(score.signature for score in same_name),
-                next_step="measure them one at a time, such as rouge and rouge-unicode",
-            )
-        score = by_name[metric]
-        missed = score.value < limit if score.better == "higher" else score.value > limit
-        if missed:
-            word = "at least" if score.better == "higher" else "at most"
-            raise GateError(
-                f"{metric} misses its limit", where="--min", got=str(score), expected=f"{word} {limit:g}"
-            )
 
 
 def default_split(dataset: Dataset, progress: Progress) -> str:

@@ -40,7 +40,14 @@ def open_extractor(name: str) -> FeatureNetwork:
     if name == EFFICIENTNET:
         return efficientnet_lite0(resolve(name).path)
     path = Path(name).expanduser()
-    if path.suffix == ".pth" or path.is_file():
+    if path.suffix == ".pth" and not path.is_file():
+        raise NotFoundError(
+            "the weights of Inception v3 are not there",
+            where=path,
+            expected=KINDS_OF_EXTRACTORS,
+            next_step=f"correct the path, or take {EFFICIENTNET}, whose distances are called FD and KD",
+        )
+    if path.is_file():
         return inception_v3(path)
     return classifier_features(load(_run(name)))
 

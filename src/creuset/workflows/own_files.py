@@ -1,12 +1,13 @@
 """`creuset eval --metrics`: measures files of one's own; no run is needed.
 
-Adding a metric of texts is one line in `TEXT_METRICS`.
+Adding a metric of texts is one entry in `TEXT_METRICS`. ROUGE is ROUGE-1, -2 and -L: ROUGE-Lsum reads the
+lines within a text, and where a text is one line it is ROUGE-L under another name.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +16,8 @@ from creuset.data.text_lines import STANDARD_INPUT, display_name, read_lines
 from creuset.errors import DataError, UsageError, did_you_mean
 from creuset.metrics.score import Score
 from creuset.metrics.signature import UNSTATED, Context
+from creuset.metrics.text.answers import Normalisation
+from creuset.metrics.text.rouge import RougeTokenizer, RougeVariant
 from creuset.metrics.text.rows import TextRows
 from creuset.progress import Progress, Silent
 
@@ -25,54 +28,115 @@ Texts = Sequence[str]
 Answers = Sequence[Sequence[str]]
 """For each text its references."""
 
+_ROUGE: tuple[RougeVariant, ...] = ("rouge1", "rouge2", "rougeL")
+_BLEU_ORDER = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextMetric:
-    """A metric by the name it has on the command line.
+    """A metric by the name it has on the command line; it has either rows or a value of the whole set.
 
     Args:
-        measure: Texts, their references and a context -> scores.
-        rows: Texts and their references -> the rows of each score, by which two systems are compared; None
-            for a metric of a whole set of texts.
+        scores: The names of its scores.
+        rows: Texts and their references -> the rows of each score, of which it is made and by which two
+            systems are compared.
+        of_set: Texts and a context -> scores, for a metric of a whole set of texts.
         uses_references: False for a metric of the texts alone, which is given no references.
+        remark: The rows -> what a reader of the scores has to know; "" for nothing.
     """
 
-    measure: Callable[[Texts, Answers, Context], list[Score]]
+    scores: tuple[str, ...]
     rows: Callable[[Texts, Answers], list[TextRows]] | None = None
+    of_set: Callable[[Texts, Context], list[Score]] | None = None
     uses_references: bool = True
+    remark: Callable[[Sequence[TextRows]], str] = lambda _: ""
 
 
-def _by_rows(rows: Callable[[Texts, Answers], list[TextRows]], *, uses_references: bool = True) -> TextMetric:
-    """A metric whose scores are made of one row a text."""
+@dataclass(frozen=True, kw_only=True)
+class TextScores:
+    """What was measured.
+
+    Args:
+        scores: In the order asked for.
+        remarks: What is worth saying beside them; whole sentences without a full stop.
+    """
+
+    scores: list[Score] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def _too_short(rows: Sequence[TextRows]) -> str:
+    """A remark where no hypothesis has a 4-gram: the first column of BLEU's rows counts their words."""
+    longest = int(rows[0].rows[:, 0].max())
+    if longest >= _BLEU_ORDER:
+        return ""
+    return (
+        f"bleu is 0 whatever the texts say: it is made of runs of {_BLEU_ORDER} words, and no hypothesis has "
+        f"more than {longest}; chrf, token-f1 and exact-match measure short texts"
+    )
+
+
+def _rouge(tokenizer: RougeTokenizer) -> TextMetric:
     return TextMetric(
-        measure=lambda own, others, c: [each.score(context=c) for each in rows(own, others)],
-        rows=rows,
-        uses_references=uses_references,
+        scores=tuple(f"{variant}_f1" for variant in _ROUGE),
+        rows=lambda own, others: [
+            *instruments.rouge_rows(own, others, variants=_ROUGE, tokenizer=tokenizer).values()
+        ],
+    )
+
+
+def _exact_match(normalisation: Normalisation) -> TextMetric:
+    return TextMetric(
+        scores=("exact_match",),
+        rows=lambda own, others: [instruments.exact_match_rows(own, others, normalisation=normalisation)],
+    )
+
+
+def _token_f1(normalisation: Normalisation) -> TextMetric:
+    return TextMetric(
+        scores=("token_f1",),
+        rows=lambda own, others: [instruments.token_f1_rows(own, others, normalisation=normalisation)],
     )
 
 
 TEXT_METRICS: Mapping[str, TextMetric] = MappingProxyType(
     {
-        "bleu": _by_rows(lambda own, others: [instruments.bleu_rows(own, others)]),
-        "chrf": _by_rows(lambda own, others: [instruments.chrf_rows(own, others)]),
-        "chrf++": _by_rows(lambda own, others: [instruments.chrf_rows(own, others, word_order=2)]),
-        "ter": _by_rows(lambda own, others: [instruments.ter_rows(own, others)]),
-        "rouge": _by_rows(lambda own, others: [*instruments.rouge_rows(own, others).values()]),
-        "rouge-unicode": _by_rows(
-            lambda own, others: [*instruments.rouge_rows(own, others, tokenizer="unicode").values()]
+        "bleu": TextMetric(
+            scores=("bleu",),
+            rows=lambda own, others: [instruments.bleu_rows(own, others, max_order=_BLEU_ORDER)],
+            remark=_too_short,
         ),
-        "meteor": _by_rows(lambda own, others: [instruments.meteor_rows(own, others)]),
-        "exact-match": _by_rows(lambda own, others: [instruments.exact_match_rows(own, others)]),
-        "token-f1": _by_rows(lambda own, others: [instruments.token_f1_rows(own, others)]),
+        "chrf": TextMetric(scores=("chrf",), rows=lambda own, others: [instruments.chrf_rows(own, others)]),
+        "chrf++": TextMetric(
+            scores=("chrf++",),
+            rows=lambda own, others: [instruments.chrf_rows(own, others, word_order=2)],
+        ),
+        "ter": TextMetric(scores=("ter",), rows=lambda own, others: [instruments.ter_rows(own, others)]),
+        "rouge": _rouge("ascii"),
+        "rouge-unicode": _rouge("unicode"),
+        "meteor": TextMetric(
+            scores=("meteor",), rows=lambda own, others: [instruments.meteor_rows(own, others)]
+        ),
+        "exact-match": _exact_match("squad"),
+        "exact-match-french": _exact_match("french"),
+        "exact-match-unicode": _exact_match("unicode"),
+        "token-f1": _token_f1("squad"),
+        "token-f1-french": _token_f1("french"),
+        "token-f1-unicode": _token_f1("unicode"),
         "distinct": TextMetric(
-            measure=lambda own, _, c: [instruments.distinct_n(own, n=n, context=c) for n in (1, 2)],
+            scores=("distinct_1", "distinct_2"),
+            of_set=lambda own, c: [instruments.distinct_n(own, n=n, context=c) for n in (1, 2)],
             uses_references=False,
         ),
         "self-bleu": TextMetric(
-            measure=lambda own, _, c: [instruments.self_bleu(own, context=c)], uses_references=False
+            scores=("self_bleu",),
+            of_set=lambda own, c: [instruments.self_bleu(own, context=c)],
+            uses_references=False,
         ),
-        "json-validity": _by_rows(
-            lambda own, _: [instruments.json_validity_rows(own)], uses_references=False
+        "json-validity": TextMetric(
+            scores=("json_validity",),
+            rows=lambda own, _: [instruments.json_validity_rows(own)],
+            uses_references=False,
         ),
     }
 )
@@ -86,11 +150,10 @@ def measure_texts(
     references: Sequence[str | Path] = (),
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[Score]:
+) -> TextScores:
     """Scores of texts in files of one text a line.
 
-    The signature's data is the content hash of the references, so that two systems measured against the
-    same references can be compared; without references it stays unstated.
+    What the signatures say of the data is in `text_context`.
 
     Args:
         metrics: Names out of `TEXT_METRICS`.
@@ -106,18 +169,23 @@ def measure_texts(
     """
     watcher = Silent() if progress is None else progress
     chosen = text_metrics(metrics)
-    _check_references(chosen, references)
+    require_references(chosen, references)
     require_one_standard_input((hypotheses, *references))
     texts = read_lines(hypotheses)
     answers = read_answers(references, texts, hypotheses)
-    context = text_context(answers, seed)
-    scores: list[Score] = []
+    found = TextScores()
     watcher.start("measuring", len(chosen), "metrics")
     for done, metric in enumerate(chosen.values(), 1):
-        scores += metric.measure(texts, answers, context)
+        context = text_context(metric, answers, len(texts), seed)
+        if metric.of_set is not None:
+            found.scores.extend(metric.of_set(texts, context))
+        if metric.rows is not None:
+            rows = metric.rows(texts, answers)
+            found.scores.extend(each.score(context=context) for each in rows)
+            found.remarks.extend(filter(None, [metric.remark(rows)]))
         watcher.advance(done)
     watcher.finish()
-    return scores
+    return found
 
 
 def text_metrics(names: Sequence[str]) -> dict[str, TextMetric]:
@@ -168,9 +236,16 @@ def read_answers(references: Sequence[str | Path], texts: Texts, hypotheses: str
     return list(zip(*streams, strict=True))
 
 
-def text_context(answers: Answers, seed: int) -> Context:
-    """The context of texts in files: their data are the references, by content."""
-    data = hashlib.sha256(json.dumps(answers).encode()).hexdigest() if answers else UNSTATED
+def text_context(metric: TextMetric, answers: Answers, num_texts: int, seed: int) -> Context:
+    """The context of texts in files, by which scores of two systems can be compared or not.
+
+    The data of a metric that uses references are these, by content. A metric of the texts alone says the same
+    whatever references stand beside it: its data are so many texts.
+    """
+    if metric.uses_references:
+        data = hashlib.sha256(json.dumps(answers).encode()).hexdigest() if answers else UNSTATED
+    else:
+        data = f"{num_texts}_texts"
     return Context(data=data, split=WHOLE_FILES, seed=seed)
 
 
@@ -187,10 +262,14 @@ def require_as_long(
         )
 
 
-def _check_references(chosen: Mapping[str, TextMetric], references: Sequence[str | Path]) -> None:
+def require_references(chosen: Mapping[str, TextMetric], references: Sequence[str | Path]) -> None:
+    """Raises UsageError where references are missing, or are there and no metric uses them."""
     needing = [name for name, metric in chosen.items() if metric.uses_references]
     if needing and not references:
-        raise UsageError(f"{', '.join(needing)} needs references", next_step="name them with --references")
+        raise UsageError(
+            f"{', '.join(needing)} {'needs' if len(needing) == 1 else 'need'} references",
+            next_step="name them with --references",
+        )
     if references and not needing:
         raise UsageError(
             "references without effect: none of these metrics uses them",

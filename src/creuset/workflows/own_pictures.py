@@ -17,23 +17,24 @@ from creuset.data.hashing import Hashes, sample_hashes
 from creuset.data.load import read_source
 from creuset.data.pixels import to_bytes
 from creuset.data.source import SPLITS, Source, counted
-from creuset.errors import DataError, UsageError
+from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.metrics.feature_scores import (
     USING_TRAINING,
     FeatureScores,
-    FeatureSets,
     feature_metrics,
     require_samples,
     require_training,
     score_features,
 )
-from creuset.metrics.signature import Context
+from creuset.metrics.feature_sets import FeatureSets
+from creuset.metrics.signature import UNSTATED, Context
 from creuset.pretrained.features import FeatureNetwork, extract, form_of
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import DataConfig
 from creuset.workflows.extractors import EFFICIENTNET, open_extractor
 from creuset.workflows.other_data import EVERYTHING
 
+_SOURCES = "a folder of pictures, a .npz or IDX file of pictures, or a name such as mnist-5k"
 _CHUNK = 4096
 """Features that are classified at once."""
 
@@ -94,6 +95,7 @@ def measure_pictures(
             real=features.get("training"),
             logits=_logits(features["generated"], network) if "is" in chosen else None,
             extractor=network.extractor,
+            real_data=_content_hash(sets["training"].hashes) if "training" in sets else UNSTATED,
         ),
         context=Context(data=_content_hash(sets["reference"].hashes), split=EVERYTHING, seed=seed),
     )
@@ -136,9 +138,21 @@ def _read(role: str, name: str | Path, progress: Progress) -> _Pictures:
     label = f"{role} {name}"
     if str(name).lower().endswith(CSV_SUFFIXES):
         raise _no_pictures(label, "a CSV or TSV file")
-    source = read_source(
-        DataConfig(source=str(name)), resolve=lambda text: resolve(text).path, progress=progress
-    )
+    try:
+        source = read_source(
+            DataConfig(source=str(name)),
+            resolve=lambda text: resolve(text).path,
+            progress=progress,
+            has_recipe=False,
+        )
+    except NotFoundError as error:
+        raise NotFoundError(
+            error.message,
+            where=role,
+            got=error.got,
+            expected=_SOURCES,
+            next_step=error.next_step or "correct the path",
+        ) from error
     if source.kind != "images":
         raise _no_pictures(label, source.origin)
     parts = [source.parts[split] for split in SPLITS if split in source.parts]
@@ -172,7 +186,7 @@ def _no_pictures(label: str, found: str) -> DataError:
         "these are no pictures",
         where=label,
         got=found,
-        expected="a folder of pictures, a .npz or IDX file of pictures, or a name such as mnist-5k",
+        expected=_SOURCES,
         next_step="save pictures with np.savez_compressed(file, train_images=pictures)",
     )
 

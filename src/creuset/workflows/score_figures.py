@@ -159,7 +159,7 @@ def _beside_real(score: Score, floor: Score, subject: str) -> Figure:
         rows=[_dot(subject, score, marked=True), _dot("real pictures", floor)],
         axis=Axis(label=f"{name} ({score.better} is better)"),
     )
-    interval = "with 95% intervals" if score.interval is not None else "which has no interval at one N"
+    interval = "with 95% intervals" if score.interval is not None else "without an interval"
     return Figure(drawing=chart, caption=f"{_sentence(name)}, {interval}.")
 
 

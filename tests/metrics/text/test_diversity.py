@@ -67,3 +67,19 @@ def test_what_has_no_diversity_is_refused() -> None:
         distinct_n(["a"], n=0)
     with pytest.raises(UsageError, match="max_order: not a length"):
         self_bleu(["a", "b"], max_order=0)
+
+
+def test_intervals_stay_within_what_can_be() -> None:
+    strangers = [f"a{number} b{number} c{number}" for number in range(40)]
+    few_alike = [*strangers[:-2], "one two three four", "one two three four"]
+    alike = self_bleu(few_alike)
+    assert alike.interval is not None
+    assert alike.interval[0] == 0 < alike.value < alike.interval[1] <= 100
+    distinct = distinct_n(few_alike)
+    assert distinct.interval is not None
+    assert 0 <= distinct.interval[0] < distinct.value < distinct.interval[1] == 1
+
+
+def test_what_never_varies_has_no_interval() -> None:
+    assert self_bleu(["one two three four five"] * 40).interval is None
+    assert distinct_n([f"a{number} b{number}" for number in range(40)]).interval is None

@@ -71,7 +71,7 @@ def test_the_loops_agree(weighted: bool) -> None:
         "embedding_score_precision",
         "embedding_score_recall",
     ]
-    assert rows[0].fields["idf"] == ("texts5" if weighted else "none")
+    assert rows[0].fields["idf"] == ("none" if idf is None else idf.name)
     assert rows[0].fields["encoder"] == "letters"
 
 
@@ -136,3 +136,18 @@ def test_weights_that_leave_nothing_are_refused() -> None:
         idf_weights([])
     with pytest.raises(UsageError, match="not a baseline"):
         Baseline(precision=0.1, recall=0.1, f1=1.0)
+
+
+def test_weights_of_other_texts_have_another_name() -> None:
+    one, other = idf_weights([[1, 2], [2]]), idf_weights([[1, 3], [3]])
+    assert one.name.startswith("texts2-")
+    assert one.name != other.name
+    assert one.name == idf_weights([[2], [2, 1]]).name  # what was counted, in whatever order
+
+
+def test_intervals_end_at_1() -> None:
+    texts = ["abc", "abcd", "xy"]
+    baseline = Baseline(precision=0.5, recall=0.5, f1=0.5)
+    score = embedding_score(["abc", "abcd", "zq"], texts, encoder=ENCODER, baseline=baseline)[0]
+    assert score.interval is not None
+    assert score.interval[1] <= 1

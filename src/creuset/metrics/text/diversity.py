@@ -23,7 +23,7 @@ from sacrebleu.metrics.helpers import extract_all_word_ngrams
 from scipy.special import stdtrit
 
 from creuset.errors import DataError, UsageError
-from creuset.metrics.intervals import CONFIDENCE, Interval
+from creuset.metrics.intervals import CONFIDENCE, ROUNDING, Interval, within
 from creuset.metrics.jackknife import NUM_BLOCKS, leave_one_out_error, random_blocks
 from creuset.metrics.score import Score
 from creuset.metrics.signature import NO_CONTEXT, Context
@@ -38,7 +38,7 @@ T = TypeVar("T")
 def distinct_n(texts: Sequence[str], *, n: int = 2, context: Context = NO_CONTEXT) -> Score:
     """The share of n-grams of words that are not a repetition, in [0, 1]: distinct ones/all of them.
 
-    Words are those of metrics/text/tokens.py.
+    Words are those of metrics/text/tokens.py. The interval is cut at 0 and 1.
 
     Args:
         texts: N texts.
@@ -60,7 +60,7 @@ def distinct_n(texts: Sequence[str], *, n: int = 2, context: Context = NO_CONTEX
         value=value,
         unit="fraction",
         better="higher",
-        interval=_jackknife(counted, _distinct, value, context.generator()),
+        interval=within(_jackknife(counted, _distinct, value, context.generator()), 0, 1),
         n=len(counted),
         fields={"interval": f"jackknife{NUM_BLOCKS}_95", "tokenizer": "unicode"},
         seeded=True,
@@ -69,6 +69,8 @@ def distinct_n(texts: Sequence[str], *, n: int = 2, context: Context = NO_CONTEX
 
 def self_bleu(texts: Sequence[str], *, max_order: int = 4, context: Context = NO_CONTEXT) -> Score:
     """The mean BLEU of each text with all others as its references, in points; high where texts are alike.
+
+    In [0, 100], where the interval is cut.
 
     Args:
         texts: N texts, from 2.
@@ -96,7 +98,7 @@ def self_bleu(texts: Sequence[str], *, max_order: int = 4, context: Context = NO
         value=value,
         unit="points",
         better="lower",
-        interval=_jackknife(counted, mean_bleu, value, context.generator()),
+        interval=within(_jackknife(counted, mean_bleu, value, context.generator()), 0, 100),
         n=len(counted),
         fields={
             "interval": f"jackknife{NUM_BLOCKS}_95",
@@ -178,7 +180,7 @@ def _jackknife(
         left_out = set(block.tolist())
         without.append(statistic([item for index, item in enumerate(items) if index not in left_out]))
     error = leave_one_out_error(np.array(without))
-    if not error:
+    if error <= ROUNDING * abs(value):
         return None
     half = float(stdtrit(NUM_BLOCKS - 1, (1 + CONFIDENCE) / 2)) * error
     return value - half, value + half

@@ -13,6 +13,8 @@ itself; a text without tokens scores 0.
 Legend of shapes: N texts, T tokens, D numbers a token.
 """
 
+import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,6 +76,12 @@ class IdfWeights:
     num_texts: int
     document_frequencies: Mapping[int, int] = field(repr=False)
 
+    @property
+    def name(self) -> str:
+        """What stands in a signature: the number of texts, and a hash of what was counted in them."""
+        counted = json.dumps(sorted((int(token), num) for token, num in self.document_frequencies.items()))
+        return f"texts{self.num_texts}-{hashlib.sha256(counted.encode()).hexdigest()[:8]}"
+
     def of(self, token_ids: Sequence[int]) -> FloatArray:
         """The weight of each token, (T,)."""
         counts = [self.document_frequencies.get(int(token), 0) for token in token_ids]
@@ -129,7 +137,7 @@ def embedding_score(
 ) -> list[Score]:
     """F1, precision and recall of matched tokens: means over texts with Student's interval.
 
-    Cosines lie in [-1, 1], and so do the scores before rescaling.
+    Cosines lie in [-1, 1], and so do the scores before rescaling. Intervals are cut at 1.
 
     Args:
         hypotheses: N texts.
@@ -180,10 +188,11 @@ def embedding_rows(
             rows=mean_rows(scores[:, column]),
             statistic=mean_statistic,
             spread="t",
+            bounds=(-math.inf, 1),
             fields={
                 "baseline": "none" if baseline is None else f"{getattr(baseline, name):g}",
                 "encoder": encoder.name,
-                "idf": "none" if idf is None else f"texts{idf.num_texts}",
+                "idf": "none" if idf is None else idf.name,
                 "nrefs": num_references(answers),
             },
         )

@@ -25,6 +25,7 @@ from creuset.metrics.intervals import (
     bootstrap,
     mean_estimate,
     wilson_interval,
+    within,
 )
 from creuset.metrics.score import Better, Score
 from creuset.metrics.signature import NO_CONTEXT, Context, FieldValue
@@ -91,8 +92,8 @@ class TextRows:
             fields |= {"interval": "bca95", "resamples": num_resamples}
         elif self.spread == "t":
             interval = mean_estimate(self.rows[:, 0]).interval
-            if interval is not None and self.bounds is not None:
-                interval = max(interval[0], self.bounds[0]), min(interval[1], self.bounds[1])
+            if self.bounds is not None:
+                interval = within(interval, *self.bounds)
             fields |= {"interval": "t95"}
         else:
             interval = wilson_interval(int(self.rows[:, 0].sum()), self.n)
