@@ -14,7 +14,7 @@ from creuset.device import peak_memory_bytes
 from creuset.engines.native_loading import load_native
 from creuset.generation.decoding import Writer
 from creuset.generation.fast_decoder import FastDecoder
-from creuset.generation.packed_linear import WeightFormat
+from creuset.generation.weight_formats import WeightFormat
 from creuset.generation.written_text import TextRequest
 
 

@@ -61,7 +61,11 @@ def command(
     temperature: float,
     as_json: bool,
 ) -> None:
-    """Draw samples, reconstructions, interpolations or texts from RUN (an ID or a path)."""
+    """Draw samples, reconstructions, interpolations or texts from RUN (an ID or a path).
+
+    With --prompt, RUN may be a language model of others as well: a GGUF file, a folder, or a name of `creuset
+    models list`.
+    """
     import json
     from typing import cast
 
@@ -113,5 +117,6 @@ def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None
     elif out is None:
         say("\n\n".join(made.whole_texts()))
     else:
-        say(f"{out}: {len(made.texts)} texts by {made.run} at step {made.step}, seed {made.seed}")
-    next_step(f"creuset eval {run}")
+        step = "" if made.step is None else f" at step {made.step}"
+        say(f"{out}: {len(made.texts)} texts by {made.run}{step}, seed {made.seed}")
+    next_step(f"creuset chat {run}" if made.step is None else f"creuset eval {run}")

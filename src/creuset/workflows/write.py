@@ -1,15 +1,18 @@
-"""`creuset generate --prompt`: texts by a run's language model, shown or written into a file."""
+"""`creuset generate --prompt`: texts by a run's language model, or by one that others trained; shown or
+written into a file."""
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from creuset.device import memory_errors
-from creuset.errors import UsageError
+from creuset.engines.opening import open_engine
+from creuset.engines.request import Request
+from creuset.errors import NotFoundError, UsageError
 from creuset.files import write_atomic
 from creuset.generation.continuations import text_sheet
-from creuset.workflows.load import load
+from creuset.workflows.load import find_run, load
 
 SUFFIXES = (".txt", ".json")
 MAX_TOKENS = 200
@@ -22,8 +25,8 @@ class Writing:
     """Texts and what they were written from.
 
     Args:
-        run: The run's ID.
-        step: The training steps that its checkpoint holds.
+        run: The run's ID, or the model's name.
+        step: The training steps that a run's checkpoint holds; None for another model.
         prompt: What the texts go on from; it is no part of them.
         max_tokens: Tokens of each at most.
         temperature: How much chance there was.
@@ -32,7 +35,7 @@ class Writing:
     """
 
     run: str
-    step: int
+    step: int | None
     prompt: str
     max_tokens: int
     temperature: float
@@ -59,10 +62,10 @@ def write(
     seed: int = 0,
     checkpoint: str = "best",
 ) -> Writing:
-    """Lets a run's language model go on with a prompt.
+    """Lets a language model go on with a prompt.
 
     Args:
-        run: The run's ID or folder.
+        run: The run's ID or folder; or a GGUF file, a model's folder, or the name of such a model.
         out: A file for the texts with their prompts (.txt), or with all that decided them (.json); None for
             no file.
         prompt: What the texts go on from; empty for texts from the beginning of a line.
@@ -70,9 +73,10 @@ def write(
         max_tokens: Tokens of each at most.
         temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest.
         seed: Decides the draws.
-        checkpoint: "best", "last", or a name.
+        checkpoint: Of a run: "best", "last", or a name.
 
     Raises:
+        NotFoundError: There is neither such a run nor such a model.
         UsageError: The family writes no texts, the prompt is too long or holds what no token stands for, a
             number is out of range, or `out` has an unknown ending.
     """
@@ -82,18 +86,16 @@ def write(
         )
     if not temperature >= 0:
         raise UsageError("no temperature", where="temperature", got=temperature, expected="0 or more")
-    loaded = load(run, checkpoint=checkpoint)
-    with memory_errors("ask for fewer texts"):
-        texts = loaded.write(prompt, num, max_tokens=max_tokens, temperature=temperature, seed=seed)
-    made = Writing(
-        run=loaded.run.id,
-        step=loaded.step,
+    settings = Writing(
+        run=str(run),
+        step=None,
         prompt=prompt,
         max_tokens=max_tokens,
         temperature=temperature,
         seed=seed,
-        texts=tuple(texts),
+        texts=(),
     )
+    made = _by_run(run, checkpoint, num, settings) if _is_run(run) else _by_model(run, num, settings)
     forms: dict[str, Callable[[], str]] = {
         ".txt": lambda: text_sheet(made.whole_texts()),
         ".json": lambda: made.to_json() + "\n",
@@ -101,3 +103,44 @@ def write(
     if out is not None:
         write_atomic(out, forms[out.suffix]())
     return made
+
+
+def _is_run(name: str | Path) -> bool:
+    """Whether a run has this name; a name that says so is taken at its word."""
+    if str(name).startswith("run:"):
+        return True
+    try:
+        find_run(name)
+    except NotFoundError:
+        return False
+    return True
+
+
+def _by_run(run: str | Path, checkpoint: str, num: int, settings: Writing) -> Writing:
+    loaded = load(run, checkpoint=checkpoint)
+    with memory_errors("ask for fewer texts"):
+        texts = loaded.write(
+            settings.prompt,
+            num,
+            max_tokens=settings.max_tokens,
+            temperature=settings.temperature,
+            seed=settings.seed,
+        )
+    return replace(settings, run=loaded.run.id, step=loaded.step, texts=tuple(texts))
+
+
+def _by_model(name: str | Path, num: int, settings: Writing) -> Writing:
+    """Each text by a request of its own, whose seed is the first one's and its number together."""
+    if num < 1:
+        raise UsageError("nothing would be written", where="num", got=num, expected="at least 1")
+    with open_engine(str(name)) as engine:
+        requests = [
+            Request(
+                prompt=settings.prompt,
+                max_tokens=settings.max_tokens,
+                temperature=settings.temperature,
+                seed=settings.seed + number,
+            )
+            for number in range(num)
+        ]
+        return replace(settings, texts=tuple(engine.complete(request).text for request in requests))
