@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import run_command
 
+from command_line import run_command
 from creuset import assets
 from creuset.errors import BlockedError, NotFoundError, UsageError
 from creuset.workflows.write import write
