@@ -228,7 +228,11 @@ def test_features_that_are_not_finite_are_named(folder: Path, monkeypatch: pytes
             "two sources hold the same pictures.*\n  got: generated made and reference made: 60 pictures e",
         ),
         (["fd"], {"training": "copy"}, "reference real and training copy: 70 pictures each"),
-        (["fd"], {"generated": "h.txt"}, "h.txt: data of an unknown kind"),
+        (
+            ["fd"],
+            {"generated": "h.txt"},
+            "generated h.txt: these are no pictures\n  got: h.txt: 1 document of plain text",
+        ),
         (["fd"], {"generated": "t.csv"}, "generated t.csv: these are no pictures\n  got: a CSV or TSV file"),
         (
             ["fd"],
