@@ -21,6 +21,8 @@ from creuset import assets
 from creuset.engines.llamacpp import LlamaCpp
 from creuset.engines.request import Message, Request
 from creuset.errors import BlockedError, CreusetError, DataError, NotFoundError, UsageError
+from creuset.pretrained.gguf.file import GgufFile
+from creuset.pretrained.gguf.tokenizer import read_chat_template
 
 pytestmark = pytest.mark.starter
 
@@ -277,8 +279,17 @@ def test_vectors_of_texts(model_file: Path) -> None:
         LlamaCpp(model_file, pooling="model")
 
 
-def test_engines_one_after_another_leave_nothing(model_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    before = {place.name for place in Path(tempfile.gettempdir()).glob("creuset-*")}
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files that no other test uses, with a path short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="t") as place:
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        yield Path(place)
+
+
+def test_engines_one_after_another_leave_nothing(
+    model_file: Path, temporary: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for _ in range(3):
         opened = LlamaCpp(model_file, context_length=64)
         pieces = opened.stream(CAPITAL)
@@ -288,16 +299,13 @@ def test_engines_one_after_another_leave_nothing(model_file: Path, capfd: pytest
         assert list(pieces)[-1].finish_reason == "cancelled"
         with pytest.raises(UsageError, match="this engine is closed"):
             opened.complete(CAPITAL)
-    assert {place.name for place in Path(tempfile.gettempdir()).glob("creuset-*")} <= before
+    assert not list(temporary.iterdir())
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_server_listens_where_this_user_alone_may_go(model_file: Path) -> None:
-    before = {place.name for place in Path(tempfile.gettempdir()).glob("creuset-*")}
+def test_the_server_listens_where_this_user_alone_may_go(model_file: Path, temporary: Path) -> None:
     with LlamaCpp(model_file, context_length=64):
-        places = [
-            p for p in Path(tempfile.gettempdir()).glob("creuset-*/llama.sock") if p.parent.name not in before
-        ]
+        places = list(temporary.glob("creuset-*/llama.sock"))
         assert [stat.S_IMODE(place.parent.stat().st_mode) for place in places] == [0o700]
 
 
@@ -364,3 +372,20 @@ def test_a_prompt_that_is_reused_gives_the_same_answer(engine: LlamaCpp, model_f
     with LlamaCpp(model_file, context_length=64, reuse_prompt=True) as opened:
         texts = [opened.complete(CAPITAL).text for _ in range(2)]
     assert texts == [engine.complete(CAPITAL).text] * 2
+
+
+def test_a_template_that_never_ends_is_run_in_the_sandbox_alone(model_file: Path, tmp_path: Path) -> None:
+    content = model_file.read_bytes()
+    template = read_chat_template(GgufFile(model_file).metadata)
+    assert template is not None
+    source = template.source.encode()
+    endless = b"{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}"
+    assert len(endless) <= len(source)
+    hostile = tmp_path / "hostile.gguf"
+    hostile.write_bytes(content.replace(source, endless.ljust(len(source)), 1))
+    started = time.perf_counter()
+    with LlamaCpp(hostile, context_length=64) as engine:
+        assert time.perf_counter() - started < 60
+        assert engine.complete(CAPITAL).text
+        with pytest.raises(CreusetError, match="template"):
+            engine.complete(Request(messages=(Message(role="user", content="hi"),), max_tokens=2))

@@ -77,6 +77,18 @@ def test_pairs_of_blocks_are_left_out_in_a_ring() -> None:
         np.testing.assert_allclose(moments.covariance, np.cov(kept.T), rtol=1e-9)
 
 
+def test_blocks_that_are_gathered_anew_are_those_that_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = features(200)
+    kept = BlockMoments.from_features(rows, generator=np.random.default_rng(0), num_blocks=4)
+    monkeypatch.setattr("creuset.metrics.moments._MOST_KEPT_BYTES", 0)
+    anew = BlockMoments.from_features(rows, generator=np.random.default_rng(0), num_blocks=4)
+    assert len(anew) == len(kept) == 4
+    for one, other in zip([*kept, kept.total], [*anew, anew.total], strict=True):
+        assert one.count == other.count
+        np.testing.assert_array_equal(one.mean, other.mean)
+        np.testing.assert_allclose(one.scatter, other.scatter, rtol=1e-12)
+
+
 def test_bad_features_are_refused_with_their_place() -> None:
     rows = features(5000)
     rows[4500, 2] = np.nan

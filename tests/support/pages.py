@@ -1,4 +1,5 @@
-"""The pages of docs/ that are made from the code: cli.md, recipe.md, bad_input.md, and the README's outputs.
+"""What is made from the code for docs/: cli.md, recipe.md, bad_input.md, the pictures of masks, and the
+README's outputs.
 
 `make pages` writes them; tests/docs checks that they are current.
 """
@@ -10,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from command_line import help_pages, run_command
 from creuset.device import machine_facts
 from creuset.models import family_configs
 from creuset.recipe.schema import json_schema
+from mask_pictures import MASK_PICTURES, mask_picture
 from source_tree import ROOT
 
 README = ROOT / "README.md"
@@ -279,6 +282,10 @@ PAGES: dict[Path, Callable[[], str]] = {
     ROOT / "docs" / "cli.md": cli_page,
     ROOT / "docs" / "recipe.md": recipe_page,
     ROOT / "docs" / "bad_input.md": bad_input_page,
+    **{
+        ROOT / "docs" / "pictures" / f"{name}.svg": partial(mask_picture, picture)
+        for name, picture in MASK_PICTURES.items()
+    },
     README: readme_page,
 }
 

@@ -14,6 +14,7 @@ from creuset.runs.folder import RunFolder
 from creuset.workflows.estimate import estimate
 from creuset.workflows.evaluate import evaluate
 from creuset.workflows.load import load
+from creuset.workflows.report import write_run_report
 from creuset.workflows.train import resume, train
 from creuset.workflows.write import write
 from small_runs import journal, tensors
@@ -212,3 +213,21 @@ def test_a_corpus_is_shown(trained: dict[str, RunFolder], tmp_path: Path) -> Non
     assert "kinds of tokens, 1.00 bytes each; samples of 256 tokens" in answer.stdout
     answer = run_command(["data", "split", source, "--out", str(tmp_path / "splits.npz")])
     assert "the splits of plain text are no file of arrays" in answer.stderr
+
+
+def test_the_report_shows_attention_where_there_is_any(run: RunFolder) -> None:
+    evaluate(run)
+    write_run_report(run)
+    page = run.report_path.read_text()
+    assert ("heads by layers" in page) == (run.manifest().family == "decoder")
+
+
+def test_attention_weights_are_shares_of_the_past(trained: dict[str, RunFolder]) -> None:
+    tokens = torch.arange(10)[None] % 5
+    assert load(trained["rnn_lm"]).model.attention(tokens) == ()
+    model = load(trained["decoder"]).model
+    for weights in model.attention(tokens):
+        assert weights.shape[0] == 1
+        assert weights.shape[-2:] == (10, 10)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+        assert not weights.triu(1).any()

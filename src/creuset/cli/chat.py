@@ -95,16 +95,21 @@ def _read_line() -> str | None:
 
 
 def _answer(conversation: Any, line: str) -> None:
-    """Shows an answer while it is made. A turn for which there is no room is told, and not kept."""
-    from creuset.errors import UsageError
+    """Shows an answer while it is made. A turn that cannot be answered is told, and not kept; Ctrl-C ends
+    the answer, not the chat."""
+    from creuset.errors import CreusetError
 
+    pieces = None
     try:
         pieces = conversation.say(line)
-    except UsageError as error:
+        with if_it_is_there(1):
+            for piece in pieces:
+                if piece.text:
+                    click.echo(piece.text, nl=False)
+            click.echo()
+    except CreusetError as error:
         note(f"creuset: {error}\n  or: /clear")
-        return
-    with if_it_is_there(1):
-        for piece in pieces:
-            if piece.text:
-                click.echo(piece.text, nl=False)
-        click.echo()
+    except KeyboardInterrupt:
+        if pieces is not None:
+            pieces.close()
+        note("stopped; this turn is forgotten")

@@ -7,6 +7,10 @@ import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say
 
+_OF_PICTURES = ("mode", "data", "split")
+"""Options that have no effect on texts."""
+_OF_TEXTS = ("max_tokens", "temperature")
+"""Options that have none on pictures."""
 _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 
 
@@ -35,7 +39,7 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
     help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for texts, which are "
     "else shown, .txt or .json.",
 )
-@click.option("--prompt", help="A language model: what it goes on with; empty for a new text.")
+@click.option("--prompt", help="A language model: what it goes on with; of a run, empty for a new text.")
 @click.option(
     "--max-tokens", type=click.IntRange(min=1), default=200, show_default=True, help="Tokens of a text."
 )
@@ -71,6 +75,7 @@ def command(
 
     from creuset.workflows.generate import Mode, generate
 
+    _refuse_options_of(_OF_PICTURES if prompt is not None else _OF_TEXTS, prompt is not None)
     if prompt is not None:
         _write(
             run,
@@ -103,6 +108,20 @@ def command(
     else:
         say(f"{out}: {mode} by {record.run} at step {record.step}, seed {seed}")
     next_step(f"creuset eval {run}")
+
+
+def _refuse_options_of(others: tuple[str, ...], writes: bool) -> None:
+    """Refuses options of the other kind of result than the one asked for."""
+    from creuset.errors import UsageError
+
+    context = click.get_current_context()
+    for name in others:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(
+                "an option without effect: " + ("texts are written" if writes else "no --prompt was given"),
+                where=f"--{name.replace('_', '-')}",
+                next_step="leave it out, or --prompt" if writes else "leave it out, or give --prompt",
+            )
 
 
 def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None:

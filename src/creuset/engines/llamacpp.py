@@ -2,7 +2,8 @@
 
 What llama.cpp does silently is refused here: a JSON schema that it cannot read (it would answer without any
 constraint), a chat with a model that has no template (it would take another model's). A file is read by
-creuset's own strict reader first, since llama.cpp ends the process on some that are damaged.
+creuset's own strict reader first, since llama.cpp ends the process on some that are damaged. Its chat
+template is run in creuset's sandbox, since llama.cpp runs it without limits.
 
 Limits: of a character that several tokens make up llama.cpp names only the last; `usage` counts them all. It
 quantizes activations, so its numbers differ from those of the same weights in float32, and a little with what
@@ -46,6 +47,7 @@ from creuset.errors import CreusetError, UsageError
 from creuset.generation.stop_strings import StopStrings
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.metadata import Metadata
+from creuset.pretrained.gguf.tokenizer import read_chat_template
 
 DEFAULT_CONTEXT_LENGTH = 4096
 """Where nothing else is asked: keys and values of a longer context take memory that few need."""
@@ -91,6 +93,7 @@ class LlamaCpp(Engine):
         self._running: weakref.WeakSet[EventStream] = weakref.WeakSet()
         self._lock = threading.Lock()
         context_length = _context_length(file.metadata, context_length, self._name)
+        self._template = read_chat_template(file.metadata)
         abilities = _abilities(file.metadata, pooling, self._name)
         self.num_threads = torch.get_num_threads() if num_threads is None else num_threads
         self._server: LlamaServer | None = LlamaServer(
@@ -196,11 +199,10 @@ class LlamaCpp(Engine):
 
     def _prompt_ids(self, request: Request) -> list[int]:
         if request.messages is not None:
-            if "chat" not in self._description.abilities:
+            if self._template is None:
                 self.refuse("chat", "chat without a template in the model's file")
             turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
-            chat = self._open_server().ask("/apply-template", {"messages": turns})["prompt"]
-            ids = self._tokenize(chat, whole=False)
+            ids = self._tokenize(self._template.render(turns, add_generation_prompt=True), whole=False)
         elif isinstance(request.prompt, str):
             ids = self._tokenize(request.prompt)
         else:

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,8 @@ class LlamaServer:
         parameters.fit_params = False
         parameters.ui = False
         parameters.prefill_assistant = False
+        # The file's own template would be run while it is loaded, with nothing to stop it.
+        parameters.chat_template = "chatml"
         if pooling is not None:
             parameters.embedding = True
             # A text whose vectors are pooled is read in one batch.
@@ -98,6 +101,8 @@ class LlamaServer:
         try:
             response = _send(connection, route, body)
             return json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise CreusetError("llama.cpp gave no answer", where=route, got=repr(error)) from error
         finally:
             connection.close()
 
@@ -129,16 +134,16 @@ class EventStream:
         self._connection = connection
         self._route = route
         self._body = body
-        self._stopped = False
+        self._stopped = threading.Event()
 
     @property
     def stopped(self) -> bool:
         """Whether `stop` was called."""
-        return self._stopped
+        return self._stopped.is_set()
 
     def stop(self) -> None:
         """Ends the stream from any thread, and with it the server's work on it."""
-        self._stopped = True
+        self._stopped.set()
         open_socket = self._connection.sock
         if open_socket is not None:
             # A connection whose other end is gone cannot be shut down, and needs not be.
@@ -146,11 +151,16 @@ class EventStream:
                 open_socket.shutdown(socket.SHUT_RDWR)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        if self._stopped:
+        if self._stopped.is_set():
             return
         try:
+            self._connection.connect()
+            if self._stopped.is_set():  # before there was a socket that could be shut down
+                return
             response = _send(self._connection, self._route, self._body)
             for line in response:
+                if self._stopped.is_set():
+                    return
                 name, _, value = line.partition(b": ")
                 if name in (b"data", b"error"):
                     event = json.loads(value)
@@ -158,7 +168,7 @@ class EventStream:
                         raise _refusal(event.get("error", event), 500)
                     yield event
         except (OSError, http.client.HTTPException) as error:
-            if not self._stopped:
+            if not self.stopped:
                 raise CreusetError("llama.cpp ended in the middle of an answer", got=repr(error)) from error
         finally:
             self._connection.close()

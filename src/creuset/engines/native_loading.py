@@ -15,7 +15,7 @@ from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.folder import load_folder
 from creuset.pretrained.gguf.config import read_config
 from creuset.pretrained.gguf.file import GgufFile
-from creuset.pretrained.gguf.tokenizer import chat_template_from_gguf, read_tokenizer
+from creuset.pretrained.gguf.tokenizer import read_chat_template, read_tokenizer
 from creuset.pretrained.gguf.weights import read_model_weights
 
 
@@ -70,12 +70,10 @@ def _from_folder(folder: Path, dtype: torch.dtype) -> NativeModel:
 def _from_gguf(path: Path, dtype: torch.dtype) -> NativeModel:
     file = GgufFile(path)
     tokenizer = read_tokenizer(file.metadata)
-    template = chat_template_from_gguf(file.metadata)
-    names = {f"{name}_token": tokenizer.token(number) for name, number in tokenizer.special.named().items()}
     return NativeModel(
         config=read_config(file),
         weights=read_model_weights(file, dtype=dtype),
         tokenizer=tokenizer,
         eos_ids=tokenizer.special.eos,
-        chat_template=None if template is None else ChatTemplate(template, where=path, special=names),
+        chat_template=read_chat_template(file.metadata),
     )

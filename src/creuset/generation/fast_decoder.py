@@ -239,14 +239,17 @@ class FastDecoder:
         theta = self.config.rope_theta
         if theta is None:
             return None
-        if window not in self._tables or len(self._tables[window][0]) < capacity:
+        table = self._tables.get(window)
+        if table is None or len(table[0]) < capacity:
             rotary = Rotary(self.config.head_dim, theta, self.config.rope_scaling)
             if window is not None and self.config.sliding_rope_theta is not None:
                 rotary = Rotary(self.config.head_dim, self.config.sliding_rope_theta)
             cosine, sine = (part[0, 0] for part in rotary(torch.arange(capacity)[None]))  # (C, D)
             sine[:, : self.config.head_dim // 2].neg_()
-            self._tables[window] = cosine.to(self.dtype)[:, None], sine.to(self.dtype)[:, None]
-        cosine, sine = self._tables[window]
+            table = cosine.to(self.dtype)[:, None], sine.to(self.dtype)[:, None]
+            # another thread may write a table of its own here: each goes on with the one that it made
+            self._tables[window] = table
+        cosine, sine = table
         if isinstance(places, slice):
             return cosine[None, places], sine[None, places]
         places = places.clamp(max=len(cosine) - 1)

@@ -11,12 +11,15 @@ would favour them.
 Legend of shapes: B rows, V vocabulary, K alternatives.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from creuset.errors import UsageError
 
 _LIKELY_ENOUGH = 256
 """top_p looks at so many of the likeliest tokens first: they nearly always hold the probability asked for."""
@@ -28,6 +31,7 @@ class Sampling:
 
     Args:
         temperature: What logits are divided by, above 0; 0 takes the likeliest token and draws nothing.
+            Finite.
         top_k: So many of the likeliest tokens stay; 0: all.
         top_p: The fewest likeliest tokens that together hold this probability stay, in (0, 1].
         min_p: Tokens with at least this part of the likeliest one's probability stay, in [0, 1).
@@ -37,6 +41,9 @@ class Sampling:
         penalty_window: The penalties look at so many last tokens; None: at all.
         logit_bias: What is added to the logits of tokens, by id.
         seed: Decides the draws.
+
+    Raises:
+        UsageError: A temperature below 0, or none.
     """
 
     temperature: float = 0.0
@@ -49,6 +56,12 @@ class Sampling:
     penalty_window: int | None = None
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise UsageError(
+                "no temperature", where="temperature", got=self.temperature, expected="a number from 0"
+            )
 
     @property
     def penalises(self) -> bool:
@@ -177,6 +190,9 @@ def choose(logits: Tensor, sampling: Sampling, history: Sequence[int], generator
         sampling: How to choose.
         history: All tokens before it, of prompt and answer.
         generator: Of this text; it is drawn from where the temperature is above 0.
+
+    Raises:
+        UsageError: No token has a finite logit, or one is not a number.
     """
     scores = with_bias(logits[None].float(), sampling.logit_bias)
     if sampling.penalises:
@@ -188,9 +204,18 @@ def choose(logits: Tensor, sampling: Sampling, history: Sequence[int], generator
             presence=sampling.presence_penalty,
             frequency=sampling.frequency_penalty,
         )
+    likeliest = scores.amax(-1, keepdim=True)
+    if not bool(torch.isfinite(likeliest)):
+        raise UsageError(
+            "no token is left to choose from",
+            got=f"logits of at most {float(likeliest)}",
+            expected="a finite logit of one token at least",
+            next_step="forbid fewer tokens in logit_bias",
+        )
     if sampling.temperature == 0:
         return int(scores.argmax())
-    scores = scores / sampling.temperature
+    # by differences and in float64, so that the smallest temperature leaves the likeliest token at 0
+    scores = (scores - likeliest).double() / sampling.temperature
     scores = min_p(top_p(top_k(scores, sampling.top_k), sampling.top_p), sampling.min_p)
     return int(draw(scores, [generator]))
 

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from creuset.errors import UsageError
+
 ScalingKind = Literal["linear", "llama3", "yarn"]
 Rotation = tuple[Tensor, Tensor]
 """Cosine and sine of each token's angles, float32, (B or 1, 1, T, D) each."""
@@ -83,6 +85,22 @@ class RotaryScaling:
     beta_slow: float = 1.0
     attention_factor: float | None = None
     truncate: bool = True
+
+    def __post_init__(self) -> None:
+        numbers = (self.low_frequency_factor, self.high_frequency_factor, self.beta_fast, self.beta_slow)
+        if (
+            not (math.isfinite(self.factor) and self.factor >= 1)
+            or not all(math.isfinite(number) and number > 0 for number in numbers)
+            or (self.kind == "llama3" and self.low_frequency_factor >= self.high_frequency_factor)
+            or (self.kind == "llama3" and self.original_context_length < 1)
+        ):
+            raise UsageError(
+                "rotations cannot be stretched so",
+                where="RotaryScaling",
+                got=self,
+                expected="a factor from 1, frequency factors and betas above 0, the low one below the high "
+                "one, and for llama3 an original context",
+            )
 
     @property
     def magnitude(self) -> float:

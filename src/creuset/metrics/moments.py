@@ -6,7 +6,7 @@ Legend of shapes: N samples, D features.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -18,6 +18,9 @@ from creuset.errors import DataError
 from creuset.metrics.blocks import row_slices, rows_of
 from creuset.metrics.inputs import FloatArray, IntArray, as_features, as_floats
 from creuset.metrics.jackknife import NUM_BLOCKS, random_blocks
+
+_MOST_KEPT_BYTES = 160_000_000
+"""Of the triangles of all blocks of a set: 20 blocks of 1,414 features."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,9 +81,17 @@ class FeatureMoments:
         Raises:
             DataError: No block, an empty one, one of another width, or values that are not finite.
         """
+        return cls.merged(cls.from_features(block) for block in blocks)
+
+    @classmethod
+    def merged(cls, parts: Iterable["FeatureMoments"]) -> "FeatureMoments":
+        """The moments of several sets of samples together.
+
+        Raises:
+            DataError: No set, or unequal numbers of features.
+        """
         total: FeatureMoments | None = None
-        for block in blocks:
-            part = cls.from_features(block)
+        for part in parts:
             total = part if total is None else total.merge(part)
         if total is None:
             raise DataError("nothing to measure", where="blocks", got="no block of features")
@@ -155,25 +166,19 @@ class FeatureMoments:
 class BlockMoments:
     """The moments of samples dealt at random into equal blocks, for estimates that leave a block out.
 
-    A scatter is symmetric, so one triangle of it is kept: 4 D^2 bytes a block, 130 MB for 20 blocks of 1,280
-    features. Iterating gives the moments of each block.
+    Iterating gives the moments of each block.
 
     Args:
-        blocks: The moments of each block, of one number of features; taken one after another.
+        blocks: Gives the moments of each block, of one number of features, each time that it is called.
+        num_blocks: How many it gives.
 
     Raises:
         DataError: No block, or unequal numbers of features.
     """
 
-    def __init__(self, blocks: Iterable[FeatureMoments]) -> None:
-        self._packed: list[tuple[int, FloatArray, FloatArray]] = []
-        total: FeatureMoments | None = None
-        for block in blocks:
-            total = block if total is None else total.merge(block)
-            self._packed.append((block.count, block.mean, block.scatter[np.tril_indices(block.num_features)]))
-        if total is None:
-            raise DataError("nothing to measure", where="blocks", got="no block of features")
-        self.total = total
+    def __init__(self, blocks: Callable[[], Iterable[FeatureMoments]], num_blocks: int) -> None:
+        self._blocks, self._num_blocks = blocks, num_blocks
+        self.total = FeatureMoments.merged(blocks())
 
     @classmethod
     def from_features(
@@ -181,24 +186,30 @@ class BlockMoments:
     ) -> "BlockMoments":
         """Deal the rows of (N, D) into blocks.
 
+        A scatter is symmetric, so one triangle of it is kept: 4 D^2 bytes a block. Where all triangles would
+        take more than 160 MB, moments are gathered from the features each time that they are asked for.
+
+        Args:
+            features: (N, D), held or mapped as long as the blocks are used.
+            generator: Deals.
+            num_blocks: How many.
+
         Raises:
             DataError: As `FeatureMoments.from_features`, or too few samples for the blocks.
         """
         array = as_features("features", features)
-        parts = random_blocks(len(array), num_blocks, generator)
         # Sorted, because rows in order are read several times faster from a file.
-        return cls(_gathered(array, _cut(np.sort(part))) for part in parts)
+        parts = [np.sort(part) for part in random_blocks(len(array), num_blocks, generator)]
+        if num_blocks * 4 * array.shape[1] ** 2 > _MOST_KEPT_BYTES:
+            return cls(lambda: (_gathered(array, _cut(part)) for part in parts), len(parts))
+        kept = [_packed(_gathered(array, _cut(part))) for part in parts]
+        return cls(lambda: map(_unpacked, kept), len(parts))
 
     def __len__(self) -> int:
-        return len(self._packed)
+        return self._num_blocks
 
     def __iter__(self) -> Iterator[FeatureMoments]:
-        lower = np.tril_indices(self.total.num_features)
-        for count, mean, triangle in self._packed:
-            scatter = np.zeros((len(mean), len(mean)))
-            scatter[lower] = triangle
-            scatter.T[lower] = triangle
-            yield FeatureMoments(count=count, mean=mean, scatter=scatter)
+        return iter(self._blocks())
 
     def left_out(self) -> Iterator[FeatureMoments]:
         """The moments of all samples but those of each block in turn."""
@@ -223,6 +234,21 @@ def require_same_features(first: FeatureMoments, second: FeatureMoments) -> None
             got=f"{first.num_features} and {second.num_features}",
             expected="features of one extractor",
         )
+
+
+def _packed(moments: FeatureMoments) -> tuple[int, FloatArray, FloatArray]:
+    """Count, mean, and one triangle of the scatter."""
+    return moments.count, moments.mean, moments.scatter[np.tril_indices(moments.num_features)]
+
+
+def _unpacked(packed: tuple[int, FloatArray, FloatArray]) -> FeatureMoments:
+    """The moments of which one triangle was kept."""
+    count, mean, triangle = packed
+    lower = np.tril_indices(len(mean))
+    scatter = np.zeros((len(mean), len(mean)))
+    scatter[lower] = triangle
+    scatter.T[lower] = triangle
+    return FeatureMoments(count=count, mean=mean, scatter=scatter)
 
 
 def _gathered(features: NDArray[Any], parts: Sequence[slice] | Sequence[IntArray]) -> FeatureMoments:

@@ -8,6 +8,7 @@ positions, RMSNorm and a gated feed-forward part make it one of Llama's kind.
 Legend of shapes: B batch, T tokens, E features, V vocabulary.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -79,6 +80,10 @@ class Decoder(LanguageModel):
 
     def scores(self, states: Tensor) -> Tensor:
         return self.transformer.logits(states)
+
+    def attention(self, tokens: Tensor) -> Sequence[Tensor]:
+        self._require_tokens(tokens)
+        return self.transformer.attention_weights(tokens).own
 
     def reader(self, num_rows: int) -> "CachedReader":
         return CachedReader(self.transformer, num_rows, self.context)

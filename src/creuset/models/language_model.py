@@ -3,11 +3,12 @@
 A model reads the tokens of a block and says of each which token follows. Each block is read by itself, from
 nothing: so models that keep a state and models that read all of a block are trained and measured alike.
 
-Legend of shapes: B batch, T tokens, E features, V vocabulary.
+Legend of shapes: B batch, T tokens, E features, V vocabulary, H heads.
 """
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -86,6 +87,18 @@ class LanguageModel(Model):
     @abstractmethod
     def scores(self, states: Tensor) -> Tensor:
         """The head: (..., E) -> (..., V)."""
+
+    def attention(self, tokens: Tensor) -> Sequence[Tensor]:
+        """The attention weights of each layer for texts, in order; none for a model without attention.
+
+        Args:
+            tokens: int64 (B, T), at most `context` of them a row.
+
+        Returns:
+            (B, H, T, T) each: head, query, key; a row over keys sums to 1.
+        """
+        self._require_tokens(tokens)
+        return ()
 
     def _mean_nats(self, batch: Batch, generator: BatchGenerator | None) -> Tensor:
         targets = batch["targets"]

@@ -71,7 +71,17 @@ def read_tensors(
     """`to_ours` for one format."""
     links = format.links(config)
     kept = {name: tensor for name, tensor in tensors.items() if not name.endswith(format.without_weights)}
-    found = {_today(name, format.older_endings): tensor for name, tensor in kept.items()}
+    found: dict[str, Tensor] = {}
+    for name, tensor in kept.items():
+        today = _today(name, format.older_endings)
+        if today in found:
+            raise CheckpointError(
+                f'two tensors for "{today}": one has the name of older files',
+                where="the weights",
+                got=name,
+                expected="each tensor once",
+            )
+        found[today] = tensor
     if not any(name.startswith(format.prefix) for name in found):
         heads = set(format.copies)
         found = {name if name in heads else format.prefix + name: found[name] for name in found}

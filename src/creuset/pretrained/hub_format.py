@@ -57,6 +57,20 @@ class HubFormat:
     adapt: Callable[[TransformerConfig, AbstractSet[str]], TransformerConfig] = lambda config, _: config
 
 
+_LAYER_COUNTS = (
+    "num_hidden_layers",
+    "num_layers",
+    "num_decoder_layers",
+    "n_layer",
+    "n_layers",
+    "encoder_layers",
+    "decoder_layers",
+)
+"""How config.json files call their numbers of layers."""
+_MOST_LAYERS = 10_000
+"""Where the weights are not known."""
+
+
 def read_config(
     values: Json, formats: Sequence[HubFormat], names: AbstractSet[str] | None = None
 ) -> tuple[HubFormat, TransformerConfig]:
@@ -78,10 +92,25 @@ def read_config(
             where="config.json: model_type",
             expected=", ".join(sorted(known)),
         )
+    _require_layers(values, names)
     settings = Settings(values)
     config = known[name].read(settings)
     settings.finish()
     return known[name], config if names is None else known[name].adapt(config, names)
+
+
+def _require_layers(values: Json, names: AbstractSet[str] | None) -> None:
+    """Refuses more layers than there are tensors for, before any work is done for each of them."""
+    most = _MOST_LAYERS if names is None else len(names)
+    for word in _LAYER_COUNTS:
+        count = values.get(word)
+        if isinstance(count, int) and count > most:
+            raise UsageError(
+                "more layers than there are weights for",
+                where=f"config.json: {word}",
+                got=count,
+                expected=f"at most {most}" + ("" if names is None else ", the number of tensors"),
+            )
 
 
 def write_config(config: TransformerConfig, formats: Sequence[HubFormat]) -> tuple[HubFormat, dict[str, Any]]:

@@ -29,6 +29,7 @@ _PACK_TOKENS = 4096
 _WINDOW = 1024
 """Texts that are made tokens at once."""
 _MODULES, _LENGTH = "modules.json", "sentence_bert_config.json"
+_PROMPTS = "config_sentence_transformers.json"
 _POOLING_WORDS: dict[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 _OLDER_POOLING = {
     "pooling_mode_mean_tokens": "mean",
@@ -80,6 +81,7 @@ class SentenceEmbedder:
         """
         folder = Path(path)
         pooling, normalise = _read_modules(folder)
+        _refuse_changed_texts(folder)
         found = load_folder(folder, dtype=dtype)
         if found.tokenizer is None:
             raise NotFoundError("no tokenizer.json in this folder", where=folder)
@@ -187,9 +189,36 @@ def _read_modules(folder: Path) -> tuple[Pooling, bool]:
             expected="Transformer, Pooling, perhaps Normalize",
         )
     place = modules[1].get("path")
-    if not isinstance(place, str) or Path(place).name != place:
+    if modules[0].get("path") not in ("", None):
+        raise UsageError(
+            "the Transformer of this embedder lies in a folder of its own, which is not read",
+            where=path,
+            got=repr(modules[0].get("path")),
+            expected='"": beside this file',
+            next_step="save it anew with a current sentence-transformers",
+        )
+    if not isinstance(place, str) or Path(place).name != place or place == "..":
         raise DataError("the path of pooling is no folder beside this file", where=path, got=repr(place))
     return _read_pooling(folder / place / "config.json"), len(kinds) == 3
+
+
+def _refuse_changed_texts(folder: Path) -> None:
+    """Refuses settings by which a text would be changed before it is read: they are not computed here.
+
+    Raises:
+        UsageError: A prompt stands before each text, or texts are brought to lower case.
+    """
+    for name, key in ((_PROMPTS, "default_prompt_name"), (_LENGTH, "do_lower_case")):
+        path = folder / name
+        value = read_settings(path).get(key) if path.is_file() else None
+        if value not in (None, False):
+            raise UsageError(
+                "texts are changed before they are read, which is not done here",
+                where=path,
+                got=f"{key} {value!r}",
+                expected=f"no {key}",
+                next_step="change the texts yourself, in a copy of the folder without this setting",
+            )
 
 
 def _read_pooling(path: Path) -> Pooling:

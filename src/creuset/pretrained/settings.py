@@ -4,6 +4,7 @@ A setting of it either describes the computation, and is then read by the family
 the outputs alone: names of files and classes, defaults of generation and of training, ids of special tokens.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -70,6 +71,10 @@ NEUTRAL: Mapping[str, Sequence[object]] = {
 """Settings that leave the outputs alone at these values, and are refused at any other."""
 
 
+_LARGEST = 2**40
+"""No size of a model is beyond it."""
+
+
 class Settings:
     """The settings of a config.json, or of a section within it, each read at most where it is asked for.
 
@@ -92,6 +97,8 @@ class Settings:
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.refusal(name, "a whole number")
+        if abs(value) > _LARGEST:
+            raise self.refusal(name, f"a whole number up to {_LARGEST}")
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -99,6 +106,8 @@ class Settings:
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.refusal(name, "a number")
+        if not (math.isfinite(value) and abs(value) <= _LARGEST):
+            raise self.refusal(name, f"a finite number up to {_LARGEST}")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:

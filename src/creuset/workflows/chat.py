@@ -53,8 +53,11 @@ class Conversation:
     def _answer(
         self, said: tuple[Message, ...], pieces: Generator[Piece, None, None]
     ) -> Generator[Piece, None, None]:
-        text = ""
+        text, whole = "", False
         for piece in pieces:
             text += piece.text
+            whole = piece.finish_reason in ("stop", "length")
             yield piece
+        if not whole:  # it was cancelled
+            return
         self.turns = (*said, Message(role="assistant", content=text))

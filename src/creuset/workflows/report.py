@@ -21,6 +21,7 @@ from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
 from creuset.runs.manifest import Manifest
 from creuset.workflows.again import again_command
+from creuset.workflows.attention_maps import ATTENTION_LEAD, attention_blocks
 from creuset.workflows.chapters import (
     classification_figures,
     loss_curves,
@@ -100,6 +101,9 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     if texts:
         lead = f"{len(texts)} texts that the model writes, seed 0, none left out."
         chapters.append(Chapter(title="Texts", lead=lead, blocks=texts))
+    attention = attention_blocks(loaded, dataset)
+    if attention:
+        chapters.append(Chapter(title="Attention", lead=ATTENTION_LEAD, blocks=attention))
     chapters.append(Chapter(title="Again", blocks=_again(loaded, manifest)))
     return Document(
         title=run.id,

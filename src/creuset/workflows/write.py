@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from creuset.device import memory_errors
+from creuset.device import derive_seed, memory_errors
 from creuset.engines.opening import open_engine
 from creuset.engines.request import Request
 from creuset.errors import NotFoundError, UsageError
@@ -18,6 +18,8 @@ SUFFIXES = (".txt", ".json")
 MAX_TOKENS = 200
 TEMPERATURE = 0.8
 """Below 1, at which small models read best."""
+_SEEDS = 2**32
+"""Seeds that every driver takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,16 +132,20 @@ def _by_run(run: str | Path, checkpoint: str, num: int, settings: Writing) -> Wr
 
 
 def _by_model(name: str | Path, num: int, settings: Writing) -> Writing:
-    """Each text by a request of its own, whose seed is the first one's and its number together."""
+    """Each text by a request of its own, whose seed follows from the given one and its number."""
     if num < 1:
         raise UsageError("nothing would be written", where="num", got=num, expected="at least 1")
+    if not settings.prompt:
+        raise UsageError(
+            "a model that others trained goes on with a prompt", where="prompt", got="an empty text"
+        )
     with open_engine(str(name)) as engine:
         requests = [
             Request(
                 prompt=settings.prompt,
                 max_tokens=settings.max_tokens,
                 temperature=settings.temperature,
-                seed=settings.seed + number,
+                seed=derive_seed(settings.seed, "text", number) % _SEEDS,
             )
             for number in range(num)
         ]

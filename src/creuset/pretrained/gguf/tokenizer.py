@@ -13,6 +13,7 @@ from typing import Literal
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 
+from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.data.tokenizer_library import library_errors
@@ -141,6 +142,20 @@ def special_tokens_from_gguf(metadata: Metadata) -> SpecialTokens:
 def chat_template_from_gguf(metadata: Metadata) -> str | None:
     """The chat template as the file holds it; None for a file without."""
     return metadata.text(_TEMPLATE) if _TEMPLATE in metadata else None
+
+
+def read_chat_template(metadata: Metadata) -> ChatTemplate | None:
+    """The chat template of a GGUF file with its special tokens; None for a file without.
+
+    Raises:
+        DataError: It is no template.
+    """
+    source = chat_template_from_gguf(metadata)
+    if source is None:
+        return None
+    tokens, special = metadata.texts(_TOKENS), special_tokens_from_gguf(metadata).named()
+    names = {f"{name}_token": tokens[number] for name, number in special.items()}
+    return ChatTemplate(source, where=metadata.where, special=names)
 
 
 def _steps(cutting: _Cutting) -> list[pre_tokenizers.PreTokenizer]:

@@ -5,6 +5,7 @@ document can hold one drawing for a page and one for a phone, each with text of 
 classes and CSS variables (charts.css), so that light, dark and print each choose their own.
 """
 
+from creuset.reporting.charts.attention import AttentionGrid
 from creuset.reporting.charts.curves import Reference, Series
 from creuset.reporting.charts.dots import Dot, DotChart
 from creuset.reporting.charts.frame import NARROW, WIDE, Axis
@@ -17,6 +18,7 @@ from creuset.reporting.charts.scatter import ScatterChart
 __all__ = [
     "NARROW",
     "WIDE",
+    "AttentionGrid",
     "Axis",
     "Dot",
     "DotChart",

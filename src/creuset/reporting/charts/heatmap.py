@@ -19,7 +19,8 @@ from creuset.reporting.charts.frame import LINE_HEIGHT, WIDE, not_drawn, note_li
 from creuset.reporting.numbers import fixed, number, significant_decimals
 from creuset.reporting.svg import FONT_SIZE, coordinate, drawing, join, label, tag, text_width
 
-_SHADES = 16
+NUM_SHADES = 16
+"""Opacities that are told apart."""
 _LARGEST_CELL, _LARGEST_HEIGHT = 44, 460
 """Of one cell, and of all rows together, in pixels: a matrix fits on a page with what stands around it."""
 _NAME_SHARE = 0.3
@@ -73,7 +74,7 @@ class HeatMap:
         layout = _Layout(self, width)
         body = join(
             [
-                _shades(layout),
+                shade_strokes(layout.shades, left=layout.left, top=layout.top, cell=layout.cell),
                 *_cell_texts(self, layout),
                 *_names(self, layout),
                 _key(self, layout),
@@ -145,7 +146,7 @@ class _Layout:
         self.high = max(float(finite.max(initial=0.0)), 0.0)
         self.low = min(float(finite.min(initial=0.0)), 0.0)
         largest = max(self.high, -self.low) or 1.0
-        self.shades = np.rint(np.nan_to_num(values) / largest * _SHADES).astype(int)
+        self.shades = np.rint(np.nan_to_num(values) / largest * NUM_SHADES).astype(int)
         self.missing = np.isnan(values)
 
         names = max((text_width(name) for name in chart.row_names), default=0.0)
@@ -166,14 +167,22 @@ class _Layout:
         return math.ceil((FONT_SIZE + 2) / self.cell)
 
 
-def _shades(layout: _Layout) -> Markup:
-    """One path a shade, in units of a cell: a stroke of one cell's width for each run in a row."""
+def shade_strokes(shades: NDArray[np.int_], *, left: float, top: float, cell: float) -> Markup:
+    """A matrix, one path a shade: a stroke of one cell's width for each run of a shade in a row.
+
+    Args:
+        shades: (rows, columns), in -NUM_SHADES..NUM_SHADES; 0 stays paper.
+        left: Where its first column begins, in pixels.
+        top: Where its first row begins.
+        cell: The side of a cell.
+    """
+    num_rows, num_columns = shades.shape
     strokes: dict[int, list[str]] = {}
-    for row in range(layout.num_rows):
+    for row in range(num_rows):
         column = 0
-        while column < layout.num_columns:
-            shade, start = int(layout.shades[row, column]), column
-            while column < layout.num_columns and layout.shades[row, column] == shade:
+        while column < num_columns:
+            shade, start = int(shades[row, column]), column
+            while column < num_columns and shades[row, column] == shade:
                 column += 1
             if shade:
                 strokes.setdefault(shade, []).append(f"M{start} {row}.5h{column - start}")
@@ -186,13 +195,13 @@ def _shades(layout: _Layout) -> Markup:
         )
         for shade in sorted(strokes)
     ]
-    place = f"translate({coordinate(layout.left)} {coordinate(layout.top)}) scale({layout.cell:.4f})"
-    outline = tag("rect", class_="outline", width=layout.num_columns, height=layout.num_rows)
+    place = f"translate({coordinate(left)} {coordinate(top)}) scale({cell:.4f})"
+    outline = tag("rect", class_="outline", width=num_columns, height=num_rows)
     return tag("g", *paths, outline, transform=place)
 
 
 def _opacity(shade: int) -> str:
-    return f"{abs(shade) / _SHADES:.4g}"
+    return f"{abs(shade) / NUM_SHADES:.4g}"
 
 
 def _cell_texts(chart: HeatMap, layout: _Layout) -> list[Markup]:
@@ -210,7 +219,7 @@ def _cell_texts(chart: HeatMap, layout: _Layout) -> list[Markup]:
                 continue
             x = layout.left + (column + 0.5) * layout.cell
             y = layout.top + (row + 0.5) * layout.cell + 4
-            dark = abs(int(layout.shades[row, column])) > 0.55 * _SHADES
+            dark = abs(int(layout.shades[row, column])) > 0.55 * NUM_SHADES
             parts.append(label(x, y, text, anchor="middle", kind="cell over" if dark else "cell"))
     return parts
 
@@ -232,18 +241,34 @@ def _names(chart: HeatMap, layout: _Layout) -> list[Markup]:
 
 def _key(chart: HeatMap, layout: _Layout) -> Markup:
     """What the shades mean, and above the matrix what its columns and rows are."""
-    steps = range(
-        -_KEY_STEPS if layout.low < 0 else 0, _KEY_STEPS + 1 if layout.high > 0 or not layout.low else 1
+    parts = [shade_key(layout.low, layout.high, chart.measure, top=layout.key_top)]
+    heads = " · ".join(
+        f"{kind}: {what}" for kind, what in (("rows", chart.rows), ("columns", chart.columns)) if what
     )
-    largest = max(layout.high, -layout.low)
-    low, high = number(-largest if layout.low < 0 else 0.0, 3), number(largest if layout.high > 0 else 0.0, 3)
-    x = text_width(low) + 6
+    if heads:
+        parts.append(label(0, layout.key_top + 32, heads))
+    return join(parts)
+
+
+def shade_key(low: float, high: float, measure: str, *, top: float) -> Markup:
+    """What the shades mean: a strip of them between their ends, 12 pixels high.
+
+    Args:
+        low: The lowest value, 0 or below.
+        high: The highest one, 0 or above.
+        measure: What they are, with its unit.
+        top: Upper edge.
+    """
+    steps = range(-_KEY_STEPS if low < 0 else 0, _KEY_STEPS + 1 if high > 0 or not low else 1)
+    largest = max(high, -low)
+    first, last = number(-largest if low < 0 else 0.0, 3), number(largest if high > 0 else 0.0, 3)
+    x = text_width(first) + 6
     cells = [
         tag(
             "rect",
             class_="heat-key" if step >= 0 else "heat-key negative",
             x=x + i * _KEY_CELL,
-            y=layout.key_top,
+            y=top,
             width=_KEY_CELL,
             height=12,
             fill_opacity=f"{abs(step) / _KEY_STEPS:.4g}",
@@ -251,15 +276,11 @@ def _key(chart: HeatMap, layout: _Layout) -> Markup:
         for i, step in enumerate(steps)
     ]
     end = x + len(steps) * _KEY_CELL
-    parts = [
-        label(0, layout.key_top + 10, low, kind="tick"),
-        *cells,
-        tag("rect", class_="outline", x=x, y=layout.key_top, width=end - x, height=12),
-        label(end + 6, layout.key_top + 10, f"{high}  {chart.measure}", kind="tick"),
-    ]
-    heads = " · ".join(
-        f"{kind}: {what}" for kind, what in (("rows", chart.rows), ("columns", chart.columns)) if what
+    return join(
+        [
+            label(0, top + 10, first, kind="tick"),
+            *cells,
+            tag("rect", class_="outline", x=x, y=top, width=end - x, height=12),
+            label(end + 6, top + 10, f"{last}  {measure}", kind="tick"),
+        ]
     )
-    if heads:
-        parts.append(label(0, layout.key_top + 32, heads))
-    return join(parts)
