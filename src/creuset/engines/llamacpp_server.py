@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import xllamacpp
 
@@ -253,6 +253,16 @@ def _own_signal_handlers() -> Iterator[None]:
             library.sigaction(int(number), action, None)
 
 
+def _wait_for(heard: IO[bytes], words: bytes) -> None:
+    """Until a thread of llama.cpp has written these words, or has had a second for it."""
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        heard.seek(0)
+        if words in heard.read():
+            return
+        time.sleep(0.01)
+
+
 def _words_of_failure(parameters: Any) -> str:
     """Loads once more, to hear why it failed: llama.cpp says so on stderr alone."""
     parameters.verbosity = _ERRORS
@@ -264,7 +274,7 @@ def _words_of_failure(parameters: Any) -> str:
             try:
                 with contextlib.suppress(RuntimeError), _own_signal_handlers():
                     xllamacpp.Server(parameters)
-                time.sleep(0.1)  # a thread of llama.cpp writes its lines
+                _wait_for(heard, b"error loading model:")
             finally:
                 os.dup2(terminal, 2)
             heard.seek(0)
