@@ -15,6 +15,7 @@ from creuset.data.idx import is_idx, read_idx, read_idx_folder
 from creuset.data.named import DIGITS, MNIST_5K_FILE, read_digits, read_mnist_5k
 from creuset.data.npz import read_npz
 from creuset.data.picture import SUFFIXES
+from creuset.data.python_reference import PYTHON_REFERENCE, read_python_reference
 from creuset.data.source import Source, check_classes
 from creuset.data.spec import Kind
 from creuset.data.table import read_csv
@@ -112,6 +113,9 @@ def read_source(
         elif config.source == DIGITS:
             _refuse_reader_settings(config, DIGITS)
             source = read_digits()
+        elif config.source == PYTHON_REFERENCE:
+            _refuse_reader_settings(config, PYTHON_REFERENCE)
+            source = read_python_reference()
         elif path.suffix.lower() == SUFFIX:
             raise NotFoundError(
                 "no such file",
