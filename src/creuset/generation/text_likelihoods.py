@@ -36,7 +36,7 @@ from creuset.progress import Progress
 _TOKENS_AT_ONCE = 2**15
 _FEW_DOCUMENTS = 20
 _NUM_PASSAGES = 200
-"""Into how many passages few documents are cut: enough for an interval, and long, for neighbours are alike."""
+"""Into how many passages few documents are cut: many for an interval, and long, as neighbours are alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
