@@ -23,7 +23,7 @@ TEXTS = [
     "été\n",
     "x",
     "a longer text that takes several windows to read, in the end\n",
-]
+] * 5
 CONTEXT = 8
 CPU = torch.device("cpu")
 
@@ -77,7 +77,10 @@ def test_documents_are_read_in_sliding_windows(
     model = model_of(family, tokenizer)
     separator = tokenizer.special.eos[0] if separated else None
     stream = read_stream(
-        list(zip("abcd", TEXTS, strict=True)), tokenizer, context=CONTEXT, separator=separator
+        [(str(number), text) for number, text in enumerate(TEXTS)],
+        tokenizer,
+        context=CONTEXT,
+        separator=separator,
     )
     found = document_likelihoods(model, stream, tokenizer, device=CPU, progress=Silent(), stride=stride)
     for number, document in enumerate(stream.documents):
@@ -95,10 +98,36 @@ def test_documents_are_read_in_sliding_windows(
         assert found.num_bytes[2] == 0  # a document of one token
 
 
+@pytest.mark.parametrize("separated", [True, False])
+def test_passages_of_a_few_documents_add_up_to_them(tokenizer: Tokenizer, separated: bool) -> None:
+    model = model_of("decoder", tokenizer)
+    separator = tokenizer.special.eos[0] if separated else None
+    texts = [("a", "".join(TEXTS) * 20), ("b", "x"), ("c", "one line\n")]
+    stream = read_stream(texts, tokenizer, context=CONTEXT, separator=separator)
+    found = document_likelihoods(model, stream, tokenizer, device=CPU, progress=Silent())
+    assert found.rows == "passages"
+    assert 150 <= len(found.nats) <= 200 + len(texts)
+    pieces = [document.ids.tolist() for document in stream.documents]
+    if separator is not None:
+        pieces = [[separator, *ids] for ids in pieces]
+        assert found.num_bytes.sum() == sum(len(text.encode()) for _, text in texts)
+    assert found.num_tokens.sum() == sum(len(ids) - 1 for ids in pieces)
+    assert found.nats.sum() == pytest.approx(
+        sum(slow_nats(model, ids, CONTEXT // 2) for ids in pieces), rel=1e-5
+    )
+    assert (found.num_bytes >= found.num_tokens * (0.5 if tokenizer.is_byte_level else 1)).all()
+    score = text_scores(found, context=NO_CONTEXT)[2]
+    assert score.interval is not None
+    assert score.interval[0] < score.value < score.interval[1]
+    assert "rows:passages" in score.signature
+
+
 @pytest.mark.parametrize("family", ["decoder", "rnn_lm"])
 def test_the_loss_by_place_is_that_of_blocks(tokenizer: Tokenizer, family: str) -> None:
     model = model_of(family, tokenizer)
-    stream = read_stream(list(zip("abcd", TEXTS, strict=True)), tokenizer, context=CONTEXT, separator=None)
+    stream = read_stream(
+        [(str(number), text) for number, text in enumerate(TEXTS)], tokenizer, context=CONTEXT, separator=None
+    )
     ids = stream.ids.long()
     found: dict[int, list[float]] = {}
     for start in range(0, len(ids) - 1, CONTEXT):
@@ -113,7 +142,7 @@ def test_the_loss_by_place_is_that_of_blocks(tokenizer: Tokenizer, family: str) 
 def test_scores_are_sums_over_documents(tokenizer: Tokenizer) -> None:
     model = model_of("decoder", tokenizer)
     stream: TokenStream = read_stream(
-        list(zip("abcd", TEXTS, strict=True)), tokenizer, context=CONTEXT, separator=None
+        [(str(number), text) for number, text in enumerate(TEXTS)], tokenizer, context=CONTEXT, separator=None
     )
     found = document_likelihoods(model, stream, tokenizer, device=CPU, progress=Silent())
     nats, perplexity, bits = text_scores(found, context=NO_CONTEXT)

@@ -11,6 +11,7 @@ import creuset
 from command_line import run_command
 from creuset.errors import CheckpointError, DataError, UsageError
 from creuset.runs.folder import RunFolder
+from creuset.workflows.compare import compare
 from creuset.workflows.estimate import estimate
 from creuset.workflows.evaluate import evaluate
 from creuset.workflows.load import load
@@ -145,7 +146,12 @@ def test_measures_are_of_whole_documents(run: RunFolder, tmp_path: Path) -> None
     for number in range(3):
         (other / f"{number}.txt").write_text(f"the {number}th line says 9 twice\n" * 3)
     measured = evaluate(run, data=str(other))
-    assert measured.scores[0].n == 3
+    assert measured.scores[0].n > 3
+    assert "rows:passages" in measured.scores[0].signature
+    for number in range(3, 20):
+        (other / f"{number}.txt").write_text(f"the {number}th line says 9 twice\n" * 3)
+    measured = evaluate(run, data=str(other))
+    assert measured.scores[0].n == 20
     assert measured.scores[0].interval is not None
     with pytest.raises(DataError, match="another kind"):
         evaluate(run, data="digits")
@@ -157,7 +163,19 @@ def test_what_was_trained_on_is_left_out(run: RunFolder, tmp_path: Path) -> None
     (other / "seen.txt").write_text(TEXT[: int(len(TEXT) * 0.8)].rsplit("\n", 1)[0] + "\n")
     (other / "new.txt").write_text("the 3th line says 30 twice\n")
     (other / "whole.txt").write_text(TEXT)
-    assert evaluate(run, data=str(other)).scores[0].n == 1
+    assert evaluate(run, data=str(other)).scores[0].n == 3  # windows of the one new line
+
+
+def test_two_models_are_compared_passage_by_passage(trained: dict[str, RunFolder]) -> None:
+    found = compare([trained[family].path for family in FAMILIES])
+    assert [one.metric for _, one in found.comparisons] == ["bits_per_byte"]
+    bits = found.comparisons[0][1]
+    assert bits.paired
+    assert bits.n > 50
+    assert bits.interval is not None
+    assert bits.verdict in ("better", "worse")
+    again = compare([trained["decoder"].path, trained["decoder"].path], metrics=["perplexity"])
+    assert [one.verdict for _, one in again.comparisons] == ["cannot tell apart"]
 
 
 def test_texts_follow_from_the_seed(run: RunFolder, tmp_path: Path) -> None:

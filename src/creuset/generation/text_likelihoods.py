@@ -4,43 +4,56 @@ A document is read in sliding windows of the model's context. Where documents fo
 the separator stands before each, and all of its tokens are scored; else its first token, which nothing stands
 before, is only read, and its bytes are left out as well.
 
+A row is a document. Where there are few, as where one long text was cut into splits, a row is a passage: some
+windows that follow each other in a document.
+
 Legend of shapes: B windows, T tokens.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from creuset.data.byte_level import bytes_of
 from creuset.data.token_stream import IGNORED, Document, TokenStream, block_batch
 from creuset.data.tokenizer import Tokenizer
+from creuset.metrics.inputs import IntArray
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
 from creuset.metrics.text.perplexity import (
     DocumentLikelihoods,
     WindowSetting,
     bits_per_byte,
+    nats_per_token_rows,
     perplexity,
-    perplexity_rows,
     sliding_windows,
 )
 from creuset.models.language_model import LanguageModel
 from creuset.progress import Progress
 
 _TOKENS_AT_ONCE = 2**15
-_FIRST_CHARACTERS = 100
-"""What the first token of a document stands for is looked for among so many."""
+_FEW_DOCUMENTS = 20
+_NUM_PASSAGES = 200
+"""Into how many passages few documents are cut: many for an interval, and long, as neighbours are alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """One window of one document: its number, and what is read and scored."""
+    """One window of one document.
+
+    Args:
+        document: The document's number.
+        tokens: What is read, (T,).
+        targets: What is scored after each, (T,), `IGNORED` where another window scores it.
+        scored: Which of the document's tokens are scored: first, and one past the last.
+    """
 
     document: int
     tokens: torch.Tensor
     targets: torch.Tensor
+    scored: tuple[int, int]
 
 
 def document_likelihoods(
@@ -69,42 +82,37 @@ def document_likelihoods(
         context_length=model.context, stride=max(1, model.context // 2) if stride is None else stride
     )
     documents = stream.documents
-    nats = np.zeros(len(documents))
+    readings = list(_readings(documents, windows, stream.separator))
+    nats = np.zeros(len(readings))
     progress.start("likelihood", len(stream.ids), "tokens")
     done = 0
-    readings = _readings(documents, windows, stream.separator)
-    for batch in _batches(readings, max(1, _TOKENS_AT_ONCE // model.context)):
+    for first in range(0, len(readings), size := max(1, _TOKENS_AT_ONCE // model.context)):
+        batch = readings[first : first + size]
         tokens = _padded([reading.tokens for reading in batch], 0).to(device)
         targets = _padded([reading.targets for reading in batch], IGNORED).to(device)
-        sums = model.token_nats(tokens, targets).double().sum(1).cpu().numpy()
-        np.add.at(nats, [reading.document for reading in batch], sums)
+        nats[first : first + size] = model.token_nats(tokens, targets).double().sum(1).cpu().numpy()
         done += int((targets != IGNORED).sum())
         progress.advance(done)
     progress.finish()
-    unread = 0 if stream.separator is not None else 1
-    unread_bytes = [0 if not unread else _first_bytes(document, tokenizer) for document in documents]
+    num_rows, row = _rows(readings, len(documents))
+    num_tokens = [reading.scored[1] - reading.scored[0] for reading in readings]
+    num_bytes = _bytes(readings, documents, tokenizer)
     return DocumentLikelihoods.from_sums(
-        nats,
-        [max(0, len(document.ids) - unread) for document in documents],
-        [
-            document.num_bytes - first if len(document.ids) > unread else 0
-            for document, first in zip(documents, unread_bytes, strict=True)
-        ],
+        np.bincount(row, weights=nats, minlength=num_rows),
+        *(
+            np.bincount(row, weights=counts, minlength=num_rows).astype(np.int64)
+            for counts in (num_tokens, num_bytes)
+        ),
         tokenizer=tokenizer.fingerprint[:16],
         windows=windows,
+        rows="documents" if len(documents) >= _FEW_DOCUMENTS else "passages",
     )
 
 
 def text_scores(likelihoods: DocumentLikelihoods, *, context: Context) -> list[Score]:
-    """Nats per token, perplexity and bits per byte, each with its interval over documents."""
-    as_nats = replace(
-        perplexity_rows(likelihoods),
-        metric="nats_per_token",
-        unit="nats_per_token",
-        statistic=lambda sums: sums[:, 0] / sums[:, 1],
-    )
+    """Nats per token, perplexity and bits per byte, each with its interval over documents or passages."""
     return [
-        as_nats.score(context=context),
+        nats_per_token_rows(likelihoods).score(context=context),
         perplexity(likelihoods, context=context),
         bits_per_byte(likelihoods, context=context),
     ]
@@ -146,29 +154,50 @@ def _readings(
             place = slice(window.start, window.stop)
             scored = targets[place].clone()
             scored[: window.context] = IGNORED
-            yield _Reading(document=number, tokens=tokens[place], targets=scored)
+            begin = window.start + window.context + (0 if separator is not None else 1)
+            yield _Reading(
+                document=number,
+                tokens=tokens[place],
+                targets=scored,
+                scored=(begin, begin + window.scored),
+            )
 
 
-def _batches(readings: Iterator[_Reading], size: int) -> Iterator[list[_Reading]]:
-    batch: list[_Reading] = []
-    for reading in readings:
-        batch.append(reading)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _rows(readings: Sequence[_Reading], num_documents: int) -> tuple[int, IntArray]:
+    """How many rows there are, and the row of each window."""
+    document = np.array([reading.document for reading in readings], dtype=np.int64)
+    if num_documents >= _FEW_DOCUMENTS:
+        return num_documents, document
+    length = -(-len(readings) // _NUM_PASSAGES)  # windows
+    place = np.concatenate([np.arange(count) for count in np.bincount(document)])
+    begins = place % length == 0
+    return int(begins.sum()), np.cumsum(begins) - 1
+
+
+def _bytes(readings: Sequence[_Reading], documents: Sequence[Document], tokenizer: Tokenizer) -> list[int]:
+    """Bytes of text that the tokens of each window stand for, white space before them as well."""
+    found: list[int] = []
+    for number, own in itertools.groupby(readings, key=lambda reading: reading.document):
+        before = _bytes_before(documents[number], tokenizer)
+        found += [int(before[reading.scored[1]] - before[reading.scored[0]]) for reading in own]
+    return found
+
+
+def _bytes_before(document: Document, tokenizer: Tokenizer) -> IntArray:
+    """Bytes of a document's text before the end of its first 0, 1, ... tokens, (T + 1,).
+
+    A character that several tokens spell counts with the first of them.
+    """
+    offsets = tokenizer.encode_with_offsets(document.text, add_special=False).offsets
+    if len(offsets) != len(document.ids):  # a text that was cut for timing
+        return np.linspace(0, document.num_bytes, len(document.ids) + 1).astype(np.int64)
+    widths = [len(character.encode()) for character in document.text]
+    bytes_before = np.concatenate([[0], np.cumsum(widths, dtype=np.int64)])
+    ends = np.maximum.accumulate([0, *(end for _, end in offsets)])
+    ends[-1] = len(document.text)
+    return bytes_before[ends]
 
 
 def _padded(rows: Sequence[torch.Tensor], filling: int) -> torch.Tensor:
     """Rows of unequal length, filled up behind: nothing reads what stands behind it."""
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=filling)
-
-
-def _first_bytes(document: Document, tokenizer: Tokenizer) -> int:
-    """Bytes that the first token of a document stands for, white space before it as well."""
-    if tokenizer.is_byte_level:
-        return len(bytes_of(tokenizer.token(int(document.ids[0]))) or b"")
-    beginning = document.text[:_FIRST_CHARACTERS]
-    offsets = tokenizer.encode_with_offsets(beginning, add_special=False).offsets
-    return len(beginning[: offsets[0][1]].encode())

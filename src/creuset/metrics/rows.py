@@ -9,6 +9,7 @@ Legend of shapes: N samples, K classes, C columns, R resamples.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from creuset.metrics.inputs import FloatArray, IntArray
 from creuset.metrics.intervals import Statistic
 from creuset.metrics.predictions import Predictions
 from creuset.metrics.roc import auroc_shares
+from creuset.metrics.text.perplexity import bits_per_byte_of, counted, nats_per_token_of, perplexity_of
 
 KeptRows = Mapping[str, NDArray[np.float64] | NDArray[np.int64]]
 """name -> (N,), or of distances as many as parts were left out."""
@@ -28,7 +30,15 @@ AUROC_SHARE = "auroc_share"
 _CLASSES = ("label", "predicted")
 _OF_CLASSES = ("accuracy", "f1_macro")
 _F1_OF_CLASS = "f1_class_"
-_SAID_ALREADY = ("bits_per_dim",)
+_OF_TEXTS: Mapping[str, tuple[str, Statistic]] = MappingProxyType(
+    {
+        "nats_per_token": ("num_tokens", nats_per_token_of),
+        "perplexity": ("num_tokens", perplexity_of),
+        "bits_per_byte": ("num_bytes", bits_per_byte_of),
+    }
+)
+"""metric -> by what the nats of texts are divided, and how."""
+_SAID_ALREADY = ("bits_per_dim", "nats_per_token", "perplexity")
 """Metrics that say in another unit what a metric beside them says."""
 
 
@@ -65,7 +75,8 @@ def classification_rows(predictions: Predictions) -> dict[str, FloatArray | IntA
 def has_rows(metric: str, kept: KeptRows) -> bool:
     """Whether the rows that were kept give this metric."""
     of_classes = metric in _OF_CLASSES or metric.startswith(_F1_OF_CLASS)
-    return metric in kept or (of_classes and all(name in kept for name in _CLASSES))
+    of_texts = metric in _OF_TEXTS and "nats" in kept and _OF_TEXTS[metric][0] in kept
+    return metric in kept or of_texts or (of_classes and all(name in kept for name in _CLASSES))
 
 
 def said_by_others(metric: str) -> bool:
@@ -89,9 +100,18 @@ def paired_rows(metric: str, first: KeptRows, second: KeptRows) -> tuple[MetricR
     if metric in first and metric in second:
         left, right = (MetricRows(rows=kept[metric].astype(np.float64)) for kept in (first, second))
         return left, right
+    if metric in _OF_TEXTS:
+        left, right = (_of_texts(metric, kept) for kept in (first, second))
+        return left, right
     num_classes = 1 + max(int(kept[name].max()) for kept in (first, second) for name in _CLASSES)
     left, right = (_of_classes(metric, kept, num_classes) for kept in (first, second))
     return left, right
+
+
+def _of_texts(metric: str, kept: KeptRows) -> MetricRows:
+    divisor, statistic = _OF_TEXTS[metric]
+    nats, counts = (kept[name].astype(np.float64) for name in ("nats", divisor))
+    return MetricRows(rows=counted(nats, counts), statistic=statistic)
 
 
 def _of_classes(metric: str, kept: KeptRows, num_classes: int) -> MetricRows:

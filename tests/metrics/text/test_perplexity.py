@@ -1,12 +1,13 @@
 """Perplexity, bits per byte and the windows of long documents."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from creuset.errors import DataError, UsageError
+from creuset.errors import DataError, GateError, UsageError
 from creuset.metrics import (
     DocumentLikelihoods,
     WindowSetting,
@@ -16,6 +17,7 @@ from creuset.metrics import (
     require_comparable,
     sliding_windows,
 )
+from creuset.metrics.comparison_methods import compare_kept
 from creuset.metrics.signature import Context
 
 WINDOWS = WindowSetting(context_length=8, stride=4)
@@ -55,6 +57,38 @@ def test_intervals_resample_documents() -> None:
         "perplexity|v:1|data:3f2a9c01|split:test|n:40|seed:0|context_length:8|interval:bca95|resamples:1000"
         "|stride:4|tokenizer:bytes"
     )
+
+
+def test_two_models_are_compared_by_what_each_document_kept() -> None:
+    base = likelihoods()
+    data = Context(data="3f2a9c01", split="test")
+    noise = np.random.default_rng(1).normal(scale=0.3, size=len(base.nats))
+    for shift, verdict in ((0.0, "cannot tell apart"), (-1.0, "better"), (1.0, "worse")):
+        nats = np.maximum(base.nats + (shift + noise) * np.sqrt(base.num_tokens), 0)
+        other = DocumentLikelihoods.from_sums(
+            nats,
+            base.num_tokens.astype(int),
+            base.num_bytes.astype(int),
+            tokenizer="bytes",
+            windows=WINDOWS,
+        )
+        kept = [
+            {"nats": one.nats, "num_tokens": one.num_tokens, "num_bytes": one.num_bytes}
+            for one in (base, other)
+        ]
+        for measure in (perplexity, bits_per_byte):
+            found = compare_kept(measure(base, context=data), measure(other, context=data), *kept)
+            assert found.verdict == verdict
+            assert found.paired
+
+
+def test_passages_are_not_compared_with_documents() -> None:
+    data = Context(data="3f2a9c01", split="test")
+    of_passages = replace(likelihoods(), rows="passages")
+    with pytest.raises(GateError, match="they differ in rows"):
+        require_comparable(
+            perplexity(likelihoods(), context=data).signature, perplexity(of_passages, context=data).signature
+        )
 
 
 def test_only_bits_per_byte_can_be_compared_between_tokenizers() -> None:

@@ -7,6 +7,9 @@ tokenizers.
 A document that is longer than the model's context is read in windows (`sliding_windows`); a token that is
 scored with less before it gets a lower probability, so stride and context are part of the signature.
 
+Intervals are over documents. Of a few long documents that would say little: their passages stand for them
+then, and the signature says so.
+
 Source: Jelinek et al. (1977), "Perplexity - a measure of the difficulty of speech recognition tasks".
 Departures: the last window is moved back so that it is as long as the others.
 
@@ -15,7 +18,8 @@ Legend of shapes: N documents, T tokens of one document.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +28,7 @@ from creuset.errors import DataError, UsageError
 from creuset.metrics.inputs import FloatArray, as_floats, as_integers, require_same_length
 from creuset.metrics.intervals import NUM_RESAMPLES
 from creuset.metrics.score import Score
-from creuset.metrics.signature import NO_CONTEXT, Context
+from creuset.metrics.signature import NO_CONTEXT, Context, FieldValue
 from creuset.metrics.text.pairs import as_texts
 from creuset.metrics.text.rows import TextRows
 
@@ -102,6 +106,7 @@ class DocumentLikelihoods:
         num_bytes: Bytes in UTF-8 of what was scored, from 0; float64 (N,).
         tokenizer: The name of the tokenizer, for the signature.
         windows: How the documents were read.
+        rows: What a row is: a document, or a passage of one, so that there are N passages.
     """
 
     nats: FloatArray
@@ -109,6 +114,7 @@ class DocumentLikelihoods:
     num_bytes: FloatArray
     tokenizer: str
     windows: WindowSetting
+    rows: Literal["documents", "passages"] = "documents"
 
     @classmethod
     def from_log_probs(
@@ -153,8 +159,9 @@ class DocumentLikelihoods:
         *,
         tokenizer: str,
         windows: WindowSetting,
+        rows: Literal["documents", "passages"] = "documents",
     ) -> "DocumentLikelihoods":
-        """From the sums of each document, where they were added up window by window.
+        """From the sums of each document or passage, where they were added up window by window.
 
         Raises:
             DataError: No documents, unequal numbers, negative or infinite sums, no token or byte at all or
@@ -186,7 +193,7 @@ class DocumentLikelihoods:
                     got=f"{sums[first]:.6g} nats",
                     next_step="leave empty documents out",
                 )
-        return cls(nats=sums, **counts, tokenizer=tokenizer, windows=windows)
+        return cls(nats=sums, **counts, tokenizer=tokenizer, windows=windows, rows=rows)
 
 
 def perplexity(
@@ -224,14 +231,10 @@ def perplexity_rows(likelihoods: DocumentLikelihoods) -> TextRows:
         metric="perplexity",
         unit="choices_per_token",
         better="lower",
-        rows=_counted(likelihoods.nats, likelihoods.num_tokens),
-        statistic=lambda sums: np.exp(sums[:, 0] / sums[:, 1]),
+        rows=counted(likelihoods.nats, likelihoods.num_tokens),
+        statistic=perplexity_of,
         spread="bca",
-        fields={
-            "context_length": likelihoods.windows.context_length,
-            "stride": likelihoods.windows.stride,
-            "tokenizer": likelihoods.tokenizer,
-        },
+        fields={**_reading(likelihoods), "tokenizer": likelihoods.tokenizer},
     )
 
 
@@ -241,16 +244,48 @@ def bits_per_byte_rows(likelihoods: DocumentLikelihoods) -> TextRows:
         metric="bits_per_byte",
         unit="bits_per_byte",
         better="lower",
-        rows=_counted(likelihoods.nats, likelihoods.num_bytes),
-        statistic=lambda sums: sums[:, 0] / (sums[:, 1] * math.log(2)),
+        rows=counted(likelihoods.nats, likelihoods.num_bytes),
+        statistic=bits_per_byte_of,
         spread="bca",
-        fields={
-            "context_length": likelihoods.windows.context_length,
-            "stride": likelihoods.windows.stride,
-        },
+        fields=_reading(likelihoods),
     )
 
 
-def _counted(nats: FloatArray, counts: FloatArray) -> FloatArray:
+def nats_per_token_rows(likelihoods: DocumentLikelihoods) -> TextRows:
+    """The rows of nats per token, the logarithm of perplexity: one a document that has tokens."""
+    return replace(
+        perplexity_rows(likelihoods),
+        metric="nats_per_token",
+        unit="nats_per_token",
+        statistic=nats_per_token_of,
+    )
+
+
+def counted(nats: FloatArray, counts: FloatArray) -> FloatArray:
     """Documents with something to count, so that no resample divides by 0; (N, 2)."""
     return np.stack([nats, counts], axis=1)[counts > 0]
+
+
+def nats_per_token_of(sums: FloatArray) -> FloatArray:
+    """Sums of nats and of tokens, (R, 2) -> nats per token, (R,)."""
+    ratios: FloatArray = sums[:, 0] / sums[:, 1]
+    return ratios
+
+
+def perplexity_of(sums: FloatArray) -> FloatArray:
+    """Sums of nats and of tokens, (R, 2) -> perplexity, (R,)."""
+    return np.exp(nats_per_token_of(sums))
+
+
+def bits_per_byte_of(sums: FloatArray) -> FloatArray:
+    """Sums of nats and of bytes, (R, 2) -> bits per byte, (R,)."""
+    return nats_per_token_of(sums) / math.log(2)
+
+
+def _reading(likelihoods: DocumentLikelihoods) -> dict[str, FieldValue]:
+    """The choices that change the numbers, for the signature."""
+    return {
+        "context_length": likelihoods.windows.context_length,
+        "stride": likelihoods.windows.stride,
+        **({"rows": likelihoods.rows} if likelihoods.rows != "documents" else {}),
+    }
