@@ -1,10 +1,10 @@
 """The Python language reference as a corpus: English prose that every machine with Python has.
 
 `pydoc` holds the reference in one file of the standard library, pydoc_data/topics.py: a dictionary of topics,
-which is read as text and never run. Topics overlap, since a section's topic holds those of its parts: they are
-taken from the longest to the shortest, and of a paragraph that stands in several only the first is kept, so
-that nothing of one document stands in another. Each Python version has a text of its own, about 400 kB, and so
-a content hash of its own. Its licence is that of Python.
+which is read as text and never run. Topics overlap, since a section's topic holds those of its parts: they
+are taken from the longest to the shortest, and of a paragraph that stands in several only the first is kept,
+so that nothing of one document stands in another. Tables are left out. Each Python version has a text of its
+own, about 370 kB, and so a content hash of its own. Its licence is that of Python.
 """
 
 import ast
@@ -39,9 +39,9 @@ def read_python_reference() -> Source:
     documents = without_repetition(read_topics(path))
     texts = np.empty(len(documents), dtype=object)
     texts[:] = list(documents.values())
-    version = platform.python_version()
+    origin = f"{counted(len(documents), 'topic')} of Python {platform.python_version()}'s language reference"
     return Source(
-        origin=f"{PYTHON_REFERENCE}: {counted(len(documents), 'topic')} of the language reference, Python {version}",
+        origin=f"{PYTHON_REFERENCE}: {origin}",
         kind="corpus",
         num_levels=0,
         parts={"train": Part(inputs=texts, labels=None, names=tuple(documents))},
@@ -59,7 +59,8 @@ def read_topics(path: Path) -> dict[str, str]:
         values = [
             ast.literal_eval(node.value)
             for node in tree.body
-            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [_VARIABLE]
+            if isinstance(node, ast.Assign)
+            and [ast.unparse(target) for target in node.targets] == [_VARIABLE]
         ]
     except (SyntaxError, ValueError) as error:
         raise DataError("this file cannot be read", where=path, got=error) from error
@@ -69,7 +70,7 @@ def read_topics(path: Path) -> dict[str, str]:
 
 
 def without_repetition(topics: dict[str, str]) -> dict[str, str]:
-    """The topics by their names, each with the paragraphs that no longer topic holds; none without any.
+    """The topics by their names, each with the paragraphs that no longer topic holds, and no tables.
 
     A paragraph is the same where its words are, without the lines that underline a heading.
     """
@@ -79,7 +80,7 @@ def without_repetition(topics: dict[str, str]) -> dict[str, str]:
         paragraphs = []
         for paragraph in topics[name].split("\n\n"):
             words = " ".join(_without_underlines(paragraph).split())
-            if words and words not in seen:
+            if words and words not in seen and not _is_table(paragraph):
                 seen.add(words)
                 paragraphs.append(paragraph.strip("\n"))
         if paragraphs:
@@ -90,6 +91,10 @@ def without_repetition(topics: dict[str, str]) -> dict[str, str]:
 def _without_underlines(paragraph: str) -> str:
     lines = paragraph.splitlines()
     return "\n".join(line for line in lines if not _is_underline(line.strip()))
+
+
+def _is_table(paragraph: str) -> bool:
+    return paragraph.lstrip().startswith(("+-", "|"))
 
 
 def _is_underline(line: str) -> bool:

@@ -62,7 +62,7 @@ def verdict_blocks(found: Verdicts, names: Mapping[str, str]) -> list[Block]:
     ]
     rows = [[names[system], *_cells(one)] for system, one in found.comparisons]
     table = Table(
-        header=["run", "measure", "its value", baseline, "difference", "95% interval", "p", "verdict"],
+        header=["run", "measure", "value", f"of {baseline}", "difference", "95% interval", "p", "verdict"],
         rows=rows,
         caption=f"Each run against {baseline}, on {found.measured_on}.",
         note="The interval is that of the difference, of each comparison alone. p is after Holm's correction "

@@ -21,6 +21,10 @@ from creuset.workflows.load import Loaded, load
 from creuset.workflows.outdated import outdated_scores
 
 SUFFIX = ".html"
+_TRAINING_LEAD = (
+    "Over the whole validation split. Seconds are those of a run: validations, sheets of samples and "
+    "checkpoints take their part of them."
+)
 
 
 def require_page(path: Path) -> None:
@@ -78,7 +82,7 @@ def _document(found: ComparedRuns, names: Mapping[str, str], progress: Progress)
         Chapter(
             title="Scores and verdicts", blocks=[*_scores(found, measured), *verdict_blocks(found, names)]
         ),
-        Chapter(title="Training", blocks=_training(measured)),
+        Chapter(title="Training", lead=_TRAINING_LEAD, blocks=_training(measured)),
         *_details(found.suite, measured),
         *_samples(models, progress),
         Chapter(title="Again", blocks=_again(found)),
@@ -103,14 +107,14 @@ def _outdated(measured: Mapping[str, MeasuredRun]) -> list[Block]:
 
 
 def _scores(found: ComparedRuns, measured: Mapping[str, MeasuredRun]) -> list[Block]:
-    """The scores that every run has, those that were compared first."""
+    """The scores of each run, those that were compared first; not those that say the same as others."""
     compared = [one.metric for _, one in found.comparisons]
-    others = [metric for metric in found.left_out if not said_by_others(metric)]
-    common = list(dict.fromkeys([*compared, *others]))
+    others = [metric for one in measured.values() for metric in one.scores if not said_by_others(metric)]
     scores = [
         Measured(subject=name, score=one.scores[metric])
-        for metric in common
+        for metric in dict.fromkeys([*compared, *others])
         for name, one in measured.items()
+        if metric in one.scores
     ]
     return [Scores(measured=scores, caption=f"What each run scores on {found.measured_on}.")]
 

@@ -1,11 +1,11 @@
-"""Several runs in one chart: what was validated against steps and against seconds, and the loss by place."""
+"""Several runs in one chart: what was validated against seconds and against steps, and the loss by place."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from creuset.models import family
 from creuset.models.base import Trait
-from creuset.reporting.blocks import Figure
+from creuset.reporting.blocks import Figure, Row
 from creuset.reporting.charts import Axis, LineChart, Series
 from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
@@ -17,18 +17,18 @@ _ONE_LOSS: tuple[Trait, ...] = ("classifies", "scores_text")
 _AXES = {"seconds": "seconds of training", "step": "training step"}
 
 
-def joint_curves(runs: Mapping[str, RunFolder]) -> list[Figure]:
+def joint_curves(runs: Mapping[str, RunFolder]) -> list[Row | Figure]:
     """What runs validated, each quantity against seconds and against steps, all that have it in one chart.
 
     Args:
         runs: By the names that they are shown by, in the order of their colours.
 
     Returns:
-        Two figures for each quantity that two runs or more validated twice or more. The loss is left out
-        where it is no one quantity (`losses_are_one_quantity`).
+        Two figures for each quantity that two runs or more validated twice or more, those of the first one
+        as wide as the page. The loss is left out where it is no one quantity (`losses_are_one_quantity`).
     """
     lines = {name: _validations(run) for name, run in runs.items()}
-    figures = []
+    blocks: list[Row | Figure] = []
     for quantity in dict.fromkeys(name for found in lines.values() for name in _quantities(found)):
         having = {
             name: [line for line in found if quantity in line["values"]] for name, found in lines.items()
@@ -37,8 +37,9 @@ def joint_curves(runs: Mapping[str, RunFolder]) -> list[Figure]:
         compared = [runs[name] for name in drawn]
         if len(drawn) > 1 and (quantity != _LOSS or losses_are_one_quantity(compared)):
             own = quantity == _LOSS and not _share_a_loss(compared)
-            figures += [_figure(quantity, drawn, against, own=own) for against in _AXES]
-    return figures
+            pair = [_figure(quantity, drawn, against, own=own) for against in _AXES]
+            blocks += pair if not blocks else [Row(figures=pair)]
+    return blocks
 
 
 def losses_are_one_quantity(runs: Sequence[RunFolder]) -> bool:
@@ -103,8 +104,6 @@ def _figure(
     caption = f"{what.capitalize()} against {label}."
     if own:
         caption += " Of each run as its own recipe defines it."
-    if against == "seconds":
-        caption += " Validations, samples and checkpoints take their part of the time."
     return Figure(drawing=chart, caption=caption)
 
 
