@@ -6,17 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from creuset.errors import CheckpointError, NotFoundError, RecipeError, UsageError
-from creuset.workflows.journey import (
+from creuset.workflows.itinerary import (
     Itinerary,
-    Journey,
-    Leg,
-    Station,
     has_itinerary,
-    plan_legs,
     read_itinerary,
-    settings_left_out,
     with_absolute_paths,
 )
+from creuset.workflows.journey import Journey
+from creuset.workflows.legs import Leg, Station, plan_legs, settings_left_out
 from small_runs import Heard
 
 STATIONS = (

@@ -9,7 +9,8 @@ from command_line import run_command
 from creuset.errors import Interrupted, UsageError
 from creuset.runs.folder import RunFolder
 from creuset.workflows import tour as module
-from creuset.workflows.journey import Station, read_itinerary
+from creuset.workflows.itinerary import read_itinerary
+from creuset.workflows.legs import Station
 from creuset.workflows.tour import resume_tour, tour
 from small_runs import Heard, journal, tensors
 

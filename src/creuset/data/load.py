@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 from creuset.data.assemble import split_source
 from creuset.data.corpus import SUFFIX, is_corpus, read_documents
@@ -55,6 +56,21 @@ _HINTS: Mapping[Kind, str] = MappingProxyType(
         "corpus": ", or give plain text: a .txt file, or a folder of them",
     }
 )
+
+
+def is_plain_text(source: str) -> bool:
+    """Whether `data.source` names plain text, as far as its name and the files that are there tell."""
+    path = Path(source).expanduser()
+    if path.exists():
+        return is_corpus(path)
+    return source == PYTHON_REFERENCE or path.suffix.lower() == SUFFIX
+
+
+def kinds_of_field(field: str) -> tuple[Kind, ...]:
+    """The kinds of data on which a field of the `data` section has an effect."""
+    if field in _READER_SETTINGS:
+        return tuple(kind for kind in get_args(Kind) if kind != "corpus")
+    return ("images",) if field == "augmentation" else _KIND_SETTINGS.get(field, get_args(Kind))
 
 
 def load_data(

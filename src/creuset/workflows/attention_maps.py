@@ -20,15 +20,13 @@ _LAYERS = 6
 
 def attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     """The attention of a language model over the first tokens of the validation text; nothing for models
-    without attention, and where that text has no tokens.
+    without attention.
     """
     model = loaded.model
     part = dataset.splits.get(_SPLIT)
     if not isinstance(model, LanguageModel) or part is None or part.stream is None:
         return []
-    ids = part.stream.ids[: min(_TOKENS, model.context)].long()
-    if not len(ids):
-        return []
+    ids = part.stream.documents[0].ids[: min(_TOKENS, model.context)].long()
     weights = model.attention(ids[None].to(loaded.device))
     if not weights:
         return []
@@ -36,10 +34,15 @@ def attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     grid = AttentionGrid(
         title=f"attention of {loaded.run.id}, heads by layers",
         weights=np.stack([weights[layer][0].float().cpu().numpy() for layer in shown]),
-        tokens=[loaded.tokenizer.readable(number) for number in ids.tolist()],
+        tokens=[visible(loaded.tokenizer.readable(number)) for number in ids.tolist()],
         layer_numbers=[layer + 1 for layer in shown],
     )
     return [Figure(drawing=grid, caption=_caption(len(ids), len(shown), len(weights)))]
+
+
+def visible(token: str) -> str:
+    """A token as it can be told from nothing: spaces and line ends as signs."""
+    return token.replace("\n", "↵").replace("\t", "⇥").replace(" ", "␣")
 
 
 def chosen_layers(num_layers: int) -> list[int]:

@@ -26,22 +26,24 @@ _TEXT_TOKENS, _TEMPERATURE = 400, 0.8
 _VERDICTS: tuple[Verdict, ...] = ("better", "worse", "cannot tell apart")
 
 
-def run_table(models: Mapping[str, Loaded]) -> list[Block]:
+def run_table(models: Mapping[str, Loaded], *, memory: bool = True) -> list[Block]:
     """What each model is, how long it was trained and what that took, and what makes the times unlike.
 
     Args:
         models: By the names that they are shown by.
+        memory: Whether the memory of the process that trained it says something of a model.
     """
     corpora = all(model.spec.kind == "corpus" for model in models.values())
     what = "tokens" if corpora else "samples"
+    header = ["run", "family", "parameters", "steps", "training", "numbers", f"{what}/s"]
     rows = [[name, *_facts(model, per_token=corpora)] for name, model in models.items()]
-    header = ["run", "family", "parameters", "steps", "training", f"{what}/s", "memory, MB", "numbers"]
+    note = f"{what}/s: the median of the journal's lines about training."
+    if memory:
+        header.append("memory, MB")
+        rows = [[*row, _peak_memory(model.run)] for row, model in zip(rows, models.values(), strict=True)]
+        note += " Memory: the most that the process took that trained it, which may have done more than that."
     table = Table(
-        header=header,
-        rows=rows,
-        caption="What each run is, and what its training took.",
-        note=f"{what}/s: the median of what the journal says of training alone; memory: the most that the "
-        "process took that trained it, which may have done other things before.",
+        header=header, rows=rows, caption="What each run is, and what its training took.", note=note
     )
     return [table, *_size_remark(models), *_machine_remark([model.run for model in models.values()])]
 
@@ -64,7 +66,7 @@ def verdict_blocks(found: Verdicts, names: Mapping[str, str]) -> list[Block]:
     table = Table(
         header=["run", "measure", "value", f"of {baseline}", "difference", "95% interval", "p", "verdict"],
         rows=rows,
-        caption=f"Each run against {baseline}, on {found.measured_on}.",
+        caption=f"Each {found.kind} against {baseline}; measured: {found.measured_on}.",
         note="The interval is that of the difference, of each comparison alone. p is after Holm's correction "
         "for all comparisons of this table; below 0.05 it is a verdict."
         + (f" Not compared: {', '.join(map(printed_metric, found.left_out))}." if found.left_out else ""),
@@ -85,19 +87,28 @@ def sample_blocks(models: Mapping[str, Loaded], dataset: Dataset, *, seed: int =
 
 def _facts(model: Loaded, *, per_token: bool) -> list[Cell]:
     manifest = model.run.manifest()
-    clocks = [line["clock"] for line in read_journal(model.run.journal_path) if line["event"] == "train"]
-    speeds = [clock["samples_per_second"] for clock in clocks if "samples_per_second" in clock]
-    peaks = [clock["peak_memory_bytes"] for clock in clocks if "peak_memory_bytes" in clock]
+    speeds = _clock(model.run, "samples_per_second")
     scale = model.spec.context if per_token else 1
     return [
         manifest.family,
         num_parameters(model),
         manifest.step,
         seconds(manifest.seconds),
-        round(statistics.median(speeds) * scale) if speeds else None,
-        round(max(peaks) / 1e6) if peaks else None,
         manifest.precision,
+        round(statistics.median(speeds) * scale) if speeds else None,
     ]
+
+
+def _peak_memory(run: RunFolder) -> int | None:
+    """In MB; None for a family that is fitted in one go."""
+    peaks = _clock(run, "peak_memory_bytes")
+    return round(max(peaks) / 1e6) if peaks else None
+
+
+def _clock(run: RunFolder, name: str) -> list[float]:
+    """A number that depends on time, of each of the journal's lines about training."""
+    clocks = [line["clock"] for line in read_journal(run.journal_path) if line["event"] == "train"]
+    return [clock[name] for clock in clocks if name in clock]
 
 
 def num_parameters(model: Loaded) -> int | None:

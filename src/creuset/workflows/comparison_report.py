@@ -116,7 +116,7 @@ def _scores(found: ComparedRuns, measured: Mapping[str, MeasuredRun]) -> list[Bl
         for name, one in measured.items()
         if metric in one.scores
     ]
-    return [Scores(measured=scores, caption=f"What each run scores on {found.measured_on}.")]
+    return [Scores(measured=scores, caption=f"What each run scores; measured: {found.measured_on}.")]
 
 
 def _training(measured: Mapping[str, MeasuredRun]) -> list[Block]:
