@@ -40,7 +40,7 @@ def test_the_longest_topic_keeps_what_others_repeat() -> None:
     }
     assert without_repetition(topics) == {
         "while": "It repeats.\n",
-        "whole": "All\n***\n\nThe if\n------\n\nIt\nchooses.\n\nAnd more.\n",
+        "whole": "All\n\nThe if\n\nIt\nchooses.\n\nAnd more.\n",
     }
 
 

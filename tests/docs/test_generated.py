@@ -2,10 +2,12 @@
 
 import math
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from command_line import run_command
 from creuset.cli import VERBS
 from pages import PAGES, README, readme_commands, readme_machine, readme_outputs, this_machine
 from source_tree import ROOT
@@ -94,6 +96,30 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     namespace: dict[str, object] = {}
     exec(block.replace("500", "120"), namespace)  # more than the warm-up of the recipe
     assert str(namespace["pictures"].shape) == "(64, 8, 8, 1)"  # type: ignore[attr-defined]
+
+
+def test_the_readme_s_language_models_are_trained_and_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = README.read_text().partition("## Language models\n")[2].partition("\n#")[0]
+    commands = re.findall(r"^ {4}creuset (.*)$", section, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["train", "train", "compare", "generate"]
+    monkeypatch.setenv("CREUSET_WORKSPACE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    few = [
+        "--set",
+        "training.num_steps=4",
+        "--set",
+        "training.warmup_steps=1",
+        "--set",
+        "training.validate_every=2",
+    ]
+    for command in commands:
+        words = shlex.split(command)
+        answer = run_command([*words, *(few if words[0] == "train" else [])])
+        assert answer.exit_code == 0, f"{command}\n{answer.stderr}"
+    assert answer.stdout.startswith("A class is")
+    assert "lstm-python against decoder-python: " in (tmp_path / "comparison.html").read_text()
 
 
 def test_settled_leaves_words_and_counts() -> None:

@@ -209,7 +209,8 @@ def test_the_chapter_on_texts_compares_and_continues(tmp_path: Path) -> None:
         "validation loss against seconds of training",
         "loss against the tokens read before",
         "heads by layers",
-        '<p class="name">the text itself</p><div class="passage"> says',
+        '<p class="name">the text itself</p><div class="passage"> ',
+        "Behind “",
         '<p class="name">lstm-python</p><div class="passage">',
         "tokens/s",
     ):

@@ -31,7 +31,8 @@ from creuset.cli.console import TerminalProgress, duration, next_step, say
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A value in place of recipes' values, wherever it has an effect.",
+    help="A value in place of recipes' values, wherever it has an effect; data.source is for the models of text "
+    "where it names plain text (FILE.txt), else for those of pictures, and may be given for both.",
 )
 def command(
     out: Path | None,
@@ -40,7 +41,8 @@ def command(
     steps_share: float | None,
     settings: tuple[str, ...],
 ) -> None:
-    """Train, sample, measure and report on real digits, in a few minutes, into one self-contained page."""
+    """Train, sample, measure and report on real digits and real text, in a few minutes, into one
+    self-contained page."""
     import time
 
     from creuset.workflows.tour import resume_tour, tour

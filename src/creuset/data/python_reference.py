@@ -3,8 +3,8 @@
 `pydoc` holds the reference in one file of the standard library, pydoc_data/topics.py: a dictionary of topics,
 which is read as text and never run. Topics overlap, since a section's topic holds those of its parts: they
 are taken from the longest to the shortest, and of a paragraph that stands in several only the first is kept,
-so that nothing of one document stands in another. Tables are left out. Each Python version has a text of its
-own, about 370 kB, and so a content hash of its own. Its licence is that of Python.
+so that nothing of one document stands in another. Tables and underlines are left out. Each Python version has
+a text of its own, about 340 kB, and so a content hash of its own. Its licence is that of Python.
 """
 
 import ast
@@ -70,19 +70,20 @@ def read_topics(path: Path) -> dict[str, str]:
 
 
 def without_repetition(topics: dict[str, str]) -> dict[str, str]:
-    """The topics by their names, each with the paragraphs that no longer topic holds, and no tables.
+    """The topics by their names, each with the paragraphs that no longer topic holds.
 
-    A paragraph is the same where its words are, without the lines that underline a heading.
+    Tables and the lines that underline headings are left out; a paragraph is the same where its words are.
     """
     seen: set[str] = set()
     kept: dict[str, str] = {}
     for name in sorted(topics, key=lambda name: (-len(topics[name]), name)):
         paragraphs = []
         for paragraph in topics[name].split("\n\n"):
-            words = " ".join(_without_underlines(paragraph).split())
-            if words and words not in seen and not _is_table(paragraph):
+            text = _without_underlines(paragraph)
+            words = " ".join(text.split())
+            if words and words not in seen and not _is_table(text):
                 seen.add(words)
-                paragraphs.append(paragraph.strip("\n"))
+                paragraphs.append(text)
         if paragraphs:
             kept[name] = "\n\n".join(paragraphs) + "\n"
     return {name: kept[name] for name in sorted(kept)}
@@ -93,8 +94,8 @@ def _without_underlines(paragraph: str) -> str:
     return "\n".join(line for line in lines if not _is_underline(line.strip()))
 
 
-def _is_table(paragraph: str) -> bool:
-    return paragraph.lstrip().startswith(("+-", "|"))
+def _is_table(text: str) -> bool:
+    return text.lstrip().startswith(("+-", "|"))
 
 
 def _is_underline(line: str) -> bool:

@@ -21,12 +21,12 @@ from creuset.workflows.legs import Leg, Station
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.plan import placed_errors
 
-_STEPS = 1200
+_STEPS = 1500
 _SETTINGS = (
     "training.validate_every=100",
     "training.log_every=50",
-    "training.sample_every=1200",
-    "training.checkpoint_every=1200",
+    f"training.sample_every={_STEPS}",
+    f"training.checkpoint_every={_STEPS}",
 )
 STATIONS = (
     Station(subject="decoder", recipe="decoder-python", num_steps=_STEPS, settings=_SETTINGS, kind="corpus"),
