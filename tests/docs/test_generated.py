@@ -98,6 +98,7 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert str(namespace["pictures"].shape) == "(64, 8, 8, 1)"  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_readme_s_language_models_are_trained_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

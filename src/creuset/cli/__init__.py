@@ -10,7 +10,7 @@ import sys
 import click
 
 VERBS: dict[str, tuple[str, str]] = {
-    "tour": ("creuset.cli.tour", "Train, sample, measure and report on real digits, in a few minutes."),
+    "tour": ("creuset.cli.tour", "Train, sample, measure and report on real digits and text."),
     "doctor": ("creuset.cli.doctor", "Say what this machine has and what is missing."),
     "train": ("creuset.cli.train", "Train what a recipe describes, into a run folder."),
     "runs": ("creuset.cli.runs", "List, show, follow, stop and remove runs."),

@@ -31,8 +31,8 @@ from creuset.cli.console import TerminalProgress, duration, next_step, say
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A value in place of recipes' values, wherever it has an effect; data.source is for the models of text "
-    "where it names plain text (FILE.txt), else for those of pictures, and may be given for both.",
+    help="A value in place of recipes' values, wherever it has an effect; data.source is for the models of "
+    "text where it names plain text (FILE.txt), else for those of pictures, and may be given for both.",
 )
 def command(
     out: Path | None,
