@@ -21,6 +21,7 @@ from creuset.engines.native import Native
 from creuset.engines.native_loading import NativeModel
 from creuset.engines.request import Message, Request
 from creuset.errors import BlockedError, DataError, NotFoundError, UsageError
+from creuset.generation.sampling import Sampling
 from creuset.pretrained.folder import Pretrained, save_folder
 from small_decoders import ours_of
 from small_tokenizers import small
@@ -89,7 +90,7 @@ def test_log_probs_are_those_of_one_forward_pass(tiny: Native) -> None:
 
 
 def test_scores_of_an_answer_are_log_probs_of_its_text(tiny: Native) -> None:
-    request = Request(prompt=(5, 6, 7), max_tokens=6, temperature=1.5, num_logprobs=2)
+    request = Request(prompt=(5, 6, 7), max_tokens=6, sampling=Sampling(temperature=1.5), num_logprobs=2)
     answer = tiny.complete(request)
     given = tiny.log_probs([5, 6, 7, *answer.token_ids], start=3, num_top=2)
     np.testing.assert_allclose(given.log_probs, [one.log_prob for one in answer.log_probs], atol=1e-4)
@@ -293,8 +294,8 @@ def test_the_same_is_refused(engine: Engine, ask: Callable[[Engine], object], me
 
 @pytest.mark.starter
 def test_cancel_from_another_thread(engine: Engine) -> None:
-    forbidden = {0: -100.0, 2: -100.0}
-    pieces = engine.stream(Request(prompt="Once upon a time", max_tokens=200, logit_bias=forbidden))
+    endless = Sampling(logit_bias={0: -100.0, 2: -100.0})
+    pieces = engine.stream(Request(prompt="Once upon a time", max_tokens=200, sampling=endless))
     for _ in range(3):
         next(pieces)
     canceller = threading.Thread(target=engine.cancel)
@@ -310,7 +311,9 @@ def test_cancel_from_another_thread(engine: Engine) -> None:
 @pytest.mark.starter
 def test_the_seed_decides(engine: Engine) -> None:
     texts = [
-        engine.complete(Request(prompt="Once", max_tokens=8, temperature=1.0, seed=seed)).text
+        engine.complete(
+            Request(prompt="Once", max_tokens=8, sampling=Sampling(temperature=1.0, seed=seed))
+        ).text
         for seed in (1, 1, 2)
     ]
     assert texts[0] == texts[1] != texts[2]
