@@ -72,7 +72,7 @@ def command(
     sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed)
     settings = Request(prompt="-", max_tokens=max_tokens, sampling=sampling, stop=stop)
     with open_engine(
-        model, driver=driver, precision=precision, context_length=context, reuse_prompt=True
+        model, driver=driver, precision=precision, context_length=context, reuse_prompt=None
     ) as engine:
         conversation = Conversation(engine, settings, system=system)
         description = engine.describe()

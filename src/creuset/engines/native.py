@@ -49,7 +49,7 @@ class Native(TokenEngine):
             where answers repeat their prompt.
 
     Raises:
-        UsageError: The model is no decoder, or was not trained for so long a context.
+        UsageError: The model is no decoder, was not trained for so long a context, or `lookup` is below 0.
         DataError: The tokenizer does not fit the model.
     """
 
@@ -70,6 +70,8 @@ class Native(TokenEngine):
             raise UsageError(
                 "only decoders answer prompts", where=name, got=config.architecture, expected="decoder"
             )
+        if lookup < 0:
+            raise UsageError("no number of tokens", where="lookup", got=lookup, expected="0 or more")
         reason = "it is used as it was given" if precision is None else obstacle(config)
         self._decoder: Transformer | FastDecoder | None
         if precision is None or reason is not None:
