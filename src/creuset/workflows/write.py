@@ -8,18 +8,17 @@ from pathlib import Path
 
 from creuset.device import derive_seed, memory_errors
 from creuset.engines.opening import open_engine
-from creuset.engines.request import Request
+from creuset.engines.request import MAX_SEED, Request
 from creuset.errors import NotFoundError, UsageError
 from creuset.files import write_atomic
 from creuset.generation.continuations import text_sheet
+from creuset.generation.sampling import Sampling
 from creuset.workflows.load import find_run, load
 
 SUFFIXES = (".txt", ".json")
 MAX_TOKENS = 200
 TEMPERATURE = 0.8
 """Below 1, at which small models read best."""
-_SEEDS = 2**32
-"""Seeds that every driver takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +143,10 @@ def _by_model(name: str | Path, num: int, settings: Writing) -> Writing:
             Request(
                 prompt=settings.prompt,
                 max_tokens=settings.max_tokens,
-                temperature=settings.temperature,
-                seed=derive_seed(settings.seed, "text", number) % _SEEDS,
+                sampling=Sampling(
+                    temperature=settings.temperature,
+                    seed=derive_seed(settings.seed, "text", number) % (MAX_SEED + 1),
+                ),
             )
             for number in range(num)
         ]
