@@ -20,9 +20,11 @@ from creuset.generation import pictures
 from creuset.generation.continuations import continuations
 from creuset.generation.pictures import Pictures
 from creuset.generation.sampling import Sampling
+from creuset.generation.transduction import transduce
 from creuset.layers.interpolation import Path as InterpolationPath
 from creuset.models import family, family_configs
 from creuset.models.base import Family, FittedModel, Model, placed
+from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.language_model import LanguageModel
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.source import read_text
@@ -121,6 +123,20 @@ class Loaded:
             sampling=Sampling(temperature=temperature, seed=seed),
             device=self.device,
         )
+
+    def transduce(self, text: str, num_texts: int = 1, *, max_tokens: int | None = None) -> list[str]:
+        """What a model that makes a text of another one makes of this one: the best by beam search, best
+        first.
+
+        Args:
+            text: The source. A model that learned on plain text fills in what is missing, where it says <1>,
+                <2> and so on, and the whole text is returned.
+            num_texts: How many.
+            max_tokens: Tokens of each at most; None for as many as the model can write.
+        """
+        model = self._having("transduces_text", "make a text of another one")
+        assert isinstance(model, EncoderDecoder)
+        return transduce(model, self.tokenizer, text, num_texts=num_texts, max_tokens=max_tokens)
 
     def encode(self, images: Any) -> NDArray[np.float32]:
         """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""
