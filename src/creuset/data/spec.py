@@ -29,6 +29,8 @@ class DataSpec:
         context: Tokens of a corpus's block; 0 for other data.
         tokenizer: The fingerprint of a corpus's tokenizer; empty for other data.
         tokenizer_size: Its ids; 0 for other data.
+        mask_token: The id that stands for a token to be guessed; None where the tokenizer has none.
+        special_tokens: The ids that stand for no text, such as those that end or fill up texts.
         bytes_per_token: Bytes of UTF-8 that a token of a corpus's validation split stands for, on average; 0
             for other data.
     """
@@ -47,6 +49,8 @@ class DataSpec:
     context: int = 0
     tokenizer: str = ""
     tokenizer_size: int = 0
+    mask_token: int | None = None
+    special_tokens: tuple[int, ...] = ()
     bytes_per_token: float = 0.0
 
     @property

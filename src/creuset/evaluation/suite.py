@@ -14,7 +14,7 @@ from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
 
-Suite = Literal["classification", "images", "text"]
+Suite = Literal["classification", "images", "text", "masked"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,4 +97,6 @@ def suites(family: Family) -> tuple[Suite, ...]:
         found.append("images")
     if "scores_text" in family.traits:
         found.append("text")
+    if "fills_masks" in family.traits:
+        found.append("masked")
     return tuple(found)

@@ -10,6 +10,8 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     classifies  logits(inputs) -> one row of scores a sample
     scores_text     token_nats(tokens, targets) -> nats of each token (models/language_model.py)
     generates_text  reader(num_rows) -> reads texts and says what comes next
+    fills_masks     fill(tokens, places) -> scores of the tokens that are missing there
+                    (models/masked_language_model.py)
 
 A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
 do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes.
@@ -36,7 +38,16 @@ from creuset.errors import UsageError
 from creuset.layers.interpolation import Path, interpolate_codes
 from creuset.recipe.sections import FamilyConfig
 
-Trait = Literal["gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"]
+Trait = Literal[
+    "gradient",
+    "samples",
+    "likelihood",
+    "encodes",
+    "classifies",
+    "scores_text",
+    "generates_text",
+    "fills_masks",
+]
 Batch = Mapping[str, Tensor]
 
 _KIND_NAMES: Mapping[Kind, str] = {

@@ -251,7 +251,7 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """What is measured when training is over."""
 
-    suite: Literal["classification", "images", "text", "none"] | None = Field(
+    suite: Literal["classification", "images", "text", "masked", "none"] | None = Field(
         None, description="A set of measures; default: what the family's traits allow."
     )
     num_importance_samples: int = Field(

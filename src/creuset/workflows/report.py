@@ -25,6 +25,7 @@ from creuset.workflows.attention_maps import ATTENTION_LEAD, attention_blocks
 from creuset.workflows.chapters import (
     classification_figures,
     loss_curves,
+    passage_blocks,
     picture_blocks,
     score_block,
     text_blocks,
@@ -101,6 +102,10 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     if texts:
         lead = f"{len(texts)} texts that the model writes, seed 0, none left out."
         chapters.append(Chapter(title="Texts", lead=lead, blocks=texts))
+    passages = passage_blocks(loaded, dataset)
+    if passages:
+        lead = f"{len(passages)} held-out passages with hidden tokens, spread over the text, none left out."
+        chapters.append(Chapter(title="Masks filled", lead=lead, blocks=passages))
     attention = attention_blocks(loaded, dataset)
     if attention:
         chapters.append(Chapter(title="Attention", lead=ATTENTION_LEAD, blocks=attention))
