@@ -156,7 +156,8 @@ def _fill(
     elif out is None:
         say(made.to_text())
     else:
-        say(f"{out}: {len(made.masks)} masks filled by {made.run} at step {made.step}")
+        masks = "1 mask" if len(made.masks) == 1 else f"{len(made.masks)} masks"
+        say(f"{out}: {masks} filled by {made.run} at step {made.step}")
     next_step(f"creuset eval {run}")
 
 
