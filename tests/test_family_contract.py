@@ -7,6 +7,7 @@ itself with changes; for families that make a text of another one pairs of texts
 import ast
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -40,6 +41,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "encoder_decoder": ({"positions": "learned", "dropout": 0.1}, {"positions": "sinusoidal"}),
     "rnn_lm": ({"cell": "gru", "num_layers": 2, "dropout": 0.1},),
+    "encoder": (
+        {"positions": "rotary", "norm": "rms", "dropout": 0.1},
+        {"positions": "sinusoidal", "mask_share": 0.3},
+    ),
     "autoencoder": (
         {"channels": (8,), "reconstruction": "bernoulli"},
         {"noise": "gaussian", "noise_level": 0.5},
@@ -143,8 +148,15 @@ def pair_spec() -> DataSpec:
     )
 
 
+def masked_spec() -> DataSpec:
+    """The same with a mask token behind all others."""
+    return replace(
+        corpus_spec(), tokenizer_size=NUM_TOKENS + 1, mask_token=NUM_TOKENS, special_tokens=(NUM_TOKENS,)
+    )
+
+
 def of_text(name: str) -> bool:
-    return "scores_text" in family(name).traits
+    return bool(family(name).traits & {"scores_text", "fills_masks"})
 
 
 def of_pairs(name: str) -> bool:
@@ -155,6 +167,8 @@ def spec_of(name: str) -> DataSpec:
     """The form of the data that a family is tested on."""
     if of_pairs(name):
         return pair_spec()
+    if "fills_masks" in family(name).traits:
+        return masked_spec()
     return corpus_spec() if of_text(name) else digit_spec()
 
 
@@ -247,7 +261,7 @@ def test_family_describes_itself(name: str) -> None:
     assert found.name == name
     assert found.traits <= {
         *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"),
-        "transduces_text",
+        *("transduces_text", "fills_masks"),
     }
     assert found.traits
     assert found.config is family_configs()[name]()
@@ -359,6 +373,8 @@ def test_global_generators_are_left_alone(
     if "transduces_text" in traits:
         model.target_nats(batch)
         best_targets(model, part(batch, 0, 2))
+    if "fills_masks" in traits:
+        model.fill(batch["tokens"], batch["tokens"] == 0)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]
@@ -592,6 +608,73 @@ def test_a_family_takes_texts_or_says_what_it_takes(name: str) -> None:
 def test_a_family_of_other_data_refuses_plain_text(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes .*\n  got: plain text\n(.*\n)*.*family: decoder"):
         family(name).build(configure(name, {}), corpus_spec())
+
+
+@cases("fills_masks")
+def test_scores_at_a_place_depend_on_both_sides_and_on_no_padding(
+    name: str, settings: dict[str, Any]
+) -> None:
+    model = build(name, settings).eval()
+    tokens = corpus()["tokens"][:3].clone()
+    places = torch.zeros(3, CONTEXT, dtype=torch.bool)
+    places[:, 6] = places[1, 9] = True
+    tokens[places] = NUM_TOKENS
+    scores = model.fill(tokens, places)
+    assert scores.shape == (4, NUM_TOKENS + 1)
+    assert scores.dtype == torch.float32
+    assert not scores.requires_grad
+    torch.testing.assert_close(model.fill(tokens[1:2], places[1:2]), scores[1:3], rtol=1e-4, atol=1e-5)
+    for changed in (2, 12):
+        others = tokens.clone()
+        others[:, changed] = (others[:, changed] + 5) % NUM_TOKENS
+        assert not torch.allclose(model.fill(others, places), scores)
+    padded = torch.zeros(3, CONTEXT, dtype=torch.int64)
+    padded[:, :12], padding = tokens[:, :12], (torch.arange(CONTEXT) < 12).expand(3, CONTEXT)
+    found = model.fill(padded, places, padding=padding)
+    torch.testing.assert_close(found, model.fill(tokens[:, :12], places[:, :12]), rtol=1e-4, atol=1e-5)
+
+
+@cases("fills_masks")
+def test_padding_changes_no_block_s_loss(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings).eval()
+    batch = part(corpus(), 0, 2)
+    targets = batch["targets"].clone()
+    targets[:, 9:] = -1  # so that tokens 10 and on are padding
+    losses = []
+    for filling in (0, 5):
+        tokens = batch["tokens"].clone()
+        tokens[:, 10:] = filling
+        losses.append(
+            numbers(model.validation_loss({"tokens": tokens, "targets": targets}, draws(2)))["loss"]
+        )
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@cases("fills_masks")
+def test_training_teaches_what_is_missing(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+
+    def share_found() -> float:
+        """How often the likeliest token at a hidden place is the one between its neighbours."""
+        model.eval()
+        tokens = ((torch.arange(CONTEXT) + torch.arange(50)[:, None]) % NUM_TOKENS).clone()
+        places = torch.zeros(50, CONTEXT, dtype=torch.bool)
+        places[torch.arange(50), torch.arange(50) % CONTEXT] = True
+        hidden = tokens.masked_fill(places, NUM_TOKENS)
+        found = model.fill(hidden, places).argmax(-1)
+        model.train()
+        return float((found == tokens[places]).float().mean())
+
+    before = share_found()
+    train(model, part(corpus(), 0, 1900), 200)
+    assert before < 0.5
+    assert share_found() > 0.8
+
+
+@cases("fills_masks")
+def test_data_without_a_mask_token_is_refused(name: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=rf"{name} needs a mask token, and this tokenizer has none\n.*\n.*"):
+        family(name).build(configure(name, settings), corpus_spec())
 
 
 @pytest.mark.parametrize("name", [name for name in family_names() if of_text(name)])

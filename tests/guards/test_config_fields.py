@@ -47,7 +47,7 @@ def short(name: str) -> Settings:
     """A small training of a family, by its traits."""
     found = family(name)
     settings: Settings = {"model.family": name, "data.source": "digits", "data.limit": 200}
-    if "scores_text" in found.traits:
+    if found.traits & {"scores_text", "fills_masks"}:
         settings = {"model.family": name, "data.source": str(plain_text()), "data.context": 8}
     if found.config.sizes:
         settings["model.size"] = "tiny"

@@ -137,11 +137,27 @@ def test_recorded_weights_make_the_same_output() -> None:
 def test_dropout_acts_on_weights_and_is_scaled() -> None:
     layer, x = MultiHeadAttention(replace(CONFIG, dropout=0.5)), torch.randn(400, 3, 10)
     mask = AttentionMask()
-    torch.testing.assert_close(layer(x, mask), MultiHeadAttention.forward(layer, x, mask, generator=None))
+    plain = MultiHeadAttention(CONFIG)
+    plain.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(layer(x, mask), plain(x, mask))
     alike = x[:1].expand(400, 3, 10)
     dropped = layer(alike, mask, generator=BatchGenerator(0, size=400))
     assert not torch.equal(dropped[0], dropped[1])
     torch.testing.assert_close(dropped.mean(0), layer(alike, mask)[0], atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_a_row_of_padding_alone_has_weights_of_0(added: bool) -> None:
+    layer, x = MultiHeadAttention(CONFIG), torch.randn(2, 3, 10, requires_grad=True)
+    there = torch.tensor([[True, True, False], [False, False, False]])[:, None, None]
+    bias = torch.zeros(2, 1, 1, 3).masked_fill(~there, float("-inf"))
+    mask, record = AttentionMask(tensor=bias if added else there), list[Tensor]()
+    found = layer(x, mask, record=record)
+    assert not record[0][1].any()
+    torch.testing.assert_close(record[0][0].sum(-1), torch.ones(4, 3))
+    torch.testing.assert_close(found, layer(x, mask))
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+    assert gradient.isfinite().all()
 
 
 def test_attention_to_an_encoder_s_output() -> None:

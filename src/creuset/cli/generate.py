@@ -11,6 +11,8 @@ _OF_PICTURES = ("mode", "data", "split")
 """Options that have no effect on texts."""
 _OF_TEXTS = ("max_tokens", "temperature")
 """Options that have none on pictures."""
+_OF_DRAWS = (*_OF_TEXTS, "seed")
+"""Options that have none on masks, whose guesses are not drawn."""
 _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 
 
@@ -42,7 +44,8 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 @click.option(
     "--prompt",
     help="A language model: what it goes on with; of a run, empty for a new text. An encoder_decoder: the "
-    "source, whose best target is searched for; where it learned on plain text, <1>, <2> stand for gaps.",
+    "source, whose best target is searched for; where it learned on plain text, <1>, <2> stand for gaps. An "
+    "encoder: a text with [MASK] for each token that it is to guess.",
 )
 @click.option(
     "--max-tokens",
@@ -80,7 +83,15 @@ def command(
 
     from creuset.workflows.generate import Mode, generate
 
-    _refuse_options_of(_OF_PICTURES if prompt is not None else _OF_TEXTS, prompt is not None)
+    fills = prompt is not None and _fills_masks(run)
+    if prompt is None:
+        _refuse_options(_OF_TEXTS, "no --prompt was given", "leave it out, or give --prompt")
+    else:
+        _refuse_options(_OF_PICTURES, "texts are written", "leave it out, or --prompt")
+    if prompt is not None and fills:
+        _refuse_options(_OF_DRAWS, "masks are filled, and nothing is drawn", "leave it out")
+        _fill(run, out, prompt=prompt, num=num, checkpoint=checkpoint, as_json=as_json)
+        return
     if prompt is not None:
         _write(
             run,
@@ -115,16 +126,14 @@ def command(
     next_step(f"creuset eval {run}")
 
 
-def _refuse_options_of(others: tuple[str, ...], writes: bool) -> None:
-    """Refuses options of the other kind of result than the one asked for."""
+def _refuse_options(names: tuple[str, ...], why: str, instead: str) -> None:
+    """Refuses options that were typed and would have no effect."""
     from creuset.errors import UsageError
 
-    for name in others:
+    for name in names:
         if _is_given(name):
             raise UsageError(
-                "an option without effect: " + ("texts are written" if writes else "no --prompt was given"),
-                where=f"--{name.replace('_', '-')}",
-                next_step="leave it out, or --prompt" if writes else "leave it out, or give --prompt",
+                f"an option without effect: {why}", where=f"--{name.replace('_', '-')}", next_step=instead
             )
 
 
@@ -132,6 +141,31 @@ def _is_given(name: str) -> bool:
     """Whether an option stands on the command line."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _fills_masks(run: str) -> bool:
+    from creuset.workflows.fill import fills_masks
+
+    return fills_masks(run)
+
+
+def _fill(
+    run: str, out: Path | None, *, prompt: str, num: int | None, checkpoint: str, as_json: bool
+) -> None:
+    """What a model puts into the masks of a prompt, shown or into a file."""
+    import json
+
+    from creuset.workflows.fill import GUESSES, fill
+
+    made = fill(run, out, prompt=prompt, num=GUESSES if num is None else num, checkpoint=checkpoint)
+    if as_json:
+        emit_json({"out": None if out is None else str(out), **json.loads(made.to_json())})
+    elif out is None:
+        say(made.to_text())
+    else:
+        masks = "1 mask" if len(made.masks) == 1 else f"{len(made.masks)} masks"
+        say(f"{out}: {masks} filled by {made.run} at step {made.step}")
+    next_step(f"creuset eval {run}")
 
 
 def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None:

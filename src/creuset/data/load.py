@@ -67,7 +67,12 @@ _HINTS: Mapping[Kind, str] = MappingProxyType(
 
 
 def load_data(
-    config: DataConfig, *, seed: int, resolve: Resolve, progress: Progress | None = None
+    config: DataConfig,
+    *,
+    seed: int,
+    resolve: Resolve,
+    needs_mask: bool = False,
+    progress: Progress | None = None,
 ) -> Dataset:
     """The data set that a recipe's `data` section describes, ready for training.
 
@@ -78,6 +83,7 @@ def load_data(
         config: The section.
         seed: Decides, with the samples' hashes, the splits that the source does not have.
         resolve: Finds what a name stands for, where `config.source` or `config.tokenizer` is no path.
+        needs_mask: Whether the tokenizer of a corpus is given a mask token where it has none.
         progress: Counts pictures, and is told what a user should know.
 
     Raises:
@@ -92,7 +98,7 @@ def load_data(
     _refuse_shares(config, source)
     _refuse_settings_of_other_kinds(config, source)
     if source.kind == "corpus":
-        dataset = split_corpus(source, config, resolve=resolve)
+        dataset = split_corpus(source, config, resolve=resolve, needs_mask=needs_mask)
     elif source.kind == "pairs":
         dataset = split_pairs(source, config, seed=seed, resolve=resolve)
     else:

@@ -29,6 +29,8 @@ class DataSpec:
         context: Tokens of a corpus's block, or of a pair's source or target at most; 0 for other data.
         tokenizer: The fingerprint of the tokenizer of a corpus or of pairs; empty for other data.
         tokenizer_size: Its ids; 0 for other data.
+        mask_token: The id that stands for a token to be guessed; None where the tokenizer has none.
+        special_tokens: The ids that stand for no text, such as those that end or fill up texts.
         bytes_per_token: Bytes of UTF-8 that a token of a corpus's validation split stands for, on average; 0
             for other data.
         target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
@@ -49,6 +51,8 @@ class DataSpec:
     context: int = 0
     tokenizer: str = ""
     tokenizer_size: int = 0
+    mask_token: int | None = None
+    special_tokens: tuple[int, ...] = ()
     bytes_per_token: float = 0.0
     target_tokens: float = 0.0
 

@@ -7,6 +7,7 @@ A suite takes a model and data and returns scores with what a report draws besid
                      pictures by the features of a network), copies.py (against training pictures, by pixels)
     text             texts.py
     pairs            pairs.py
+    masked           masked.py
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from creuset.evaluation.copies import copies_part
 from creuset.evaluation.distances import DistanceSetting, distances_part
 from creuset.evaluation.generated import picture_sets
 from creuset.evaluation.likelihoods import likelihood_part, reconstruction_part
+from creuset.evaluation.masked import masked_suite
 from creuset.evaluation.pairs import pairs_suite
 from creuset.evaluation.suite import Evaluation, Subject, Suite, joined, split_hash, suites
 from creuset.evaluation.texts import text_suite
@@ -76,6 +78,8 @@ def evaluate(
         evaluation = text_suite(subject, dataset, split, context, progress)
     elif suite == "pairs":
         evaluation = pairs_suite(subject, dataset, split, context, progress)
+    elif suite == "masked":
+        evaluation = masked_suite(subject, dataset, split, context, progress)
     else:
         evaluation = _images(subject, dataset, split, context, num_importance_samples, distances, progress)
     hashes = dataset.split(split).hashes

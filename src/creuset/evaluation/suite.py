@@ -14,7 +14,7 @@ from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
 
-Suite = Literal["classification", "images", "text", "pairs"]
+Suite = Literal["classification", "images", "text", "pairs", "masked"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,4 +99,6 @@ def suites(family: Family) -> tuple[Suite, ...]:
         found.append("text")
     if "transduces_text" in family.traits:
         found.append("pairs")
+    if "fills_masks" in family.traits:
+        found.append("masked")
     return tuple(found)

@@ -55,7 +55,8 @@ class AttentionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionRecord:
-    """The weights of each attention layer, in order, (B, H, T, S) each; a row over keys sums to 1.
+    """The weights of each attention layer, in order, (B, H, T, S) each; a row over keys sums to 1, or to 0
+    where a query may read none.
 
     Args:
         own: Of attention to the own sequence.
@@ -69,6 +70,8 @@ class AttentionRecord:
 def attention_weights(query: Tensor, key: Tensor, mask: AttentionMask, scale: float) -> Tensor:
     """softmax(scale Q K^T) over the keys that the mask leaves, computed in float32 at least.
 
+    Where it leaves none to a query, as in a row of padding alone, all weights are 0, as in the fused kernels.
+
     Args:
         query: (B, H, T, D).
         key: (B, G, S, D); a key-value head serves H / G heads that follow each other.
@@ -81,11 +84,17 @@ def attention_weights(query: Tensor, key: Tensor, mask: AttentionMask, scale: fl
     key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)  # (B, H, S, D)
     scores = (query @ key.transpose(-2, -1)) * scale  # (B, H, T, S)
     hidden = mask.dense(query.shape[2], key.shape[2], query.device)
-    if hidden is not None:
-        added = hidden.is_floating_point()
-        scores = scores + hidden if added else scores.masked_fill(~hidden, float("-inf"))
+    if hidden is None:
+        return _softmax(scores)
+    added = hidden.is_floating_point()
+    scores = scores + hidden if added else scores.masked_fill(~hidden, float("-inf"))
+    blind = ~(hidden > float("-inf") if added else hidden).any(-1, keepdim=True)
+    return _softmax(scores.masked_fill(blind, 0.0)).masked_fill(blind, 0.0)
+
+
+def _softmax(scores: Tensor) -> Tensor:
     precise = torch.promote_types(scores.dtype, torch.float32)
-    return scores.softmax(dim=-1, dtype=precise).to(query.dtype)
+    return scores.softmax(dim=-1, dtype=precise).to(scores.dtype)
 
 
 def scaled_dot_product_attention(

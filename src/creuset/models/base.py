@@ -12,6 +12,8 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     generates_text  reader(num_rows) -> reads texts and says what comes next
     transduces_text target_nats(pairs) -> nats of each token of a target, given its source; a `transformer`
                     writes targets by beam search (models/encoder_decoder.py, generation/transduction.py)
+    fills_masks     fill(tokens, places) -> scores of the tokens that are missing there
+                    (models/masked_language_model.py)
 
 A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
 do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes.
@@ -47,6 +49,7 @@ Trait = Literal[
     "scores_text",
     "generates_text",
     "transduces_text",
+    "fills_masks",
 ]
 Batch = Mapping[str, Tensor]
 

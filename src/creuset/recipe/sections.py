@@ -276,7 +276,7 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """What is measured when training is over."""
 
-    suite: Literal["classification", "images", "text", "pairs", "none"] | None = Field(
+    suite: Literal["classification", "images", "text", "pairs", "masked", "none"] | None = Field(
         None, description="A set of measures; default: what the family's traits allow."
     )
     num_importance_samples: int = Field(

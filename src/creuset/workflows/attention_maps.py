@@ -7,7 +7,7 @@ import torch
 from creuset.data.dataset import Dataset, Split
 from creuset.generation.transduction import pairs_of
 from creuset.models.encoder_decoder import EncoderDecoder
-from creuset.models.language_model import LanguageModel
+from creuset.models.token_model import TokenModel
 from creuset.reporting.blocks import Block, Figure
 from creuset.reporting.charts import AttentionGrid
 from creuset.workflows.load import Loaded
@@ -23,12 +23,12 @@ _LAYERS = 6
 
 
 def attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
-    """The attention of a language model over the first tokens of the validation text; nothing for models
+    """The attention of a model of plain text over the first tokens of the validation text; nothing for models
     without attention, and where that text has no tokens.
     """
     model = loaded.model
     part = dataset.splits.get(_SPLIT)
-    if not isinstance(model, LanguageModel) or part is None or part.stream is None:
+    if not isinstance(model, TokenModel) or part is None or part.stream is None:
         return []
     ids = part.stream.ids[: min(_TOKENS, model.context)].long()
     if not len(ids):
@@ -43,7 +43,7 @@ def attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
         tokens=[loaded.tokenizer.readable(number) for number in ids.tolist()],
         layer_numbers=[layer + 1 for layer in shown],
     )
-    return [Figure(drawing=grid, caption=_caption(len(ids), len(shown), len(weights)))]
+    return [Figure(drawing=grid, caption=_caption(model, len(ids), len(shown), len(weights)))]
 
 
 def cross_attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
@@ -107,12 +107,17 @@ def chosen_layers(num_layers: int) -> list[int]:
     return [round(place) for place in np.linspace(0, num_layers - 1, _LAYERS).tolist()]
 
 
-def _caption(num_tokens: int, num_shown: int, num_layers: int) -> str:
+def _caption(model: TokenModel, num_tokens: int, num_shown: int, num_layers: int) -> str:
     layers = "each layer" if num_shown == num_layers else f"{num_shown} of {num_layers} layers"
+    ahead = (
+        "left of the diagonal stands what comes before a token, right of it what comes behind"
+        if model.reads_ahead
+        else "right of the diagonal, where the future is, all is blank"
+    )
+    readers = "all tokens" if model.reads_ahead else "all later ones"
     return (
         f"The first {num_tokens} tokens of the {_SPLIT} text: a row of maps for {layers}, a column for each "
         "head. In a map, each row is a token that reads and each column one that is read. The shades of a "
-        "row add up to 1; right of the diagonal, where the future is, all is blank. A diagonal is tokens "
-        "that read themselves, a line beside it the token before, a column one token that all later ones "
-        "read."
+        f"row add up to 1; {ahead}. A diagonal is tokens that read themselves, a line beside it the token "
+        f"before, a column one token that {readers} read."
     )

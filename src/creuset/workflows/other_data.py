@@ -113,7 +113,7 @@ def _other_corpus(source: Source, model_spec: DataSpec, tokenizer: Tokenizer) ->
     """All documents of a corpus as one split, read as the model reads them."""
     part = source.parts["train"]
     texts = list(zip(part.names, part.inputs.tolist(), strict=True))
-    separator = tokenizer.special.eos[0] if len(texts) > 1 and tokenizer.special.eos else None
+    separator = tokenizer.special.separator if len(texts) > 1 else None
     stream = read_stream(texts, tokenizer, context=model_spec.context, separator=separator)
     return corpus_dataset(source, {EVERYTHING: stream}, tokenizer, shown=(EVERYTHING,))
 

@@ -26,6 +26,7 @@ from creuset.workflows.chapters import (
     classification_figures,
     loss_curves,
     pair_blocks,
+    passage_blocks,
     picture_blocks,
     score_block,
     text_blocks,
@@ -106,6 +107,10 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     pairs = pair_blocks(loaded, dataset)
     if pairs:
         chapters.append(Chapter(title="Texts", blocks=pairs))
+    passages = passage_blocks(loaded, dataset)
+    if passages:
+        lead = f"{len(passages)} held-out passages with hidden tokens, spread over the text, none left out."
+        chapters.append(Chapter(title="Masks filled", lead=lead, blocks=passages))
     attention = [*attention_blocks(loaded, dataset), *cross_attention_blocks(loaded, dataset)]
     if attention:
         chapters.append(Chapter(title="Attention", lead=ATTENTION_LEAD, blocks=attention))

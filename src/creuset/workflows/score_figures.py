@@ -16,12 +16,13 @@ from creuset.reporting.numbers import common_decimals, compact
 from creuset.reporting.score_table import printed_metric
 from creuset.reporting.sheet import comparison_sheet
 
-_OF_SAMPLES = ("accuracy", "label_nll", "nll", "mse", "psnr")
+_OF_SAMPLES = ("nats_per_masked_token", "accuracy", "label_nll", "nll", "mse", "psnr")
 """Means over samples that are drawn against their number; others move with one of these."""
 _OF_REAL_PICTURES = {"memorisation": "0.5", "near_copies": "about 0.01"}
 """What pictures that the model was not trained on would score."""
 _CURVES = 8
 _FLOOR = "_floor"
+_FREQUENCIES = "_unigram"
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -34,8 +35,8 @@ def remark_blocks(document: Mapping[str, Any]) -> list[Block]:
 
 
 def floor_blocks(document: Mapping[str, Any], subject: str) -> list[Block]:
-    """Each score beside what it would be without a model: simple models, or real pictures in place of
-    generated ones. Empty for a suite without floors.
+    """Each score beside what it would be without a model: simple models, real pictures in place of generated
+    ones, or the frequencies of tokens. Empty for a suite without floors.
 
     Args:
         document: Of a suite.
@@ -44,7 +45,8 @@ def floor_blocks(document: Mapping[str, Any], subject: str) -> list[Block]:
     floors = _scores(document, "floors")
     scores = {score.metric: score for score in _scores(document, "scores")}
     copied = [floor for floor in floors if floor.metric.endswith(COPIED)]
-    simple = [floor for floor in floors if not floor.metric.endswith((_FLOOR, COPIED))]
+    frequencies = [floor for floor in floors if floor.metric.endswith(_FREQUENCIES)]
+    simple = [floor for floor in floors if not floor.metric.endswith((_FLOOR, COPIED, _FREQUENCIES))]
     real = [floor for floor in floors if floor.metric.endswith(_FLOOR)]
     blocks: list[Block] = []
     if simple:
@@ -54,6 +56,8 @@ def floor_blocks(document: Mapping[str, Any], subject: str) -> list[Block]:
     if real:
         notes = document["details"].get("notes", ())
         blocks.extend(_against_real_pictures(real, scores, notes, subject))
+    if frequencies:
+        blocks.append(_against_frequencies(frequencies, scores, subject))
     return blocks
 
 
@@ -143,6 +147,19 @@ def _against_copies(floors: Sequence[Score], scores: Mapping[str, Score]) -> Tab
         ],
         caption="What the model writes, and the sources as they are, against the same references: names, "
         "numbers and commands that both languages share score without any translation.",
+    )
+
+
+def _against_frequencies(floors: Sequence[Score], scores: Mapping[str, Score], subject: str) -> Table:
+    names = [floor.metric.removesuffix(_FREQUENCIES) for floor in floors]
+    return Table(
+        header=["measure", subject, "frequencies"],
+        rows=[
+            [printed_metric(name), _printed(scores[name]), _printed(floor)]
+            for name, floor in zip(names, floors, strict=True)
+        ],
+        caption="The same hidden tokens told by how often each token stands in the training text, without a "
+        "look at what is around: a model that learned something is better.",
         note=floors[0].signature,
     )
 

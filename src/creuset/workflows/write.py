@@ -86,10 +86,8 @@ def write(
         UsageError: The family writes no texts, the prompt is too long or holds what no token stands for, a
             number is out of range, or `out` has an unknown ending.
     """
-    if out is not None and out.suffix not in SUFFIXES:
-        raise UsageError(
-            "unknown ending", where=out, got=out.suffix or "none", expected=" or ".join(SUFFIXES)
-        )
+    if out is not None:
+        require_suffix(out)
     if temperature is not None and not temperature >= 0:
         raise UsageError("no temperature", where="temperature", got=temperature, expected="0 or more")
     asked = Writing(
@@ -109,6 +107,14 @@ def write(
     if out is not None:
         write_atomic(out, forms[out.suffix]())
     return made
+
+
+def require_suffix(out: Path) -> None:
+    """UsageError for a file that is none of those that texts are written into."""
+    if out.suffix not in SUFFIXES:
+        raise UsageError(
+            "unknown ending", where=out, got=out.suffix or "none", expected=" or ".join(SUFFIXES)
+        )
 
 
 def _is_run(name: str | Path) -> bool:
