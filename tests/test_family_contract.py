@@ -104,11 +104,13 @@ def corpus_spec() -> DataSpec:
         tokenizer="made up",
         tokenizer_size=NUM_TOKENS,
         bytes_per_token=2.0,
+        word_counts=tuple(torch.bincount(corpus()["tokens"].flatten()).tolist()),
     )
 
 
 def of_text(name: str) -> bool:
-    return "scores_text" in family(name).traits
+    """Whether the family takes plain text."""
+    return bool({"scores_text", "embeds_tokens"} & family(name).traits)
 
 
 def spec_of(name: str) -> DataSpec:
@@ -202,7 +204,8 @@ def test_family_describes_itself(name: str) -> None:
     assert isinstance(found, Family)
     assert found.name == name
     assert found.traits <= {
-        *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text")
+        *("gradient", "samples", "likelihood", "encodes", "classifies"),
+        *("scores_text", "generates_text", "embeds_tokens"),
     }
     assert found.traits
     assert found.config is family_configs()[name]()
@@ -546,6 +549,17 @@ def test_a_family_of_other_data_refuses_plain_text(name: str) -> None:
 def test_a_language_model_refuses_other_data(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes plain text\n  got: pictures"):
         family(name).build(configure(name, {}), digit_spec())
+
+
+@cases("embeds_tokens")
+def test_each_token_has_a_vector(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+    before = model.embeddings().clone()
+    assert before.shape[0] == NUM_TOKENS
+    assert before.dtype == torch.float32
+    assert not before.requires_grad
+    train(model, part(corpus(), 0, 64), 2)
+    assert (model.embeddings() != before).any(1).all()
 
 
 @cases("scores_text")

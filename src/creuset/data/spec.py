@@ -31,6 +31,8 @@ class DataSpec:
         tokenizer_size: Its ids; 0 for other data.
         bytes_per_token: Bytes of UTF-8 that a token of a corpus's validation split stands for, on average; 0
             for other data.
+        word_counts: How often each id of a corpus's tokenizer stands in the training split, where its tokens
+            are whole words, 0 for special tokens, unknown words among them; empty for other data.
     """
 
     kind: Kind
@@ -48,6 +50,7 @@ class DataSpec:
     tokenizer: str = ""
     tokenizer_size: int = 0
     bytes_per_token: float = 0.0
+    word_counts: tuple[int, ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -14,7 +14,7 @@ from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
 
-Suite = Literal["classification", "images", "text"]
+Suite = Literal["classification", "images", "text", "analogies"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,4 +97,6 @@ def suites(family: Family) -> tuple[Suite, ...]:
         found.append("images")
     if "scores_text" in family.traits:
         found.append("text")
+    if "embeds_tokens" in family.traits:
+        found.append("analogies")
     return tuple(found)

@@ -85,6 +85,9 @@ class Decoder(LanguageModel):
         self._require_tokens(tokens)
         return self.transformer.attention_weights(tokens).own
 
+    def embeddings(self) -> Tensor:
+        return self.transformer.token_embedding.weight.detach().float()
+
     def reader(self, num_rows: int) -> "CachedReader":
         return CachedReader(self.transformer, num_rows, self.context)
 
@@ -164,5 +167,5 @@ FAMILY = Family(
     name="decoder",
     config=DecoderConfig,
     build=Decoder,
-    traits=frozenset({"gradient", "scores_text", "generates_text"}),
+    traits=frozenset({"gradient", "scores_text", "generates_text", "embeds_tokens"}),
 )

@@ -17,8 +17,7 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
-from creuset.errors import UsageError
-from creuset.models.base import Batch, Model, require_kind
+from creuset.models.base import Batch, Model, require_kind, require_tokens
 from creuset.objectives.next_token import next_token_nats
 
 
@@ -111,9 +110,4 @@ class LanguageModel(Model):
         return next_token_nats(states, targets, self.scores, vocab_size=self.vocab_size, ignored=IGNORED)
 
     def _require_tokens(self, tokens: Tensor) -> None:
-        if tokens.ndim != 2 or tokens.is_floating_point() or tokens.shape[1] > self.context:
-            raise UsageError(
-                "samples of another shape than the model was built for",
-                got=tuple(tokens.shape),
-                expected=f"(batch, tokens), whole numbers, at most {self.context} tokens",
-            )
+        require_tokens(tokens, self.context)
