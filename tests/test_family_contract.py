@@ -111,6 +111,7 @@ def corpus_spec() -> DataSpec:
         tokenizer="made up",
         tokenizer_size=NUM_TOKENS,
         bytes_per_token=2.0,
+        word_counts=tuple(torch.bincount(corpus()["tokens"].flatten()).tolist()),
     )
 
 
@@ -156,7 +157,8 @@ def masked_spec() -> DataSpec:
 
 
 def of_text(name: str) -> bool:
-    return bool(family(name).traits & {"scores_text", "fills_masks"})
+    """Whether the family takes plain text."""
+    return bool(family(name).traits & {"scores_text", "fills_masks", "embeds_tokens"})
 
 
 def of_pairs(name: str) -> bool:
@@ -261,7 +263,7 @@ def test_family_describes_itself(name: str) -> None:
     assert found.name == name
     assert found.traits <= {
         *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"),
-        *("transduces_text", "fills_masks"),
+        *("transduces_text", "fills_masks", "embeds_tokens"),
     }
     assert found.traits
     assert found.config is family_configs()[name]()
@@ -681,6 +683,17 @@ def test_data_without_a_mask_token_is_refused(name: str, settings: dict[str, Any
 def test_a_language_model_refuses_other_data(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes plain text\n  got: pictures"):
         family(name).build(configure(name, {}), digit_spec())
+
+
+@cases("embeds_tokens")
+def test_each_token_has_a_vector(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+    before = model.embeddings().clone()
+    assert before.shape[0] == NUM_TOKENS
+    assert before.dtype == torch.float32
+    assert not before.requires_grad
+    train(model, part(corpus(), 0, 64), 2)
+    assert (model.embeddings() != before).any(1).all()
 
 
 @cases("scores_text")

@@ -95,6 +95,7 @@ def corpus_dataset(
         mask_token=tokenizer.special.mask,
         special_tokens=tuple(sorted(tokenizer.special_ids)),
         bytes_per_token=measured.num_bytes / len(measured.ids),
+        word_counts=_word_counts(tokenizer, streams["train"]) if "train" in streams else (),
     )
     report = DataReport(
         origin=source.origin,
@@ -273,6 +274,15 @@ def _unknown_share(tokenizer: Tokenizer, stream: TokenStream) -> float:
     if tokenizer.special.unk is None:
         return 0.0
     return int((stream.ids == tokenizer.special.unk).sum()) / max(1, len(stream.ids))
+
+
+def _word_counts(tokenizer: Tokenizer, stream: TokenStream) -> tuple[int, ...]:
+    """How often each id stands in a stream, 0 for special tokens; nothing where tokens are no whole words."""
+    if not tokenizer.has_whole_words:
+        return ()
+    counts = torch.bincount(stream.ids, minlength=tokenizer.vocab_size)
+    counts[list(tokenizer.skipped_ids)] = 0
+    return tuple(counts.tolist())
 
 
 def _counts(stream: TokenStream) -> CorpusCounts:

@@ -35,6 +35,8 @@ class DataSpec:
             for other data.
         target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
             other data.
+        word_counts: How often each id of a corpus's tokenizer stands in the training split, where its tokens
+            are whole words, 0 for special tokens, unknown words among them; empty for other data.
     """
 
     kind: Kind
@@ -55,6 +57,7 @@ class DataSpec:
     special_tokens: tuple[int, ...] = ()
     bytes_per_token: float = 0.0
     target_tokens: float = 0.0
+    word_counts: tuple[int, ...] = ()
 
     @property
     def num_classes(self) -> int:

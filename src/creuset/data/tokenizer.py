@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import tokenizers
+from tokenizers import models
 
 from creuset.data.byte_level import bytes_of, shown_bytes
 from creuset.data.tokenizer_files import (
@@ -105,6 +106,8 @@ class Tokenizer:
         """Whether tokens are cut out of bytes, so that one may hold a part of a character."""
         self.has_byte_fallback = has_type(parts[2], "ByteFallback")
         """Whether characters that the vocabulary lacks are written as one token a byte."""
+        self.has_whole_words = _is_by_words(backend)
+        """Whether each token is a word or a punctuation mark, none a piece of a word."""
         self._marks_spaces = _SPACE_MARK in json.dumps(parts[1:], ensure_ascii=False)
         refuse_growth(parts, where)
         self._check_special()
@@ -341,3 +344,10 @@ class Tokenizer:
                     expected=f"ids below {self.vocab_size:,}",
                     next_step="take all files from the same model",
                 )
+
+
+def _is_by_words(backend: tokenizers.Tokenizer) -> bool:
+    """Whether texts are cut at the borders of words, and each word is looked up as it is."""
+    if not isinstance(backend.model, models.WordLevel) or backend.pre_tokenizer is None:
+        return False
+    return [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str("two words")] == ["two", "words"]

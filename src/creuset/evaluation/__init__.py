@@ -8,6 +8,7 @@ A suite takes a model and data and returns scores with what a report draws besid
     text             texts.py
     pairs            pairs.py
     masked           masked.py
+    analogies        analogies.py (words by their vectors), word_map.py
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from dataclasses import replace
 
 from creuset.data.dataset import Dataset
 from creuset.errors import DataError, UsageError
+from creuset.evaluation.analogies import AnalogySetting, analogy_suite
 from creuset.evaluation.classes import classification_suite
 from creuset.evaluation.copies import copies_part
 from creuset.evaluation.distances import DistanceSetting, distances_part
@@ -30,6 +32,7 @@ from creuset.models.base import Family
 from creuset.progress import Progress
 
 __all__ = [
+    "AnalogySetting",
     "DistanceSetting",
     "Evaluation",
     "Subject",
@@ -51,6 +54,7 @@ def evaluate(
     seed: int,
     progress: Progress,
     distances: DistanceSetting | None = None,
+    analogies: AnalogySetting | None = None,
     choices: Mapping[str, str | int] | None = None,
 ) -> Evaluation:
     """Runs a suite.
@@ -64,6 +68,7 @@ def evaluate(
         seed: Decides the draws: of binary pixels, of codes, of generated pictures, of bootstrap resamples.
         progress: Who watches.
         distances: How generated pictures are measured; None leaves that out.
+        analogies: What is asked of words; None asks nothing. Of the data, only the tokenizer is used then.
         choices: Further things that change the numbers, for the signatures.
 
     Raises:
@@ -71,6 +76,10 @@ def evaluate(
         UsageError: The suite does not fit the family.
     """
     _require_measurable(subject.family, dataset, split, suite)
+    if suite == "analogies":
+        assert dataset.tokenizer is not None
+        setting = AnalogySetting() if analogies is None else analogies
+        return analogy_suite(subject, dataset.tokenizer, dataset.spec.word_counts, setting, seed=seed)
     context = Context(data=split_hash(dataset, split), split=split, seed=seed, extra=dict(choices or {}))
     if suite == "classification":
         evaluation = classification_suite(subject, dataset, split, context)

@@ -14,6 +14,7 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
                     writes targets by beam search (models/encoder_decoder.py, generation/transduction.py)
     fills_masks     fill(tokens, places) -> scores of the tokens that are missing there
                     (models/masked_language_model.py)
+    embeds_tokens   embeddings() -> a vector for each token
 
 A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
 do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes.
@@ -50,6 +51,7 @@ Trait = Literal[
     "generates_text",
     "transduces_text",
     "fills_masks",
+    "embeds_tokens",
 ]
 Batch = Mapping[str, Tensor]
 
@@ -229,6 +231,10 @@ class Model(nn.Module):
         """One score a class for pictures (B, C, H, W), rows (B, F) or token ids (B, T), float32 (B, K)."""
         raise NotImplementedError(type(self).__name__)
 
+    def embeddings(self) -> Tensor:
+        """The vector of each token by its id, float32 (V, E)."""
+        raise NotImplementedError(type(self).__name__)
+
 
 class FittedModel(ABC):
     """A model fitted in one go, without gradients (scikit-learn's). It is stored as arrays."""
@@ -351,3 +357,14 @@ def require_shape(inputs: Tensor, shape: tuple[int, ...]) -> Tensor:
             expected=f"({', '.join(['batch', *map(str, shape)])})",
         )
     return inputs
+
+
+def require_tokens(tokens: Tensor, context: int) -> Tensor:
+    """`tokens` as they are if they are whole numbers (B, T), at most `context` a row; else UsageError."""
+    if tokens.ndim != 2 or tokens.is_floating_point() or tokens.shape[1] > context:
+        raise UsageError(
+            "samples of another shape than the model was built for",
+            got=tuple(tokens.shape),
+            expected=f"(batch, tokens), whole numbers, at most {context} tokens",
+        )
+    return tokens

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
-from creuset.models.base import Family
+from creuset.models.base import Family, require_tokens
 from creuset.models.masked_language_model import MaskedLanguageModel
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
@@ -83,7 +83,7 @@ class Encoder(MaskedLanguageModel):
         return self.transformer.logits(states)
 
     def attention(self, tokens: Tensor) -> Sequence[Tensor]:
-        self._require_tokens(tokens)
+        require_tokens(tokens, self.context)
         return self.transformer.attention_weights(tokens).own
 
 

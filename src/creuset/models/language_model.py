@@ -16,7 +16,7 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
-from creuset.models.base import Batch
+from creuset.models.base import Batch, require_tokens
 from creuset.models.token_model import TokenModel
 from creuset.objectives.next_token import next_token_nats
 
@@ -90,6 +90,6 @@ class LanguageModel(TokenModel):
         return nats.sum() / (targets != IGNORED).sum()
 
     def _nats(self, tokens: Tensor, targets: Tensor, generator: BatchGenerator | None) -> Tensor:
-        self._require_tokens(tokens)
+        require_tokens(tokens, self.context)
         states = self.states(tokens, generator)
         return next_token_nats(states, targets, self.scores, vocab_size=self.vocab_size, ignored=IGNORED)

@@ -16,7 +16,7 @@ from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED, block_padding
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Batch
+from creuset.models.base import Batch, require_tokens
 from creuset.models.token_model import TokenModel
 from creuset.objectives.masked_tokens import (
     HiddenTokens,
@@ -81,7 +81,7 @@ class MaskedLanguageModel(TokenModel):
             places: bool (B, T), True where scores are wanted.
             padding: bool (B, T), True where a token is; None for tokens everywhere.
         """
-        self._require_tokens(tokens)
+        require_tokens(tokens, self.context)
         return self.scores(self.states(tokens, None, padding)[places]).float()
 
     def hide(
@@ -118,7 +118,7 @@ class MaskedLanguageModel(TokenModel):
     def _block_nats(self, batch: Batch, draws: BatchGenerator, dropout: BatchGenerator | None) -> Tensor:
         """The mean nats of the chosen tokens of each block, (B,); 0 for one without."""
         tokens, padding = batch["tokens"], block_padding(batch["targets"])
-        self._require_tokens(tokens)
+        require_tokens(tokens, self.context)
         num_tokens = tokens.shape[1]
         places = self._choose(tokens, padding, self.mask_share, draws)
         random = self.ordinary_tokens[draws.integers(len(self.ordinary_tokens), num_tokens)]

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from creuset.data.spec import DataSpec
-from creuset.errors import UsageError
-from creuset.models.base import Model, require_kind
+from creuset.models.base import Model, require_kind, require_tokens
 
 
 class TokenModel(Model):
@@ -41,13 +40,5 @@ class TokenModel(Model):
         Returns:
             (B, H, T, T) each: head, query, key; a row over keys sums to 1.
         """
-        self._require_tokens(tokens)
+        require_tokens(tokens, self.context)
         return ()
-
-    def _require_tokens(self, tokens: Tensor) -> None:
-        if tokens.ndim != 2 or tokens.is_floating_point() or tokens.shape[1] > self.context:
-            raise UsageError(
-                "samples of another shape than the model was built for",
-                got=tuple(tokens.shape),
-                expected=f"(batch, tokens), whole numbers, at most {self.context} tokens",
-            )

@@ -132,16 +132,16 @@ class DataConfig(Section):
         _VOCABULARY_SIZE,
         ge=1,
         description="Words that are told apart, the most frequent of the training texts; of plain text and "
-        "pairs the tokens that a tokenizer learns, special ones too, or for characters the most there may "
-        "be.",
+        "pairs the tokens that a tokenizer learns, special ones too; for characters and words the most there "
+        "may be.",
     )
     max_tokens: int = Field(
         256, ge=1, description="Tokens of a text that are read, its first; longer texts are cut and counted."
     )
     tokenizer: str = Field(
         "characters",
-        description="What plain text and pairs are cut into: characters, byte_bpe, wordpiece, unigram "
-        "(learned from the training split, for both sides of a pair together), bytes, or the folder or "
+        description="What plain text and pairs are cut into: characters, words, byte_bpe, wordpiece, unigram "
+        "(made from the training split, for both sides of a pair together), bytes, or the folder or "
         "tokenizer.json of a tokenizer that exists.",
     )
     context: int = Field(
@@ -276,7 +276,7 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """What is measured when training is over."""
 
-    suite: Literal["classification", "images", "text", "pairs", "masked", "none"] | None = Field(
+    suite: Literal["classification", "images", "text", "pairs", "masked", "analogies", "none"] | None = Field(
         None, description="A set of measures; default: what the family's traits allow."
     )
     num_importance_samples: int = Field(

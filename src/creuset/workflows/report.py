@@ -3,6 +3,7 @@
 from typing import Any
 
 from creuset.data.dataset import Dataset
+from creuset.evaluation.analogies import METRIC
 from creuset.models.base import Model
 from creuset.progress import Progress, Silent
 from creuset.reporting.blocks import (
@@ -21,6 +22,7 @@ from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
 from creuset.runs.manifest import Manifest
 from creuset.workflows.again import again_command
+from creuset.workflows.analogies import analogy_blocks
 from creuset.workflows.attention_maps import ATTENTION_LEAD, attention_blocks, cross_attention_blocks
 from creuset.workflows.chapters import (
     classification_figures,
@@ -231,13 +233,18 @@ def _scores(run: RunFolder) -> list[Block]:
     for name, document in run.evaluations().items():
         if name in outdated:
             blocks.append(Finding(text=f"{outdated[name]}.", kind="warning"))
-        blocks.append(score_block({run.id: document}, f"The suite {name} on the {document['split']} split."))
+        if document["scores"]:
+            caption = f"The suite {name} on the {document['split']} split."
+            metrics = (METRIC,) if document["suite"] == "analogies" else ()
+            blocks.append(score_block({run.id: document}, caption, metrics))
         blocks.extend(remark_blocks(document))
         blocks.extend(floor_blocks(document, run.id))
         if document["suite"] == "classification":
             blocks.append(Row(figures=classification_figures(document)))
         if document["suite"] == "text":
             blocks.append(text_figure(document))
+        if document["suite"] == "analogies":
+            blocks.extend(analogy_blocks(document))
         blocks.extend(_of_rows(run, name, document))
     return blocks
 
