@@ -183,3 +183,20 @@ def test_gradients_are_finite_differences(mask: AttentionMask) -> None:
         return torch.func.functional_call(layer, values, (x, mask), {"rotation": rotation})
 
     assert torch.autograd.gradcheck(run, (x, *weights), fast_mode=True)
+
+
+@pytest.mark.parametrize("num_tokens", [63, 64, 130])
+@torch.no_grad()
+def test_rounded_attention_is_about_as_near_as_torch_s(num_tokens: int) -> None:
+    query, key, value = torch.randn(3, 2, 4, num_tokens, 6, generator=torch.Generator().manual_seed(0))
+    exact = scaled_dot_product_attention(query, key, value, AttentionMask(), 0.7)
+    rounded = [tensor.bfloat16() for tensor in (query, key, value)]
+    fused = torch.nn.functional.scaled_dot_product_attention(*rounded, scale=0.7)
+    found = scaled_dot_product_attention(*rounded, AttentionMask(), 0.7)
+    assert found.dtype == torch.bfloat16
+    assert (found - exact).abs().mean() <= 2 * (fused - exact).abs().mean()
+
+
+def test_rounded_attention_has_gradients() -> None:
+    query, key, value = torch.randn(3, 1, 2, 70, 4).bfloat16().requires_grad_().unbind()
+    scaled_dot_product_attention(query, key, value, AttentionMask(), 0.5).sum().backward()

@@ -155,9 +155,39 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, scale
                 scale=scale,
                 enable_gqa=num_groups > 1,
             ).to(torch.bfloat16)
+    if tensor is None and not causal and num_groups == 1 and _products_are_faster(query, key):
+        return _by_products(query, key, value, scale)
     return functional.scaled_dot_product_attention(
         query, key, value, attn_mask=tensor, is_causal=causal, scale=scale, enable_gqa=num_groups > 1
     )
+
+
+_LEAST_FOR_PRODUCTS = 64
+"""Queries from which on two products and a softmax take less time than torch's fused kernel."""
+_MOST_SCORES = 2**20
+"""Of all heads together: 2 MB in bfloat16, beyond which they no longer lie in a processor's cache."""
+
+
+def _products_are_faster(query: Tensor, key: Tensor) -> bool:
+    """Whether `_by_products` gains: on a processor, in bfloat16, without gradients, for usual lengths."""
+    return (
+        query.dtype == torch.bfloat16
+        and query.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and query.shape[2] >= _LEAST_FOR_PRODUCTS
+        and query.shape[:3].numel() * key.shape[2] <= _MOST_SCORES
+    )
+
+
+def _by_products(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Attention without a mask by plain products, (B, H, T, D).
+
+    torch's fused kernel multiplies in bfloat16 at a fraction of the speed of its plain products: on an AMD
+    EPYC with AVX-512, one thread, 12 heads of 32 features, 128 tokens take 0.39 ms against 0.59, and 240
+    tokens 1.26 against 1.75. Scores are rounded to bfloat16, as queries and keys are.
+    """
+    scores = (query * scale) @ key.transpose(-2, -1)  # (B, H, T, S)
+    return scores.softmax(-1) @ value
 
 
 class MultiHeadAttention(nn.Module):

@@ -221,7 +221,11 @@ class TrainingConfig(Section):
     momentum: float = Field(
         _SGD_MOMENTUM, ge=0, lt=1, description="Decay of sgd's running gradient; 0 is plain sgd."
     )
-    weight_decay: float = Field(0.0, ge=0, description="Decoupled for adamw, L2 for adam and sgd.")
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        description="Decoupled for adamw, L2 for adam and sgd; not of biases and of the gains of norms.",
+    )
     warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises from 0.")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="How the learning rate falls after the warm-up."
