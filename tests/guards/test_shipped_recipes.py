@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from command_line import run_command
+from creuset.data.spec import DataSpec
 from creuset.models import family, family_configs
+from creuset.models.base import Model
 from creuset.recipe.resolve import read_recipe
 from creuset.recipe.source import shipped_recipes
 
@@ -50,6 +52,40 @@ def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path:
         answer = run_command(["train", name, "--no-eval", "--set", "data.limit=200"])
         assert "finished after 1 steps" in answer.stdout
     assert answer.exit_code == 0, answer.stderr
+
+
+SHAKESPEARE = ("decoder-shakespeare", "lstm-shakespeare", "gru-shakespeare")
+PYTHON = ("decoder-python", "lstm-python")
+
+
+@pytest.mark.parametrize(
+    ("names", "num_tokens"), [(SHAKESPEARE, 68), (SHAKESPEARE, 106), (PYTHON, 100), (PYTHON, 112)]
+)
+def test_language_models_to_be_compared_are_of_one_size(names: tuple[str, ...], num_tokens: int) -> None:
+    sizes = {}
+    for name in names:
+        recipe = read_recipe(name, families=family_configs())
+        spec = DataSpec(
+            kind="corpus",
+            shape=(),
+            num_levels=0,
+            context=recipe.data.context,
+            tokenizer="made up",
+            tokenizer_size=num_tokens,
+            bytes_per_token=1.0,
+        )
+        model = family(recipe.model.family).build(recipe.model, spec)
+        assert isinstance(model, Model)
+        sizes[name] = sum(parameter.numel() for parameter in model.parameters())
+    assert max(sizes.values()) < 1.02 * min(sizes.values()), sizes
+
+
+@pytest.mark.parametrize("names", [SHAKESPEARE, PYTHON])
+def test_language_models_to_be_compared_are_trained_alike(names: tuple[str, ...]) -> None:
+    first, *others = [read_recipe(name, families=family_configs()).values() for name in names]
+    for other in others:
+        unlike = {key for key in first if not key.startswith("model.") and first[key] != other.get(key)}
+        assert unlike <= {"training.precision"}
 
 
 def test_a_recipe_written_out_is_the_same_recipe(tmp_path: Path) -> None:

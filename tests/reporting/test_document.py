@@ -19,6 +19,7 @@ from creuset.reporting.blocks import (
     Figure,
     Finding,
     Measured,
+    Passages,
     Row,
     Scores,
     Section,
@@ -168,6 +169,7 @@ def test_hostile_names_stay_texts() -> None:
                     Text(text=HOSTILE),
                     *(Figure(drawing=chart, caption=HOSTILE) for chart in charts),
                     Row(figures=[Figure(drawing=charts[0], caption=HOSTILE)]),
+                    Passages(texts={HOSTILE: HOSTILE}, caption=HOSTILE),
                     Table(header=[HOSTILE], rows=[[HOSTILE]], caption=HOSTILE, note=HOSTILE),
                     Scores(
                         measured=[
@@ -251,6 +253,13 @@ def test_yes_and_no_are_words_not_numbers() -> None:
     text = Page(render(of(table, Facts(facts={"beta": True, "free": None, "rate": 1e-3})))).text
     assert "pooling yes no –" in text
     assert "beta yes free – rate 0.001" in text
+
+
+def test_passages_stand_side_by_side_line_for_line() -> None:
+    text = render(of(Passages(texts={"a": "one\n   two  <b>", "b": ""}, caption="Two texts.")))
+    assert '<div class="passage">one\n   two  &lt;b&gt;</div>' in text
+    assert ".passage { white-space: pre-wrap;" in text
+    assert "a one two <b> b Figure 1.1 Two texts." in Page(text).text
 
 
 def test_tables_refuse_what_does_not_fit() -> None:

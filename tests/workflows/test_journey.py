@@ -6,17 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from creuset.errors import CheckpointError, NotFoundError, RecipeError, UsageError
-from creuset.workflows.journey import (
+from creuset.workflows.itinerary import (
     Itinerary,
-    Journey,
-    Leg,
-    Station,
     has_itinerary,
-    plan_legs,
     read_itinerary,
-    settings_left_out,
     with_absolute_paths,
 )
+from creuset.workflows.journey import Journey
+from creuset.workflows.legs import Leg, Station, plan_legs, settings_left_out
 from small_runs import Heard
 
 STATIONS = (
@@ -68,6 +65,39 @@ def test_a_setting_is_applied_where_it_has_an_effect_and_the_tour_says_where_not
     assert second == (
         '`model.latent_dim=9` is not applied to logistic, network: unknown key "latent_dim" under model'
     )
+
+
+TEXTS = (*STATIONS, Station(subject="decoder", recipe="decoder-python", num_steps=9, kind="corpus"))
+
+
+def test_data_goes_to_the_models_that_are_of_it(tmp_path: Path) -> None:
+    text = tmp_path / "own.txt"
+    text.write_text("A text of one's own.\n")
+    settings = (
+        f"data.source={text}",
+        "data={source: digits, limit: 200}",
+        "data.context=32",
+    )
+    legs = plan_legs(TEXTS, Itinerary(settings=settings))
+    recipes = {subject: leg.recipe for subject, leg in legs.items()}
+    assert [recipe.data.source for recipe in recipes.values()] == [*["digits"] * 3, str(text)]
+    assert (recipes["decoder"].data.context, recipes["VAE"].data.limit) == (32, 200)
+    own, digits, context = settings_left_out(legs, Itinerary(settings=settings))
+    assert " is not applied to logistic, network, VAE: this source is plain text, and these models" in own
+    assert digits.endswith("to decoder: this source is no plain text, and these models are of plain text")
+    assert context.endswith("to logistic, network, VAE: data.context has no effect on pictures")
+
+
+@pytest.mark.parametrize("name", ["python-reference", "nothing.txt"])
+def test_plain_text_is_told_by_its_name_too(name: str) -> None:
+    legs = plan_legs(TEXTS, Itinerary(settings=(f"data.source={name}",)))
+    assert legs["decoder"].recipe.data.source == name
+    assert legs["VAE"].recipe.data.source == "mnist-5k"
+
+
+def test_two_sources_for_the_same_models_are_refused() -> None:
+    with pytest.raises(RecipeError, match="is set twice"):
+        plan_legs(TEXTS, Itinerary(settings=("data.source=digits", "data.source=mnist-5k")))
 
 
 def test_a_section_given_at_once_is_left_out_as_one() -> None:

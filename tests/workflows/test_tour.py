@@ -6,25 +6,41 @@ import numpy as np
 import pytest
 
 from command_line import run_command
+from creuset.data.load import load_data
 from creuset.errors import Interrupted, UsageError
+from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
 from creuset.workflows import tour as module
-from creuset.workflows.journey import Station, read_itinerary
+from creuset.workflows import tour_texts
+from creuset.workflows.itinerary import read_itinerary
+from creuset.workflows.legs import Station
 from creuset.workflows.tour import resume_tour, tour
 from small_runs import Heard, journal, tensors
 
 SETTINGS = ("data.source=digits", "training.checkpoint_every=5", "training.log_every=1", "model.size=tiny")
-RECIPES = ("logistic-mnist", "cnn-mnist", "vae-mnist")
+RECIPES = ("logistic-mnist", "cnn-mnist", "vae-mnist", "decoder-python", "lstm-python")
+TEXT = "".join(
+    f"The {number}th line of this text says {number * 7 % 100} twice.\n\n" for number in range(300)
+)
 
 
 @pytest.fixture(autouse=True)
-def few_stations(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_stations(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     stations = [
         Station(subject=name, recipe=name, num_steps=None if name.startswith("log") else 10)
-        for name in RECIPES
+        for name in RECIPES[:3]
     ]
     monkeypatch.setattr(module, "DISCRIMINATIVE", tuple(stations[:2]))
     monkeypatch.setattr(module, "GENERATIVE", tuple(stations[2:]))
+    text = tmp_path_factory.mktemp("text") / "text.txt"
+    text.write_text(TEXT)
+    small = (f"data.source={text}", "data.context=32", "training.validate_every=5")
+    own = {"decoder-python": ("model.embed_dim=16",), "lstm-python": ("model.hidden_dim=16",)}
+    of_text = [
+        Station(subject=name, recipe=name, num_steps=10, settings=(*small, *own[name]), kind="corpus")
+        for name in RECIPES[3:]
+    ]
+    monkeypatch.setattr(tour_texts, "STATIONS", tuple(of_text))
 
 
 class Interrupting(Heard):
@@ -149,6 +165,14 @@ def test_what_no_report_could_be_made_of_is_refused_first(
     assert not (tmp_path / "x").exists()
 
 
+def test_a_text_that_is_not_there_is_exit_code_3_and_nothing_is_made(tmp_path: Path) -> None:
+    words = ["--set", "data.source=digits", "--set", "data.source=nothing.txt"]
+    answer = run_command(["tour", "--out", str(tmp_path / "x"), *words])
+    assert answer.exit_code == 3
+    assert "data.source: no such file\n  got: nothing.txt" in answer.stderr
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [("pictures", "this data has no labels"), ("table", "a tour's models are of pictures")],
@@ -176,3 +200,59 @@ def test_a_tour_into_an_impossible_folder_is_exit_code_2(name: str, tmp_path: Pa
     answer = run_command(["tour", "--out", str(tmp_path / name), "--set", "data.source=digits"])
     assert answer.exit_code == 2
     assert "cannot be written" in answer.stderr
+
+
+def test_the_chapter_on_texts_compares_and_continues(tmp_path: Path) -> None:
+    page = tour(tmp_path / "tour", settings=SETTINGS).read_text()
+    assert "lstm-python against decoder-python: " in page
+    for words in (
+        "validation loss against seconds of training",
+        "loss against the tokens read before",
+        "heads by layers",
+        '<p class="name">the text itself</p><div class="passage"> says',
+        '<p class="name">lstm-python</p><div class="passage">',
+        "tokens/s",
+    ):
+        assert words in page
+    # the starter assets are not here: the page says so, and goes on
+    assert "No text by smollm2-135m" in page
+    assert "<code>creuset models pull smollm2-135m</code>" in page
+    assert (
+        "data.source=digits</code> is not applied to decoder-python, lstm-python: this source is no" in page
+    )
+
+
+@pytest.mark.starter
+def test_a_model_that_others_trained_goes_on_with_the_same_words(starter: Path, tmp_path: Path) -> None:
+    if not (starter / "models" / "smollm2-135m" / "asset.json").is_file():
+        pytest.skip("needs the starter assets (creuset models pull starter)")
+    with_texts = tour_texts._by_others("The sum of two and two is", 0)
+    assert with_texts == tour_texts._by_others("The sum of two and two is", 0)
+    assert len(with_texts.split()) > 5
+
+
+def test_text_of_one_s_own_goes_to_the_models_of_text(tmp_path: Path) -> None:
+    own = tmp_path / "own.txt"
+    own.write_text(TEXT.replace("twice", "once"))
+    settings = (*SETTINGS, f"data.source={own}")
+    page = tour(tmp_path / "tour", settings=settings, steps_share=0.1).read_text()
+    runs = runs_of(tmp_path / "tour")
+    assert [run.manifest().data_source for run in runs] == ["digits"] * 3 + [str(own)] * 2
+    assert "this source is plain text, and these models are of pictures" in page
+
+
+@pytest.mark.parametrize(("context", "prompt"), [(64, ""), (20, "these words")])
+def test_a_prompt_fits_into_the_context_and_holds_nothing_unknown(
+    context: int, prompt: str, tmp_path: Path
+) -> None:
+    for number in range(20):
+        text = "ß stands in no other document of them\n\nthese words are known ones"
+        (tmp_path / f"{number:02}.txt").write_text(
+            text if number >= 18 else f"{number} of these words are known\n"
+        )
+    config = DataConfig(source=str(tmp_path), context=context, tokenizer="characters")
+    dataset = load_data(config, seed=0, resolve=Path)
+    assert dataset.tokenizer is not None
+    found, rest = tour_texts.prompt_of(dataset, dataset.tokenizer)
+    assert found == prompt
+    assert rest.startswith(" are known ones" if prompt else "ß stands")

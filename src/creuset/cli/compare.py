@@ -1,5 +1,6 @@
 """`creuset compare`: better, worse, or cannot tell apart."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from creuset.metrics.comparison import Comparison
     from creuset.workflows.verdicts import Verdicts
 
-OF_RUNS = ("suite", "metric", "split")
+OF_RUNS = ("suite", "metric", "split", "report")
 """Options that say by what runs are compared."""
 
 OF_FILES = ("metrics", "references")
@@ -22,11 +23,18 @@ OF_FILES = ("metrics", "references")
 @click.argument("systems", nargs=-1, required=True, metavar="A B [C]...")
 @click.option(
     "--suite",
-    type=click.Choice(["classification", "images"]),
+    type=click.Choice(["classification", "images", "text"]),
     help="Whose scores; default: what A was measured with.",
 )
 @click.option("--metric", multiple=True, help="Compare this score of runs alone; may be given again.")
 @click.option("--split", help="Scores of this part of the data; default: those of the usual evaluation.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a page as well: scores and verdicts, parameters, speed and memory of each run, the losses of "
+    "all in one chart, samples side by side.",
+)
 @click.option(
     "--metrics",
     help="Compare files of texts instead of runs: names with commas, such as bleu,rouge (ROUGE-1, -2, -L).",
@@ -46,6 +54,7 @@ def command(
     suite: str | None,
     metric: tuple[str, ...],
     split: str | None,
+    report: Path | None,
     metrics: str | None,
     references: tuple[str, ...],
     seed: int,
@@ -61,7 +70,7 @@ def command(
         if of_files:
             result = _compare_files(systems, metrics, references, seed, progress)
         else:
-            result = _compare_runs(systems, suite, metric, split, seed, progress)
+            result = _compare_runs(systems, suite, metric, split, seed, report, progress)
     if as_json:
         emit_json(result.to_json())
     else:
@@ -70,11 +79,16 @@ def command(
         header = [result.kind, "metric", "A", "B", "difference"]
         header += ["interval (95%, uncorrected)", "p (Holm)", "effect"]
         say(table([*header, "verdict"], [[name, *_cells(one)] for name, one in result.comparisons]))
+        if report is not None:
+            say(f"{report}: the report of this comparison")
         if result.left_out:
             note(f"not compared: {', '.join(result.left_out)}")
     if gate:
         fail_if_worse(result)
-    next_step("creuset eval --help" if of_files else f"creuset runs show {result.comparisons[-1][0]}")
+    if report is not None:
+        next_step(f"open {report}")
+    else:
+        next_step("creuset eval --help" if of_files else f"creuset runs show {result.comparisons[-1][0]}")
 
 
 def _compare_runs(
@@ -83,11 +97,19 @@ def _compare_runs(
     metrics: tuple[str, ...],
     split: str | None,
     seed: int,
+    report: Path | None,
     progress: TerminalProgress,
 ) -> "Verdicts":
     from creuset.workflows.compare import compare
 
-    return compare(runs, suite=suite, metrics=metrics, split=split, seed=seed, progress=progress)
+    if report is None:
+        return compare(runs, suite=suite, metrics=metrics, split=split, seed=seed, progress=progress)
+    from creuset.workflows.comparison_report import require_page, write_comparison_report
+
+    require_page(report)
+    found = compare(runs, suite=suite, metrics=metrics, split=split, seed=seed, progress=progress)
+    write_comparison_report(found, report, progress=progress)
+    return found
 
 
 def _compare_files(

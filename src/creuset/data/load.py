@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 from creuset.data.assemble import split_source
 from creuset.data.corpus import SUFFIX, is_corpus, read_documents
@@ -17,6 +18,7 @@ from creuset.data.npz import read_npz
 from creuset.data.pair_file import PAIR_SUFFIX, read_pairs
 from creuset.data.pair_split import split_pairs
 from creuset.data.picture import SUFFIXES
+from creuset.data.python_reference import PYTHON_REFERENCE, read_python_reference
 from creuset.data.source import Source, check_classes
 from creuset.data.spec import Kind
 from creuset.data.table import read_csv
@@ -64,6 +66,21 @@ _HINTS: Mapping[Kind, str] = MappingProxyType(
         "corpus": ", or give plain text: a .txt file, or a folder of them",
     }
 )
+
+
+def is_plain_text(source: str) -> bool:
+    """Whether `data.source` names plain text, as far as its name and the files that are there tell."""
+    path = Path(source).expanduser()
+    if path.exists():
+        return is_corpus(path)
+    return source == PYTHON_REFERENCE or path.suffix.lower() == SUFFIX
+
+
+def kinds_of_field(field: str) -> tuple[Kind, ...]:
+    """The kinds of data on which a field of the `data` section has an effect."""
+    if field in _READER_SETTINGS:
+        return tuple(kind for kind in get_args(Kind) if kind != "corpus")
+    return ("images",) if field == "augmentation" else _KIND_SETTINGS.get(field, get_args(Kind))
 
 
 def load_data(
@@ -130,6 +147,9 @@ def read_source(
         elif config.source == DIGITS:
             _refuse_reader_settings(config, DIGITS)
             source = read_digits()
+        elif config.source == PYTHON_REFERENCE:
+            _refuse_reader_settings(config, PYTHON_REFERENCE)
+            source = read_python_reference()
         elif path.suffix.lower() == SUFFIX:
             raise NotFoundError(
                 "no such file",

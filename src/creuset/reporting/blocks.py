@@ -54,6 +54,19 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Passages:
+    """Texts side by side where there is room, line for line as they were written; numbered as a figure.
+
+    Args:
+        texts: For each, what it is called, and what it says.
+        caption: What to read in them.
+    """
+
+    texts: Mapping[str, str]
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A table; it is numbered.
 
@@ -195,7 +208,7 @@ class Section:
     blocks: Sequence["Block"]
 
 
-Block = Text | Figure | Row | Table | Scores | Commands | Facts | Finding | Timing | Section
+Block = Text | Figure | Row | Passages | Table | Scores | Commands | Facts | Finding | Timing | Section
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ from creuset.reporting.blocks import (
     Facts,
     Figure,
     Finding,
+    Passages,
     Row,
     Scores,
     Section,
@@ -124,6 +125,8 @@ class _ChapterView:
                     "kind": "row",
                     "figures": [self._figure(figure, half=True) for figure in block.figures],
                 }
+            case Passages():
+                return self._next_figure(block.caption) | {"kind": "passages", "texts": block.texts}
             case Table():
                 return self._table(block)
             case Scores():
@@ -145,11 +148,14 @@ class _ChapterView:
             case _:
                 assert_never(block)
 
-    def _figure(self, figure: Figure, *, half: bool) -> View:
+    def _next_figure(self, caption: str) -> View:
         self._figures += 1
         number = f"{self._number}.{self._figures}"
-        view = {"kind": "figure", "number": number, "caption": _inline(figure.caption)}
-        view["anchor"] = f"figure-{number}".replace(".", "-")
+        anchor = f"figure-{number}".replace(".", "-")
+        return {"number": number, "anchor": anchor, "caption": _inline(caption)}
+
+    def _figure(self, figure: Figure, *, half: bool) -> View:
+        view = self._next_figure(figure.caption) | {"kind": "figure"}
         if isinstance(figure.drawing, Sheet):
             return view | {"sheet": figure.drawing, "source": data_uri(figure.drawing.png)}
         return view | {"drawings": _drawings(figure.drawing, view["anchor"], half=half)}

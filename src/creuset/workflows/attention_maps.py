@@ -30,9 +30,7 @@ def attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     part = dataset.splits.get(_SPLIT)
     if not isinstance(model, TokenModel) or part is None or part.stream is None:
         return []
-    ids = part.stream.ids[: min(_TOKENS, model.context)].long()
-    if not len(ids):
-        return []
+    ids = part.stream.documents[0].ids[: min(_TOKENS, model.context)].long()
     weights = model.attention(ids[None].to(loaded.device))
     if not weights:
         return []
@@ -40,7 +38,7 @@ def attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     grid = AttentionGrid(
         title=f"attention of {loaded.run.id}, heads by layers",
         weights=np.stack([weights[layer][0].float().cpu().numpy() for layer in shown]),
-        tokens=[loaded.tokenizer.readable(number) for number in ids.tolist()],
+        tokens=[visible(loaded.tokenizer.readable(number)) for number in ids.tolist()],
         layer_numbers=[layer + 1 for layer in shown],
     )
     return [Figure(drawing=grid, caption=_caption(model, len(ids), len(shown), len(weights)))]
@@ -98,6 +96,11 @@ def _shown_token(loaded: Loaded, model: EncoderDecoder, number: int) -> str:
     if number >= model.first_sentinel:
         return f"<{number - model.first_sentinel + 1}>"
     return "start" if number == model.start else "end"
+
+
+def visible(token: str) -> str:
+    """A token as it can be told from nothing: spaces and line ends as signs."""
+    return token.replace("\n", "↵").replace("\t", "⇥").replace(" ", "␣")
 
 
 def chosen_layers(num_layers: int) -> list[int]:

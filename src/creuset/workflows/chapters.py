@@ -201,19 +201,6 @@ def classification_figures(document: dict[str, Any]) -> list[Figure]:
     return figures
 
 
-def text_figure(document: dict[str, Any]) -> Figure:
-    """The loss against the length of what was read, of a stored suite of text."""
-    nats = document["details"]["nats_by_place"]
-    series = Series(name=document["split"], x=[float(place) for place in range(1, len(nats) + 1)], y=nats)
-    chart = LineChart(
-        title="loss against the tokens read before",
-        series=[series],
-        x=Axis(label="tokens read before"),
-        y=Axis(label="nats per token"),
-    )
-    return Figure(drawing=chart, caption="How much a longer text before a token helps to tell it.")
-
-
 def score_block(subjects: dict[str, dict[str, Any]], caption: str, metrics: tuple[str, ...] = ()) -> Scores:
     """The stored scores of several subjects in one table.
 

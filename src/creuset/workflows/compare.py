@@ -3,9 +3,9 @@
 It reads the evaluations that are kept beside the runs, and measures nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +26,34 @@ from creuset.workflows.load import find_run
 from creuset.workflows.verdicts import Test, Verdicts, tested
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredRun:
+    """One run and the evaluation that it is compared by.
+
+    Args:
+        run: The run.
+        evaluation: The evaluation's name, as `RunFolder.evaluations` has it.
+        document: What it says.
+        rows: What it kept of each sample.
+    """
+
+    run: RunFolder
+    evaluation: str
+    document: Mapping[str, Any]
+    rows: SampleRows
+
+    @property
+    def split(self) -> str:
+        """The part of the data that was measured."""
+        return str(self.document["split"])
+
+    @cached_property
+    def scores(self) -> dict[str, Score]:
+        """By metric."""
+        scores = [Score.from_json(score) for score in self.document["scores"]]
+        return {score.metric: score for score in scores}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComparedRuns(Verdicts):
     """Runs against a baseline.
@@ -33,12 +61,14 @@ class ComparedRuns(Verdicts):
     Args:
         suite: The suite that measured them all.
         split: The part of the data.
+        measured: The runs in their order, the baseline first.
     """
 
     kind: ClassVar[str] = "run"
 
     suite: str
     split: str
+    measured: tuple[MeasuredRun, ...]
 
     @property
     def measured_on(self) -> str:
@@ -47,17 +77,6 @@ class ComparedRuns(Verdicts):
     def to_json(self) -> dict[str, Any]:
         """The wire form of `--json`."""
         return {"suite": self.suite, "split": self.split, **super().to_json()}
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Measured:
-    """One run's evaluation."""
-
-    run: RunFolder
-    suite: str
-    split: str
-    scores: dict[str, Score]
-    rows: SampleRows
 
 
 def compare(
@@ -107,6 +126,7 @@ def compare(
     return ComparedRuns(
         suite=chosen,
         split=baseline.split,
+        measured=(baseline, *others),
         baseline=baseline.run.reference,
         comparisons=tested(tests, watcher),
         left_out=tuple(name for name in common if name not in compared),
@@ -133,7 +153,7 @@ def _suite_of(run: RunFolder) -> str:
     return usual[0] if usual else str(next(iter(documents.values()))["suite"])
 
 
-def _measured(run: RunFolder, suite: str, split: str | None) -> _Measured:
+def _measured(run: RunFolder, suite: str, split: str | None) -> MeasuredRun:
     """The usual evaluation, or the first of those of another split, with its rows."""
     documents = run.evaluations()
     names = sorted(
@@ -162,19 +182,11 @@ def _measured(run: RunFolder, suite: str, split: str | None) -> _Measured:
             where=run.evaluation / f"{names[0]}.json",
             next_step=again,
         )
-    document = documents[names[0]]
-    scores = [Score.from_json(score) for score in document["scores"]]
-    return _Measured(
-        run=run,
-        suite=suite,
-        split=document["split"],
-        scores={score.metric: score for score in scores},
-        rows=rows,
-    )
+    return MeasuredRun(run=run, evaluation=names[0], document=documents[names[0]], rows=rows)
 
 
 def _compared(
-    baseline: _Measured, others: Sequence[_Measured], common: Sequence[str], asked: Sequence[str]
+    baseline: MeasuredRun, others: Sequence[MeasuredRun], common: Sequence[str], asked: Sequence[str]
 ) -> list[str]:
     """The metrics that are compared: those asked for, or those that all runs have rows of."""
     for measured in (baseline, *others):
@@ -195,14 +207,14 @@ def _compared(
     return found
 
 
-def _require_score(measured: _Measured, metric: str) -> None:
+def _require_score(measured: MeasuredRun, metric: str) -> None:
     if metric not in measured.scores:
         raise UsageError(
             f'no score "{metric}"{did_you_mean(metric, measured.scores)}', where=measured.run.path
         )
 
 
-def _require_compared(measured: _Measured, metric: str) -> None:
+def _require_compared(measured: MeasuredRun, metric: str) -> None:
     reason = why_not_compared(metric, measured.rows.arrays)
     if reason is not None:
         others = sorted(
@@ -217,7 +229,7 @@ def _require_compared(measured: _Measured, metric: str) -> None:
         )
 
 
-def _require_same_samples(baseline: _Measured, other: _Measured) -> None:
+def _require_same_samples(baseline: MeasuredRun, other: MeasuredRun) -> None:
     if baseline.rows.samples != other.rows.samples:
         raise GateError(
             "these runs were measured on different samples, or in another order",
@@ -228,7 +240,7 @@ def _require_same_samples(baseline: _Measured, other: _Measured) -> None:
         )
 
 
-def _comparison(baseline: _Measured, other: _Measured, metric: str, seed: int) -> Comparison:
+def _comparison(baseline: MeasuredRun, other: MeasuredRun, metric: str, seed: int) -> Comparison:
     return compare_kept(
         baseline.scores[metric],
         other.scores[metric],

@@ -32,9 +32,9 @@ from creuset.workflows.chapters import (
     picture_blocks,
     score_block,
     text_blocks,
-    text_figure,
 )
 from creuset.workflows.evaluate import run_data
+from creuset.workflows.joint_curves import loss_by_place
 from creuset.workflows.leakage import leakage_remark
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.outdated import outdated_scores
@@ -242,7 +242,7 @@ def _scores(run: RunFolder) -> list[Block]:
         if document["suite"] == "classification":
             blocks.append(Row(figures=classification_figures(document)))
         if document["suite"] == "text":
-            blocks.append(text_figure(document))
+            blocks.append(loss_by_place({document["split"]: document}))
         if document["suite"] == "analogies":
             blocks.extend(analogy_blocks(document))
         blocks.extend(_of_rows(run, name, document))

@@ -25,6 +25,7 @@ from creuset.progress import Progress, Silent
 from creuset.reporting.blocks import Block, Chapter, Commands, Document, Figure, Finding, Section, Timing
 from creuset.reporting.document import write_report
 from creuset.runs.folder import RunFolder
+from creuset.workflows import tour_texts
 from creuset.workflows.chapters import (
     classification_figures,
     loss_curves,
@@ -32,19 +33,18 @@ from creuset.workflows.chapters import (
     score_block,
 )
 from creuset.workflows.evaluate import load_run_data, run_data
-from creuset.workflows.journey import (
+from creuset.workflows.itinerary import (
     MOST_STEPS_SHARE,
     Itinerary,
-    Journey,
-    Leg,
-    Station,
     has_itinerary,
     read_itinerary,
-    settings_left_out,
     with_absolute_paths,
 )
+from creuset.workflows.journey import Journey
+from creuset.workflows.legs import Leg, Station, settings_left_out
 from creuset.workflows.plan import placed_errors
 from creuset.workflows.score_figures import floor_blocks, neighbour_figures, remark_blocks
+from creuset.workflows.tour_texts import require_plain_text, texts
 from creuset.workflows.train import free_path
 
 DISCRIMINATIVE = (
@@ -88,8 +88,9 @@ def tour(
 
     Args:
         out: The folder for runs/ and report.html; default: tour, or tour-2, ... in the workspace.
-        settings: Values in place of recipes' values, such as "data.source=digits", for each model on which
-            they have an effect.
+        settings: Values in place of recipes' values, such as "training.num_steps=100", for each model on
+            which they have an effect: data.source is the models' of text where it names plain text, else
+            those of pictures.
         steps_share: Share of each model's training steps, in (0, MOST_STEPS_SHARE]; below 1 for a quicker,
             poorer tour.
         seed: Decides every random draw.
@@ -138,7 +139,7 @@ def resume_tour(folder: Path, *, progress: Progress | None = None) -> Path:
 
 def _travel(folder: Path, itinerary: Itinerary, progress: Progress) -> Path:
     begin = time.monotonic()
-    stations = [*DISCRIMINATIVE, *GENERATIVE]
+    stations = [*DISCRIMINATIVE, *GENERATIVE, *tour_texts.STATIONS]
     journey = Journey.begin(folder, itinerary, stations, progress, _require_fitting_data)
     try:
         chapters = [chapter(journey) for chapter in CHAPTERS]
@@ -186,6 +187,7 @@ def _require_fitting_data(legs: Mapping[str, Leg]) -> None:
                 got=recipe.data.test_share,
                 expected="a share above 0",
             )
+    require_plain_text(legs)
 
 
 def _document(journey: Journey, chapters: Sequence[Chapter], seconds: float) -> Document:
@@ -195,7 +197,8 @@ def _document(journey: Journey, chapters: Sequence[Chapter], seconds: float) -> 
     machine = machine_facts()
     return Document(
         title="A tour of creuset",
-        subtitle="Discriminative and generative models on the same real digits, with numbers you can check.",
+        subtitle="Discriminative and generative models on the same real digits, language models on the same "
+        "real text, with numbers you can check.",
         facts={
             "took": f"{total:.0f} s",
             "seed": journey.itinerary.seed,
@@ -293,7 +296,7 @@ def _neighbours(run: RunFolder, document: Mapping[str, Any]) -> list[Figure]:
     return [] if kept is None else neighbour_figures(document, kept.arrays)
 
 
-CHAPTERS: tuple[Callable[[Journey], Chapter], ...] = (discriminative, generative)
+CHAPTERS: tuple[Callable[[Journey], Chapter], ...] = (discriminative, generative, texts)
 """In the order of the report."""
 
 
