@@ -5,32 +5,45 @@
 Without --gguf it is the SmolLM2 starter (creuset models pull starter). It is saved once as a folder that both
 sides read, the GGUF file's weights in float32 and its tokenizer; each side then takes them in its format.
 
-Equal on both sides: the prompt's ids, the number of tokens, no end token, threads, torch. Compared are tokens
-per second behind the first token, the best of a process's rounds; the prompt's reading is left out on both
-sides. A ratio is taken within a round of contenders, shown are the median, the least and the most.
-Float32 is a third pair, of which the tokens must be equal, or the comparison would not be one.
+Equal on both sides, and checked: the prompt, the number of tokens, threads, torch. No token ends a text. The
+8 texts of a batch have the same prompt. Compared are tokens per second behind the first token, the best of a
+process's texts; the prompt's reading is left out on both sides. A ratio is taken within a round of
+contenders, shown are the median, the least and the most. Each text is compared with that of transformers in
+float32: that of creuset in float32 must be the same, or the comparison would not be one; of the others it is
+told how many tokens they begin with in common, since rounded weights are another model.
 """
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from alternation import (
+    Row,
+    Rows,
+    between,
+    heading,
+    in_turn,
+    machine,
+    measure,
+    medians,
+    parser_of,
+    ratio,
+    report,
+    require_equal,
+)
 
 from creuset import assets
-from creuset.device import machine_facts
 from creuset.engines.native_loading import load_native
 from creuset.pretrained.folder import Pretrained, save_folder
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / "results" / "decode_against_transformers.json"
 PROMPT = "The history of the lighthouse begins with fires that were lit on hills above a harbour, and"
+REFERENCE = "transformers float32"
 CONTENDERS = {
     "transformers bfloat16": ("transformers", "bfloat16", 1),
     "creuset bfloat16": ("creuset", "bfloat16", 1),
@@ -49,39 +62,38 @@ RATIOS = {
 }
 """What is compared: above, below, and the least ratio that creuset promises."""
 
-Row = dict[str, Any]
-Rows = dict[str, list[Row]]
+EQUAL = ("torch", "num_prompt_tokens", "num_tokens", "threads")
+"""What must be the same in each row, or the comparison would not be one."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = parser_of(__doc__, RESULT, "generates")
     parser.add_argument("--gguf", type=Path, help="another model (default: the SmolLM2 starter)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs (default 3)")
     parser.add_argument("--tokens", type=int, default=128, help="tokens that are generated (default 128)")
     parser.add_argument("--repeats", type=int, default=2, help="texts timed in a process (default 2)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one a processor")
-    parser.add_argument(
-        "--json", type=Path, nargs="?", const=RESULT, help="write all figures to a file (default results/)"
-    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
         prepare(starter() if options.gguf is None else options.gguf, folder)
-        rows = measure_all(folder, options)
-    require_equal(rows)
+        rows = in_turn(
+            CONTENDERS,
+            options.rounds,
+            lambda name, _: measure(command(folder, name, options), options.threads),
+            progress,
+        )
+    require_equal(rows, EQUAL)
+    require_same_float32_text(rows)
     document = {
         "benchmark": "decode_against_transformers",
         "tokens": options.tokens,
         "rounds": options.rounds,
-        "machine": {**machine_facts(), "threads": options.threads},
-        "transformers": rows["transformers bfloat16"][0]["transformers"],
+        "machine": machine(options.threads),
+        "versions": versions(rows),
+        "same_tokens": {name: same_tokens(found[0], rows[REFERENCE][0]) for name, found in rows.items()},
         "ratios": ratios(rows),
         "rows": rows,
     }
-    print(summary(document))
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    report(document, summary(document), options.json)
 
 
 def starter() -> Path:
@@ -102,73 +114,63 @@ def prepare(gguf: Path, folder: Path) -> None:
     (folder / "prompt.json").write_text(json.dumps(model.tokenizer.encode(PROMPT)))
 
 
-def measure_all(folder: Path, options: argparse.Namespace) -> Rows:
-    """Each contender in a fresh process, in turn, each second round in the opposite order."""
-    rows: Rows = {name: [] for name in CONTENDERS}
-    for number in range(options.rounds):
-        order = list(CONTENDERS) if number % 2 == 0 else list(reversed(CONTENDERS))
-        for name in order:
-            rows[name].append(measure(folder, name, options))
-            rate, memory = rows[name][-1]["tokens_per_second"], rows[name][-1]["peak_memory_bytes"]
-            print(f"round {number + 1}: {name}: {rate:.1f} tokens/s, {memory / 1e6:,.0f} MB", file=sys.stderr)
-    return rows
-
-
-def measure(folder: Path, name: str, options: argparse.Namespace) -> Row:
+def command(folder: Path, name: str, options: argparse.Namespace) -> list[str]:
+    """What generates for a contender."""
     side, precision, batch = CONTENDERS[name]
     numbers = [str(number) for number in (batch, options.tokens, options.threads, options.repeats)]
-    command = [sys.executable, str(HERE / "peers" / f"decode_{side}.py"), str(folder), precision, *numbers]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{name} failed:\n{done.stderr}")
-    row: Row = json.loads(done.stdout.splitlines()[-1])
-    return row
+    return [sys.executable, str(HERE / "peers" / f"decode_{side}.py"), str(folder), precision, *numbers]
 
 
-def require_equal(rows: Rows) -> None:
-    """Ends the program where the two sides do not compute the same."""
-    if len({row["torch"] for found in rows.values() for row in found}) > 1:
-        raise SystemExit("the sides have different versions of torch")
-    pair = (rows["creuset float32"][0]["token_ids"], rows["transformers float32"][0]["token_ids"])
-    if pair[0] != pair[1]:
-        place = next(place for place, (one, other) in enumerate(zip(*pair, strict=True)) if one != other)
+def progress(row: Row) -> str:
+    """What is told of a measurement while the next one runs."""
+    return f"{row['tokens_per_second']:.1f} tokens/s, {row['peak_memory_bytes'] / 1e6:,.0f} MB"
+
+
+def require_same_float32_text(rows: Rows) -> None:
+    """Ends the program where the two sides do not write the same in float32."""
+    ours, theirs = rows["creuset float32"][0], rows[REFERENCE][0]
+    place = same_tokens(ours, theirs)
+    if place < theirs["num_tokens"]:
         raise SystemExit(f"in float32 the sides write different texts from token {place} on")
 
 
+def same_tokens(row: Row, other: Row) -> int:
+    """How many tokens two texts begin with in common."""
+    pairs = enumerate(zip(row["token_ids"], other["token_ids"], strict=True))
+    return next((place for place, (one, another) in pairs if one != another), len(row["token_ids"]))
+
+
+def versions(rows: Rows) -> dict[str, str]:
+    """Of the libraries on both sides."""
+    own, theirs = rows["creuset float32"][0], rows[REFERENCE][0]
+    return {"transformers": theirs["version"], "creuset": own["version"], "torch": own["torch"]}
+
+
 def ratios(rows: Rows) -> dict[str, dict[str, float | None]]:
-    """The ratios of tokens per second, over rounds."""
-    found = {}
-    for name, (above, below, promised) in RATIOS.items():
-        each = [
-            one["tokens_per_second"] / other["tokens_per_second"]
-            for one, other in zip(rows[above], rows[below], strict=True)
-        ]
-        found[name] = {
-            "median": statistics.median(each),
-            "least": min(each),
-            "most": max(each),
-            "promised": promised,
-        }
-    return found
+    """The ratios of tokens per second, over rounds, and what is promised of each."""
+    return {
+        name: {**ratio(rows[above], rows[below], "tokens_per_second"), "promised": promised}
+        for name, (above, below, promised) in RATIOS.items()
+    }
 
 
 def summary(document: dict[str, Any]) -> str:
-    machine = document["machine"]
-    lines = [
-        f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, "
-        f"transformers {document['transformers']}, {document['tokens']} tokens",
+    """All figures on a few lines: medians over the rounds, and the ratios."""
+    told = [
+        *heading(document),
+        f"{document['rows'][REFERENCE][0]['num_prompt_tokens']} tokens of prompt, {document['tokens']} "
+        f"generated, rounds {document['rounds']}",
     ]
     for name, found in document["rows"].items():
-        rate = statistics.median(row["tokens_per_second"] for row in found)
-        memory = max(row["peak_memory_bytes"] for row in found) / 1e6
-        lines.append(f"{name:32} {rate:8.1f} tokens/s {memory:8,.0f} MB")
-    for name, ratio in document["ratios"].items():
-        promised = "" if ratio["promised"] is None else f", at least {ratio['promised']} is promised"
-        lines.append(
-            f"{name}: {ratio['median']:.2f} times ({ratio['least']:.2f} to {ratio['most']:.2f}){promised}"
+        rate, memory = medians(found, "tokens_per_second", "peak_memory_bytes")
+        told.append(
+            f"{name:30} {rate:7.1f} tokens/s  peak {memory / 1e6:6,.0f} MB  "
+            f"the first {document['same_tokens'][name]} tokens those of {REFERENCE}"
         )
-    return "\n".join(lines)
+    for name, of in document["ratios"].items():
+        promised = "" if of["promised"] is None else f", at least {of['promised']} is promised"
+        told.append(f"{name}: {of['median']:.2f} times {between(of)}{promised}")
+    return "\n".join(told)
 
 
 if __name__ == "__main__":

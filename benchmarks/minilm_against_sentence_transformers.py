@@ -2,9 +2,8 @@
 
     .venv/bin/python benchmarks/minilm_against_sentence_transformers.py --data corpus.jsonl.gz
 
-The first call sets up sentence-transformers' own environment under benchmarks/.venvs. The corpus is that of
-SciFact: a JSON object a line with "title" and "sentences" (a list); a document is the title and all of them.
-The model is the starter asset minilm, whose folder both sides read.
+The corpus is that of SciFact: a JSON object a line with "title" and "sentences" (a list); a document is the
+title and all of them. The model is the starter asset minilm, whose folder both sides read.
 
 Equal on both sides, and checked where it can differ: the texts and their order, at most 256 tokens of each,
 the threads, torch's version, the number of features. sentence-transformers runs as it comes: float32, 32
@@ -18,61 +17,69 @@ imports). creuset in bfloat16 is a third contender, of another number format tha
 import argparse
 import gzip
 import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from vae_against_pythae import Rows, machine, measure_all, ratios
+from alternation import (
+    Row,
+    heading,
+    in_turn,
+    lines_of_times,
+    machine,
+    measure,
+    medians,
+    parser_of,
+    report,
+    require_equal,
+    times_as_fast,
+)
 
 from creuset import assets
 
 HERE = Path(__file__).resolve().parent
-PEER = HERE / ".venvs" / "sentence_transformers"
-PINNED = ("sentence-transformers==6.2.0", "transformers==5.23.0", "torch==2.13.0")
 RESULT = HERE / "results" / "minilm_against_sentence_transformers.json"
 MAX_TOKENS = 256
 REFERENCE = "sentence-transformers"
 EQUAL = ("num_texts", "num_features", "torch")
 """What must be the same in each row, or the comparison would not be one."""
+TIMES = ("loop", "whole")
+PROMISED = {"creuset float32": (1.2, 0.99999), "creuset bfloat16": (2.5, 0.999)}
+"""How many times the texts a second, at least, and how near the vectors."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = parser_of(__doc__, RESULT, "embeds")
     parser.add_argument("--data", type=Path, required=True, help="SciFact's corpus.jsonl.gz")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each side embeds (default 3)")
     parser.add_argument("--limit", type=int, default=1000, help="the first LIMIT documents (default 1000)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one a processor")
-    parser.add_argument(
-        "--json", type=Path, nargs="?", const=RESULT, help="write all figures to a file (default results/)"
-    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        texts = folder / "texts.json"
-        texts.write_text(json.dumps(documents(options.data, options.limit)))
-        rows = measure_all(commands(texts, folder, options.threads), options.rounds, options.threads)
-        agreement = least_cosines(folder, list(rows))
-    require_equal(rows)
-    document = {
+        document = compare(options, Path(name))
+    report(document, summary(document), options.json)
+
+
+def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """All figures."""
+    texts = folder / "texts.json"
+    texts.write_text(json.dumps(documents(options.data, options.limit)))
+    programs = commands(texts, folder, options.threads)
+    rows = in_turn(
+        programs, options.rounds, lambda name, _: measure(programs[name], options.threads), progress
+    )
+    require_equal(rows, EQUAL)
+    return {
         "benchmark": "minilm_against_sentence_transformers",
         "rounds": options.rounds,
         "max_tokens": MAX_TOKENS,
         "machine": machine(options.threads),
         "versions": {name: found[0]["version"] for name, found in rows.items()}
         | {"torch": rows[REFERENCE][0]["torch"]},
-        "least_cosine": agreement,
-        "ratios": ratios(rows),
+        "least_cosine": least_cosines(folder, list(rows)),
+        "ratios": times_as_fast(rows, TIMES),
         "rows": rows,
     }
-    print(summary(document))
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def documents(path: Path, limit: int) -> list[str]:
@@ -88,15 +95,15 @@ def commands(texts: Path, folder: Path, threads: int) -> dict[str, list[str]]:
     """What embeds the texts for each contender; sentence-transformers is the first."""
     model = str(assets.resolve("minilm").path)
 
-    def command(python: str, program: str, name: str, *more: str) -> list[str]:
+    def command(program: str, name: str, *more: str) -> list[str]:
         numbers = [str(MAX_TOKENS), str(threads), str(vectors_of(folder, name))]
-        return [python, str(HERE / "peers" / program), str(texts), model, *numbers, *more]
+        return [sys.executable, str(HERE / "peers" / program), str(texts), model, *numbers, *more]
 
     own = "minilm_creuset.py"
     return {
-        REFERENCE: command(str(peer_python()), "minilm_sentence_transformers.py", REFERENCE),
+        REFERENCE: command("minilm_sentence_transformers.py", REFERENCE),
         **{
-            f"creuset {precision}": command(sys.executable, own, f"creuset {precision}", precision)
+            f"creuset {precision}": command(own, f"creuset {precision}", precision)
             for precision in ("float32", "bfloat16")
         },
     }
@@ -105,16 +112,6 @@ def commands(texts: Path, folder: Path, threads: int) -> dict[str, list[str]]:
 def vectors_of(folder: Path, name: str) -> Path:
     """Where a contender leaves its vectors."""
     return folder / f"{name.replace(' ', '_')}.npy"
-
-
-def peer_python() -> Path:
-    """The interpreter of sentence-transformers' environment, which is made on first use."""
-    python = PEER / "bin" / "python"
-    if not (PEER / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", PEER], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINNED], check=True)
-        (PEER / "ready").touch()
-    return python
 
 
 def least_cosines(folder: Path, names: list[str]) -> dict[str, float]:
@@ -130,40 +127,30 @@ def least_cosines(folder: Path, names: list[str]) -> dict[str, float]:
     return found
 
 
-def require_equal(rows: Rows) -> None:
-    """Stops where the contenders did not do the same work."""
-    for name in EQUAL:
-        found = {contender: {row[name] for row in of} for contender, of in rows.items()}
-        if len(set().union(*found.values())) != 1:
-            told = ", ".join(f"{contender} {values}" for contender, values in found.items())
-            raise SystemExit(f"not the same work: {name} differs: {told}")
+def progress(row: Row) -> str:
+    """What is told of a measurement while the next one runs."""
+    return f"loop {row['loop_seconds']:.2f} s, whole {row['whole_seconds']:.2f} s"
 
 
 def summary(document: dict[str, Any]) -> str:
-    """All figures on a few lines: medians over the rounds, and the ratios."""
-    about, row = document["machine"], document["rows"][REFERENCE][0]
+    """All figures on a few lines: medians over the rounds, the ratios, and what creuset promises."""
+    num_texts = document["rows"][REFERENCE][0]["num_texts"]
     told = [
-        f"{about['processor']}, threads {about['threads']}, {about['system']}, Python {about['python']}",
-        ", ".join(f"{name} {version}" for name, version in document["versions"].items()),
-        f"{row['num_texts']:,} texts cut at {document['max_tokens']} tokens, rounds {document['rounds']}",
+        *heading(document),
+        f"{num_texts:,} texts cut at {document['max_tokens']} tokens, rounds {document['rounds']}",
     ]
     for name, found in document["rows"].items():
-        loop, whole, memory = (
-            statistics.median(row[key] for row in found)
-            for key in ("loop_seconds", "whole_seconds", "peak_memory_bytes")
-        )
+        loop, whole, memory = medians(found, "loop_seconds", "whole_seconds", "peak_memory_bytes")
         line = (
-            f"{name:22} {row['num_texts'] / loop:6.1f} texts/s  loop {loop:7.2f} s  whole {whole:7.2f} s  "
+            f"{name:22} {num_texts / loop:6.1f} texts/s  loop {loop:7.2f} s  whole {whole:7.2f} s  "
             f"peak {memory / 1e6:5.0f} MB"
         )
         cosine = document["least_cosine"].get(name)
         told.append(line if cosine is None else f"{line}  least cosine {cosine:.6f}")
-    for name, by_time in document["ratios"].items():
-        told += [
-            f"{name} against {REFERENCE}, {time}: {of['median']:.2f} times as fast "
-            f"({of['least']:.2f} to {of['most']:.2f})"
-            for time, of in by_time.items()
-        ]
+    told += lines_of_times(document["ratios"], REFERENCE)
+    for name, (times, cosine) in PROMISED.items():
+        if name in document["ratios"]:
+            told.append(f"{name}: at least {times} times in the loop and a cosine of {cosine} are promised")
     return "\n".join(told)
 
 

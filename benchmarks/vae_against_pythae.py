@@ -17,10 +17,6 @@ as it goes), and the whole call (from reading the file to the saved model, after
 bfloat16 is a third contender, of another number format than the others.
 """
 
-import argparse
-import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,9 +24,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from alternation import (
+    Rows,
+    heading,
+    in_turn,
+    lines_of_times,
+    machine,
+    measure,
+    medians,
+    parser_of,
+    report,
+    require_equal,
+    times_as_fast,
+)
 from numpy.typing import NDArray
-
-from creuset.device import machine_facts
 
 HERE = Path(__file__).resolve().parent
 PEER = HERE / ".venvs" / "pythae"
@@ -41,25 +48,20 @@ EQUAL = ("num_pictures", "num_steps", "num_parameters", "torch")
 """What must be the same in each row, or the comparison would not be one."""
 TIMES = ("loop", "whole")
 
-Row = dict[str, Any]
-Rows = dict[str, list[Row]]
-
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = parser_of(__doc__, RESULT, "trains")
     parser.add_argument("mnist", type=Path, help="an .npz with train_images and test_images")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each side trains (default 3)")
     parser.add_argument("--epochs", type=int, default=3, help="epochs of each training (default 3)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one a processor")
     parser.add_argument("--limit", type=int, help="use only the first LIMIT training pictures")
-    parser.add_argument(
-        "--json", type=Path, nargs="?", const=RESULT, help="write all figures to a file (default results/)"
-    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(options.mnist, Path(folder), options.limit)
-        rows = measure_all(commands(data, options.epochs, options.threads), options.rounds, options.threads)
-    require_equal(rows)
+        trainings = commands(data, options.epochs, options.threads)
+        rows = in_turn(
+            trainings, options.rounds, lambda name, _: measure(trainings[name], options.threads), progress
+        )
+    require_equal(rows, EQUAL)
     document = {
         "benchmark": "vae_against_pythae",
         "rounds": options.rounds,
@@ -67,13 +69,10 @@ def main() -> None:
         "limit": options.limit,
         "machine": machine(options.threads),
         "versions": versions(rows),
-        "ratios": ratios(rows),
+        "ratios": times_as_fast(rows, TIMES),
         "rows": rows,
     }
-    print(summary(document))
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    report(document, summary(document), options.json)
 
 
 def prepare(source: Path, folder: Path, limit: int | None) -> Path:
@@ -121,61 +120,9 @@ def peer_python() -> Path:
     return python
 
 
-def measure_all(trainings: dict[str, list[str]], num_rounds: int, threads: int) -> Rows:
-    """A row for each contender and round, one after another, each second round in the opposite order."""
-    rows: Rows = {name: [] for name in trainings}
-    for number in range(num_rounds):
-        names = list(trainings) if number % 2 == 0 else list(reversed(trainings))
-        for name in names:
-            row = _measure(trainings[name], threads)
-            rows[name].append(row)
-            print(
-                f"round {number + 1} {name}: loop {row['loop_seconds']:.2f} s, "
-                f"whole {row['whole_seconds']:.2f} s",
-                file=sys.stderr,
-            )
-    return rows
-
-
-def _measure(command: list[str], threads: int) -> Row:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr[-3000:])
-    row: Row = json.loads(done.stdout.strip().splitlines()[-1])
-    return row
-
-
-def require_equal(rows: Rows) -> None:
-    """Stops where the contenders did not do the same work."""
-    for name in EQUAL:
-        found = {contender: {row[name] for row in of} for contender, of in rows.items()}
-        if len(set().union(*found.values())) != 1:
-            told = ", ".join(f"{contender} {values}" for contender, values in found.items())
-            raise SystemExit(f"not the same work: {name} differs: {told}")
-
-
-def ratios(rows: Rows) -> dict[str, dict[str, dict[str, float]]]:
-    """How many times as fast as pythae: the ratios within each round, as their median, least and most."""
-    peer, *others = rows
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for name in others:
-        found[name] = {}
-        for time in TIMES:
-            key = f"{time}_seconds"
-            paired = [theirs[key] / own[key] for own, theirs in zip(rows[name], rows[peer], strict=True)]
-            found[name][time] = {
-                "median": statistics.median(paired),
-                "least": min(paired),
-                "most": max(paired),
-            }
-    return found
-
-
-def machine(threads: int) -> dict[str, object]:
-    """What the times depend on."""
-    facts = machine_facts()
-    return {**{name: facts[name] for name in ("processor", "system", "python")}, "threads": threads}
+def progress(row: dict[str, Any]) -> str:
+    """What is told of a training while the next one runs."""
+    return f"loop {row['loop_seconds']:.2f} s, whole {row['whole_seconds']:.2f} s"
 
 
 def versions(rows: Rows) -> dict[str, str]:
@@ -192,30 +139,22 @@ def versions(rows: Rows) -> dict[str, str]:
 
 def summary(document: dict[str, Any]) -> str:
     """All figures on a few lines: medians over the rounds, and the ratios."""
-    about, row = document["machine"], document["rows"]["pythae"][0]
+    row = document["rows"]["pythae"][0]
     told = [
-        f"{about['processor']}, threads {about['threads']}, {about['system']}, Python {about['python']}",
-        ", ".join(f"{name} {version}" for name, version in document["versions"].items()),
+        *heading(document),
         f"{row['num_parameters']:,} parameters, {row['num_pictures']:,} binary pictures, "
         f"{row['num_steps']:,} steps of {BATCH_SIZE}, rounds {document['rounds']}",
     ]
     for name, found in document["rows"].items():
-        loop, whole, memory, loss = (
-            statistics.median(row[key] for row in found)
-            for key in ("loop_seconds", "whole_seconds", "peak_memory_bytes", "test_loss_nats")
+        loop, whole, memory, loss = medians(
+            found, "loop_seconds", "whole_seconds", "peak_memory_bytes", "test_loss_nats"
         )
         speed = row["num_steps"] * BATCH_SIZE / loop
         told.append(
             f"{name:17} loop {loop:7.2f} s ({speed:6.0f} pictures/s)  whole {whole:7.2f} s  "
             f"peak {memory / 1e6:5.0f} MB  test loss {loss:.2f} nats"
         )
-    for name, by_time in document["ratios"].items():
-        told += [
-            f"{name} against pythae, {time}: {of['median']:.2f} times as fast "
-            f"({of['least']:.2f} to {of['most']:.2f})"
-            for time, of in by_time.items()
-        ]
-    return "\n".join(told)
+    return "\n".join([*told, *lines_of_times(document["ratios"], "pythae")])
 
 
 if __name__ == "__main__":

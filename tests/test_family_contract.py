@@ -1,12 +1,13 @@
 """What every family must keep, chosen by its traits. A family that is added is tested without a change here.
 
 The data are scikit-learn's digits, 8 x 8 with 17 levels; for language models blocks of a text that repeats
-itself with changes.
+itself with changes; for families that make a text of another one pairs of texts.
 """
 
 import ast
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import CreusetError, UsageError
+from creuset.generation.transduction import best_targets, sources, targets
 from creuset.models import family, family_configs, family_names
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.sections import FamilyConfig
@@ -37,7 +39,12 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"positions": "rotary", "norm": "rms", "gated": True, "tied_head": False, "dropout": 0.1},
         {"positions": "sinusoidal"},
     ),
+    "encoder_decoder": ({"positions": "learned", "dropout": 0.1}, {"positions": "sinusoidal"}),
     "rnn_lm": ({"cell": "gru", "num_layers": 2, "dropout": 0.1},),
+    "encoder": (
+        {"positions": "rotary", "norm": "rms", "dropout": 0.1},
+        {"positions": "sinusoidal", "mask_share": 0.3},
+    ),
     "autoencoder": (
         {"channels": (8,), "reconstruction": "bernoulli"},
         {"noise": "gaussian", "noise_level": 0.5},
@@ -104,19 +111,72 @@ def corpus_spec() -> DataSpec:
         tokenizer="made up",
         tokenizer_size=NUM_TOKENS,
         bytes_per_token=2.0,
+        word_counts=tuple(torch.bincount(corpus()["tokens"].flatten()).tolist()),
+    )
+
+
+@cache
+def pairs() -> dict[str, Tensor]:
+    """2,000 texts that count up, and as their targets the same tokens two higher."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(3, CONTEXT + 1, (2000,), generator=generator)
+    first = torch.randint(NUM_TOKENS, (2000, 1), generator=generator)
+    source = (first + torch.arange(CONTEXT)) % NUM_TOKENS
+    inside = torch.arange(CONTEXT) < lengths[:, None]
+    target = (source + 2) % NUM_TOKENS
+    ends = torch.full((2000, 1), -1)
+    targets = torch.cat([target.masked_fill(~inside, -1), ends], dim=1)
+    targets.scatter_(1, lengths[:, None], NUM_TOKENS + 1)
+    starts = torch.full((2000, 1), NUM_TOKENS)
+    return {
+        "source": source.masked_fill(~inside, 0),
+        "source_lengths": lengths,
+        "tokens": torch.cat([starts, target.masked_fill(~inside, 0)], dim=1),
+        "targets": targets,
+    }
+
+
+def pair_spec() -> DataSpec:
+    lengths = pairs()["source_lengths"].double()
+    return DataSpec(
+        kind="pairs",
+        shape=(),
+        num_levels=0,
+        context=CONTEXT,
+        tokenizer="made up",
+        tokenizer_size=NUM_TOKENS,
+        target_tokens=float(lengths.mean()) + 1,
+    )
+
+
+def masked_spec() -> DataSpec:
+    """The same with a mask token behind all others."""
+    return replace(
+        corpus_spec(), tokenizer_size=NUM_TOKENS + 1, mask_token=NUM_TOKENS, special_tokens=(NUM_TOKENS,)
     )
 
 
 def of_text(name: str) -> bool:
-    return "scores_text" in family(name).traits
+    """Whether the family takes plain text."""
+    return bool(family(name).traits & {"scores_text", "fills_masks", "embeds_tokens"})
+
+
+def of_pairs(name: str) -> bool:
+    return "transduces_text" in family(name).traits
 
 
 def spec_of(name: str) -> DataSpec:
     """The form of the data that a family is tested on."""
+    if of_pairs(name):
+        return pair_spec()
+    if "fills_masks" in family(name).traits:
+        return masked_spec()
     return corpus_spec() if of_text(name) else digit_spec()
 
 
 def data_of(name: str, digits: dict[str, Tensor]) -> dict[str, Tensor]:
+    if of_pairs(name):
+        return pairs()
     return corpus() if of_text(name) else digits
 
 
@@ -202,7 +262,8 @@ def test_family_describes_itself(name: str) -> None:
     assert isinstance(found, Family)
     assert found.name == name
     assert found.traits <= {
-        *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text")
+        *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"),
+        *("transduces_text", "fills_masks", "embeds_tokens"),
     }
     assert found.traits
     assert found.config is family_configs()[name]()
@@ -311,6 +372,11 @@ def test_global_generators_are_left_alone(
         model.token_nats(batch["tokens"], batch["targets"])
     if "generates_text" in traits:
         model.reader(16).read(batch["tokens"])
+    if "transduces_text" in traits:
+        model.target_nats(batch)
+        best_targets(model, part(batch, 0, 2))
+    if "fills_masks" in traits:
+        model.fill(batch["tokens"], batch["tokens"] == 0)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]
@@ -348,6 +414,10 @@ def test_wrong_shape_names_what_was_expected(
     if of_text(name):
         wrong = torch.zeros(4, CONTEXT + 1, dtype=torch.int64)
         batch = {"tokens": wrong, "targets": wrong}
+        expected = r"got: \(4, 17\)\n  expected: \(batch, tokens\), whole numbers, at most 16 tokens"
+    if of_pairs(name):
+        wrong = torch.zeros(4, CONTEXT + 1, dtype=torch.int64)
+        batch = {**part(pairs(), 0, 4), "source": wrong}
         expected = r"got: \(4, 17\)\n  expected: \(batch, tokens\), whole numbers, at most 16 tokens"
     with pytest.raises(UsageError, match=expected):
         model.loss(batch, model.players[0], draws(4))
@@ -503,7 +573,7 @@ def test_classifier_refuses_data_without_two_classes(name: str) -> None:
         found.build(config, spec)
 
 
-PICTURE_FAMILIES = [name for name in family_names() if not of_text(name)]
+PICTURE_FAMILIES = [name for name in family_names() if not of_text(name) and not of_pairs(name)]
 
 
 @pytest.mark.parametrize("name", [name for name in PICTURE_FAMILIES if "gradient" in family(name).traits])
@@ -542,10 +612,88 @@ def test_a_family_of_other_data_refuses_plain_text(name: str) -> None:
         family(name).build(configure(name, {}), corpus_spec())
 
 
+@cases("fills_masks")
+def test_scores_at_a_place_depend_on_both_sides_and_on_no_padding(
+    name: str, settings: dict[str, Any]
+) -> None:
+    model = build(name, settings).eval()
+    tokens = corpus()["tokens"][:3].clone()
+    places = torch.zeros(3, CONTEXT, dtype=torch.bool)
+    places[:, 6] = places[1, 9] = True
+    tokens[places] = NUM_TOKENS
+    scores = model.fill(tokens, places)
+    assert scores.shape == (4, NUM_TOKENS + 1)
+    assert scores.dtype == torch.float32
+    assert not scores.requires_grad
+    torch.testing.assert_close(model.fill(tokens[1:2], places[1:2]), scores[1:3], rtol=1e-4, atol=1e-5)
+    for changed in (2, 12):
+        others = tokens.clone()
+        others[:, changed] = (others[:, changed] + 5) % NUM_TOKENS
+        assert not torch.allclose(model.fill(others, places), scores)
+    padded = torch.zeros(3, CONTEXT, dtype=torch.int64)
+    padded[:, :12], padding = tokens[:, :12], (torch.arange(CONTEXT) < 12).expand(3, CONTEXT)
+    found = model.fill(padded, places, padding=padding)
+    torch.testing.assert_close(found, model.fill(tokens[:, :12], places[:, :12]), rtol=1e-4, atol=1e-5)
+
+
+@cases("fills_masks")
+def test_padding_changes_no_block_s_loss(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings).eval()
+    batch = part(corpus(), 0, 2)
+    targets = batch["targets"].clone()
+    targets[:, 9:] = -1  # so that tokens 10 and on are padding
+    losses = []
+    for filling in (0, 5):
+        tokens = batch["tokens"].clone()
+        tokens[:, 10:] = filling
+        losses.append(
+            numbers(model.validation_loss({"tokens": tokens, "targets": targets}, draws(2)))["loss"]
+        )
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@cases("fills_masks")
+def test_training_teaches_what_is_missing(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+
+    def share_found() -> float:
+        """How often the likeliest token at a hidden place is the one between its neighbours."""
+        model.eval()
+        tokens = ((torch.arange(CONTEXT) + torch.arange(50)[:, None]) % NUM_TOKENS).clone()
+        places = torch.zeros(50, CONTEXT, dtype=torch.bool)
+        places[torch.arange(50), torch.arange(50) % CONTEXT] = True
+        hidden = tokens.masked_fill(places, NUM_TOKENS)
+        found = model.fill(hidden, places).argmax(-1)
+        model.train()
+        return float((found == tokens[places]).float().mean())
+
+    before = share_found()
+    train(model, part(corpus(), 0, 1900), 200)
+    assert before < 0.5
+    assert share_found() > 0.8
+
+
+@cases("fills_masks")
+def test_data_without_a_mask_token_is_refused(name: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=rf"{name} needs a mask token, and this tokenizer has none\n.*\n.*"):
+        family(name).build(configure(name, settings), corpus_spec())
+
+
 @pytest.mark.parametrize("name", [name for name in family_names() if of_text(name)])
 def test_a_language_model_refuses_other_data(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes plain text\n  got: pictures"):
         family(name).build(configure(name, {}), digit_spec())
+
+
+@cases("embeds_tokens")
+def test_each_token_has_a_vector(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+    before = model.embeddings().clone()
+    assert before.shape[0] == NUM_TOKENS
+    assert before.dtype == torch.float32
+    assert not before.requires_grad
+    train(model, part(corpus(), 0, 64), 2)
+    assert (model.embeddings() != before).any(1).all()
 
 
 @cases("scores_text")
@@ -614,3 +762,68 @@ def test_training_moves_texts_toward_the_data(name: str, settings: dict[str, Any
     train(model, part(corpus(), 0, 1900), 60)
     assert before < 0.5
     assert share_of_steps() > 0.9
+
+
+@pytest.mark.parametrize("name", [name for name in family_names() if of_pairs(name)])
+def test_a_family_of_pairs_refuses_pictures(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} takes pairs of texts.*\n  got: pictures"):
+        family(name).build(configure(name, {}), digit_spec())
+
+
+@cases("transduces_text")
+def test_padding_does_not_change_a_target_s_nats(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings).eval()
+    rows = part(pairs(), 0, 6)
+    nats = model.target_nats(rows)
+    assert nats.dtype == torch.float32
+    assert not nats.requires_grad
+    assert not nats[rows["targets"] == -1].any()
+    report = numbers(model.validation_loss(rows, draws(6)))
+    assert float(nats.sum() / (rows["targets"] != -1).sum()) == pytest.approx(report["loss"], rel=1e-6)
+    for row in range(6):
+        length = int(rows["source_lengths"][row])
+        alone = {
+            "source": rows["source"][row : row + 1, :length],
+            "source_lengths": rows["source_lengths"][row : row + 1],
+            "tokens": rows["tokens"][row : row + 1, : length + 1],
+            "targets": rows["targets"][row : row + 1, : length + 1],
+        }
+        torch.testing.assert_close(model.target_nats(alone)[0], nats[row, : length + 1], rtol=1e-4, atol=1e-5)
+
+
+@cases("transduces_text")
+def test_no_target_token_depends_on_later_ones_but_on_all_of_the_source(
+    name: str, settings: dict[str, Any]
+) -> None:
+    model = build(name, settings).eval()
+    rows = {key: values.clone() for key, values in part(pairs(), 0, 4).items()}
+    first = model.target_nats(rows)
+    rows["tokens"][:, 3:] = (rows["tokens"][:, 3:] + 5) % NUM_TOKENS
+    torch.testing.assert_close(model.target_nats(rows)[:, :3], first[:, :3])
+    last = rows["source_lengths"][:, None] - 1
+    rows["source"].scatter_(1, last, (rows["source"].gather(1, last) + 5) % NUM_TOKENS)
+    assert not torch.allclose(model.target_nats(rows)[:, 0], first[:, 0])
+
+
+@cases("transduces_text")
+def test_training_moves_targets_toward_the_data(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+    held_out = part(pairs(), 1900, 1930)
+
+    def share_written() -> float:
+        """How many tokens of the references stand where they should in what is written."""
+        model.eval()
+        written = [found[0] for found in best_targets(model, held_out, num_beams=2)]
+        model.train()
+        wanted = targets(model, held_out)
+        hits = [
+            sum(a == b for a, b in zip(ours, theirs, strict=False))
+            for ours, theirs in zip(written, wanted, strict=True)
+        ]
+        return sum(hits) / sum(map(len, wanted))
+
+    assert sources(held_out)[0] == [(token - 2) % NUM_TOKENS for token in targets(model, held_out)[0]]
+    before = share_written()
+    train(model, part(pairs(), 0, 1900), 100)
+    assert before < 0.25
+    assert share_written() > 0.5

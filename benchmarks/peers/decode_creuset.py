@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+import creuset
 from creuset.device import peak_memory_bytes
 from creuset.engines.native_loading import load_native
 from creuset.generation.decoding import Writer
@@ -38,6 +39,10 @@ def main() -> None:
         "tokens_per_second": batch * (num_tokens - 1) / min(seconds[1:]),
         "peak_memory_bytes": peak_memory_bytes(),
         "token_ids": ids,
+        "num_tokens": len(ids),
+        "num_prompt_tokens": len(prompt),
+        "threads": torch.get_num_threads(),
+        "version": creuset.__version__,
         "torch": torch.__version__,
     }
     print(json.dumps(row))

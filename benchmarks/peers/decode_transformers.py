@@ -48,8 +48,11 @@ def main() -> None:
         / (min(seconds for seconds, _ in runs) - prompt_seconds),
         "peak_memory_bytes": peak_memory_bytes(),
         "token_ids": runs[0][1],
+        "num_tokens": len(runs[0][1]),
+        "num_prompt_tokens": ids.shape[1],
+        "threads": torch.get_num_threads(),
+        "version": transformers.__version__,
         "torch": torch.__version__,
-        "transformers": transformers.__version__,
     }
     print(json.dumps(row))
 

@@ -2,12 +2,9 @@
 
 import json
 import sys
-import time
-from pathlib import Path
 
-import numpy as np
 import torch
-from measuring import peak_memory_bytes
+from embedding import measured
 
 import creuset
 from creuset.pretrained.sentence_embedder import SentenceEmbedder
@@ -15,26 +12,13 @@ from creuset.pretrained.sentence_embedder import SentenceEmbedder
 
 def main(texts: str, model: str, max_tokens: int, threads: int, vectors: str, precision: str) -> None:
     torch.set_num_threads(threads)
-    documents = json.loads(Path(texts).read_text())
-    begin = time.perf_counter()
-    embedder = SentenceEmbedder.from_folder(model, dtype=getattr(torch, precision))
-    loading = time.perf_counter() - begin
-    embedder.embed(documents[:32], truncate=max_tokens)
-    begin = time.perf_counter()
-    found = embedder.embed(documents, truncate=max_tokens)
-    seconds = time.perf_counter() - begin
-    peak = peak_memory_bytes()
-    np.save(vectors, found)
-    row = {
-        "version": creuset.__version__,
-        "torch": torch.__version__,
-        "num_texts": len(found),
-        "num_features": found.shape[1],
-        "loop_seconds": seconds,
-        "whole_seconds": loading + seconds,
-        "peak_memory_bytes": peak,
-    }
-    print(json.dumps(row))
+    row = measured(
+        texts,
+        vectors,
+        load=lambda: SentenceEmbedder.from_folder(model, dtype=getattr(torch, precision)),
+        embed=lambda embedder, documents: embedder.embed(documents, truncate=max_tokens),
+    )
+    print(json.dumps({"version": creuset.__version__, **row}))
 
 
 if __name__ == "__main__":

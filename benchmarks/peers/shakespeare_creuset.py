@@ -1,6 +1,8 @@
 """Trains a shipped recipe on a text with `creuset.train`; prints a JSON line
 (shakespeare_against_nanogpt.py).
 
+    shakespeare_creuset.py LEARNING_RATE PRECISION RECIPE CORPUS STEPS THREADS SEED
+
 The loop is `Loop.take_step` and the journal lines of the losses. Validations, checkpoints and samples are
 outside of it.
 """
@@ -19,7 +21,9 @@ from creuset.training.loop import Loop
 from creuset.workflows.load import load
 
 
-def main(precision: str, recipe: str, corpus: str, num_steps: int, threads: int, seed: int) -> None:
+def main(
+    learning_rate: float, precision: str, recipe: str, corpus: str, num_steps: int, threads: int, seed: int
+) -> None:
     torch.set_num_threads(threads)
     loop = Stopwatch()
     for name in ("take_step", "_log"):
@@ -27,6 +31,7 @@ def main(precision: str, recipe: str, corpus: str, num_steps: int, threads: int,
     settings = {
         "data.source": corpus,
         "training.num_steps": num_steps,
+        "training.learning_rate": learning_rate,
         "training.threads": threads,
         "training.precision": precision,
         "training.validate_every": num_steps,
@@ -55,4 +60,4 @@ def main(precision: str, recipe: str, corpus: str, num_steps: int, threads: int,
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:7]))
+    main(float(sys.argv[1]), *sys.argv[2:5], *map(int, sys.argv[5:8]))

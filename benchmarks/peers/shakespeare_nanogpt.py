@@ -1,16 +1,19 @@
 """A twin of nanoGPT in its setting for a processor; prints a JSON line (shakespeare_against_nanogpt.py).
 
-nanoGPT is no package that can be installed, so its public algorithm is written down here once more: the
-model of model.py (one matrix for queries, keys and values, torch's fused attention, GELU, LayerNorm without
-a bias, a head that shares the embedding's weights, first weights of 0.02, those behind a residual divided
-by the root of their number), the batches of train.py (random places of a memory-mapped file of uint16,
-stacked row by row, the next one before the backward pass), its AdamW (weights of two dimensions decay;
-fused on GPUs only), its schedule and clipping, and one reading of the loss a step. On a processor it
-computes in float32, without torch.compile, as its README says.
+    shakespeare_nanogpt.py LEARNING_RATE CORPUS STEPS THREADS SEED
+
+nanoGPT is no package that can be installed, and no line of its code is here: its algorithm is written down
+once more. That is the model of model.py (one matrix for queries, keys and values, torch's fused attention,
+GELU, LayerNorm without a bias, a head that shares the embedding's weights, first weights of 0.02, those
+behind a residual divided by the root of their number), the batches of train.py (random places of a
+memory-mapped file of uint16, stacked row by row, the next one before the backward pass), its AdamW (weights
+of two axes decay; fused on GPUs only), its schedule and clipping, and one reading of the loss a step. On a
+processor it computes in float32, without torch.compile, as its README says.
 
 Source: github.com/karpathy/nanoGPT: model.py, train.py, config/train_shakespeare_char.py, and the README's
-command for a processor. Departures: no logging to a terminal; the estimates of the loss while it trains are
-left out, which costs no step any time.
+command for a processor, whose learning rate is 1e-3; the least is a tenth of the peak, as it is there.
+Departures: no logging to a terminal; the estimates of the loss while it trains are left out, which costs no
+step any time.
 """
 
 import json
@@ -28,7 +31,7 @@ from torch.nn import functional
 
 NUM_LAYERS, NUM_HEADS, EMBED_DIM = 4, 4, 128
 BLOCK, BATCH = 64, 12
-LEARNING_RATE, LEAST_RATE, WARMUP, WEIGHT_DECAY, BETAS = 1e-3, 1e-4, 100, 0.1, (0.9, 0.99)
+LEAST_SHARE, WARMUP, WEIGHT_DECAY, BETAS = 0.1, 100, 0.1, (0.9, 0.99)
 
 
 class Norm(nn.Module):
@@ -103,12 +106,12 @@ class GPT(nn.Module):
         return functional.cross_entropy(logits.view(-1, logits.size(-1)), targets.view(-1), ignore_index=-1)
 
 
-def learning_rate(step: int, num_steps: int) -> float:
+def learning_rate(step: int, num_steps: int, peak: float) -> float:
     warmup = min(WARMUP, num_steps // 2)  # a short trial has no room for more
     if step < warmup:
-        return LEARNING_RATE * (step + 1) / (warmup + 1)
+        return peak * (step + 1) / (warmup + 1)
     done = (step - warmup) / (num_steps - warmup)
-    return LEAST_RATE + 0.5 * (1.0 + math.cos(math.pi * done)) * (LEARNING_RATE - LEAST_RATE)
+    return peak * (LEAST_SHARE + 0.5 * (1.0 + math.cos(math.pi * done)) * (1.0 - LEAST_SHARE))
 
 
 def get_batch(path: Path) -> tuple[Tensor, Tensor]:
@@ -119,19 +122,19 @@ def get_batch(path: Path) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def train(model: GPT, path: Path, num_steps: int) -> float:
+def train(model: GPT, path: Path, num_steps: int, peak: float) -> float:
     """The seconds of all steps."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [
         {"params": [weight for weight in weights if weight.dim() >= 2], "weight_decay": WEIGHT_DECAY},
         {"params": [weight for weight in weights if weight.dim() < 2], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS)
+    optimizer = torch.optim.AdamW(groups, lr=peak, betas=BETAS)
     begin = time.perf_counter()
     x, y = get_batch(path)
     for step in range(num_steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, num_steps)
+            group["lr"] = learning_rate(step, num_steps, peak)
         loss = model(x, y)
         x, y = get_batch(path)
         loss.backward()
@@ -154,7 +157,7 @@ def whole_loss(model: GPT, ids: np.ndarray) -> tuple[float, int]:
     return total / count, count
 
 
-def main(corpus: str, num_steps: int, threads: int, seed: int) -> None:
+def main(peak: float, corpus: str, num_steps: int, threads: int, seed: int) -> None:
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     text = Path(corpus).read_text(encoding="utf-8")
@@ -165,7 +168,7 @@ def main(corpus: str, num_steps: int, threads: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train.bin"
         ids[:cut].tofile(path)
-        seconds = train(model, path, num_steps)
+        seconds = train(model, path, num_steps, peak)
     loss, count = whole_loss(model.eval(), ids[cut:])
     row = {
         "torch": torch.__version__,
@@ -181,4 +184,4 @@ def main(corpus: str, num_steps: int, threads: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(float(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6]))

@@ -1,26 +1,12 @@
 """Mutated files of weights and tokenizers are refused or plausible: none crashes, hangs or takes too much."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from source_tree import ROOT
+from benchmark_programs import program
 
-
-def program() -> ModuleType:
-    """The program as a module, without running it."""
-    path = ROOT / "benchmarks" / "mutated_files.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-mutated_files = program()
+mutated_files = program("mutated_files")
 
 
 def test_sixty_mutated_files_are_refused_or_plausible() -> None:

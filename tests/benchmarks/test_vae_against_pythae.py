@@ -1,35 +1,22 @@
 """The comparison with pythae compares like with like; pythae itself is not needed here."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from source_tree import ROOT
+from benchmark_programs import BENCHMARKS, program
 
-BENCHMARKS = ROOT / "benchmarks"
 NUM_PARAMETERS = 2 * (784 * 500 + 500 * 500) + 784 + 4 * 500 + 500 * 80 + 80 + 40 * 500
 
 
-def script(path: Path) -> ModuleType:
-    """The program as a module, without running it."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-driver = script(BENCHMARKS / "vae_against_pythae.py")
-measuring = script(BENCHMARKS / "peers" / "measuring.py")
+driver = program("vae_against_pythae")
+measuring = program("peers/measuring")
 
 
 @pytest.fixture
@@ -83,29 +70,33 @@ def test_too_few_pictures_are_refused(pictures: Path, tmp_path: Path) -> None:
 def test_unequal_work_is_refused(name: str) -> None:
     rows = {"pythae": [row(), row()], "creuset float32": [row(), row(**{name: 8})]}
     with pytest.raises(SystemExit, match=f"not the same work: {name} differs: pythae"):
-        driver.require_equal(rows)
+        driver.require_equal(rows, driver.EQUAL)
 
 
-def test_ratios_are_paired_within_a_round() -> None:
+def test_the_summary_tells_times_memory_loss_and_ratios() -> None:
+    times = {"loop_seconds": 2.0, "whole_seconds": 9.0, "peak_memory_bytes": 5e6, "test_loss_nats": 99.0}
     rows = {
-        "pythae": [row(loop_seconds=seconds, whole_seconds=9.0) for seconds in (2.0, 8.0, 3.0)],
-        "creuset float32": [row(loop_seconds=seconds, whole_seconds=3.0) for seconds in (1.0, 2.0, 3.0)],
+        "pythae": [row(**times)],
+        "creuset float32": [row(**{**times, "loop_seconds": 1.0, "whole_seconds": 3.0})],
     }
-    found = driver.ratios(rows)["creuset float32"]
-    assert found["loop"] == {"median": 2.0, "least": 1.0, "most": 4.0}
-    assert found["whole"] == {"median": 3.0, "least": 3.0, "most": 3.0}
-
-
-def test_rounds_alternate(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    program = (
-        "import json, sys; open(sys.argv[1], 'a').write(sys.argv[2]); "
-        "print(json.dumps({'loop_seconds': 1, 'whole_seconds': 1}))"
-    )
-    trainings = {name: [sys.executable, "-c", program, str(log), name] for name in "ab"}
-    rows = driver.measure_all(trainings, 3, 1)
-    assert log.read_text() == "abbaab"
-    assert {name: len(found) for name, found in rows.items()} == {"a": 3, "b": 3}
+    document = {
+        "machine": {"processor": "P", "threads": 2, "system": "S", "python": "3"},
+        "versions": {"pythae": "1", "creuset": "2"},
+        "rounds": 1,
+        "rows": rows,
+        "ratios": driver.times_as_fast(rows, driver.TIMES),
+    }
+    assert driver.summary(document).splitlines() == [
+        "P, threads 2, S, Python 3",
+        "pythae 1, creuset 2",
+        "7 parameters, 100 binary pictures, 1 steps of 100, rounds 1",
+        "pythae            loop    2.00 s (    50 pictures/s)  whole    9.00 s  peak     5 MB  "
+        "test loss 99.00 nats",
+        "creuset float32   loop    1.00 s (   100 pictures/s)  whole    3.00 s  peak     5 MB  "
+        "test loss 99.00 nats",
+        "creuset float32 against pythae, loop: 2.00 times as fast (2.00 to 2.00)",
+        "creuset float32 against pythae, whole: 3.00 times as fast (3.00 to 3.00)",
+    ]
 
 
 def test_negative_elbo_of_a_model_that_knows_nothing() -> None:
@@ -150,7 +141,3 @@ def test_creuset_s_side_trains_the_model_of_the_comparison(pictures: Path, tmp_p
     assert found["num_steps"] == 4
     assert 0 < found["loop_seconds"] < found["whole_seconds"]
     assert 0 < found["test_loss_nats"] < 784
-
-
-def test_no_place_of_the_machine_is_in_the_result() -> None:
-    assert set(driver.machine(1)) == {"processor", "system", "python", "threads"}

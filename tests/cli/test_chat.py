@@ -9,6 +9,7 @@ import pytest
 from command_line import run_command
 from creuset.engines import opening
 from creuset.errors import NotFoundError, UsageError
+from creuset.generation.sampling import Sampling
 from scripted_engine import ScriptedEngine
 
 
@@ -38,7 +39,7 @@ def test_clear_forgets_and_the_settings_are_told(monkeypatch: pytest.MonkeyPatch
     request = engine.requests[1]
     assert request.messages is not None
     assert [turn.content for turn in request.messages] == ["second"]
-    assert (request.temperature, request.top_p, request.seed) == (0, 0.5, 4)
+    assert request.sampling == Sampling(temperature=0, top_p=0.5, seed=4)
     assert (request.stop, request.max_tokens) == (("X",), 9)
 
 

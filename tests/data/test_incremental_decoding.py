@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from creuset.data.byte_level import bytes_of
 from creuset.data.incremental_decoding import IncrementalDecoder
 from creuset.data.tokenizer import Tokenizer
 from creuset.errors import UsageError
@@ -80,6 +81,70 @@ def test_it_keeps_few_tokens(kind: str) -> None:
         decoder.feed(number)
         longest = max(longest, len(decoder._window))
     assert longest <= 32
+
+
+def id_of(found: Tokenizer, token: str) -> int:
+    number = found.id_of(token)
+    assert number is not None
+    return number
+
+
+def endless_runs() -> dict[str, tuple[str, list[int]]]:
+    """Tokens that end nowhere, by what they are: a kind of tokenizer, and 600 ids."""
+    letters = bytes_to_letters()
+    found, spaces = tokenizer("byte_level"), tokenizer("sentencepiece")
+    broken, first, rest = (id_of(found, letters[byte]) for byte in (0x80, 0xE2, 0x98))
+    return {
+        "spaces": ("byte_level", [id_of(found, letters[0x20])] * 600),
+        "lines": ("byte_level", [id_of(found, letters[0x61]), *[id_of(found, letters[0x0A])] * 599]),
+        "spaces of SentencePiece": ("sentencepiece", [id_of(spaces, "▁")] * 600),
+        "a word and spaces": ("sentencepiece", [id_of(spaces, "a"), *[id_of(spaces, "▁")] * 599]),
+        "bytes that are no text": ("byte_level", [broken] * 600),
+        "halves of characters": ("byte_level", [first, rest] * 300),
+        "bytes of a fallback": ("sentencepiece", [id_of(spaces, "<0x80>")] * 600),
+    }
+
+
+def bytes_to_letters() -> dict[int, str]:
+    return {byte: byte_letter(byte) for byte in (0x20, 0x0A, 0x61, 0x80, 0x98, 0xE2)}
+
+
+def byte_letter(byte: int) -> str:
+    """How byte-level vocabularies write a byte."""
+    return next(letter for letter in map(chr, range(0x180)) if bytes_of(letter) == bytes([byte]))
+
+
+@pytest.mark.parametrize("name", endless_runs())
+@pytest.mark.parametrize("ending", [True, False])
+def test_a_token_costs_the_same_whatever_stands_before_it(
+    name: str, ending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, ids = endless_runs()[name]
+    found = tokenizer(kind)
+    ids = [*ids, *found.encode("the é", add_special=False)] if ending else ids
+    expected = found.decode(ids)
+    num_decoded = 0
+    decode = Tokenizer.decode
+
+    def counted(self: Tokenizer, numbers: list[int], skip_special: bool = True) -> str:
+        nonlocal num_decoded
+        num_decoded += len(numbers)
+        return decode(self, numbers, skip_special)
+
+    monkeypatch.setattr(Tokenizer, "decode", counted)
+    assert "".join(pieces(found, ids)) == expected
+    assert num_decoded < 80 * len(ids)  # 300 for each, if all were decoded anew
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_runs_of_anything_give_the_text_of_the_whole(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(KINDS))
+    found = tokenizer(kind)
+    some = st.lists(st.integers(0, found.vocab_size - 1), min_size=1, max_size=4)
+    runs = data.draw(st.lists(st.tuples(some, st.integers(1, 90)), max_size=4))
+    ids = [number for run, times in runs for number in run * times]
+    assert "".join(pieces(found, ids)) == found.decode(ids)
 
 
 def test_after_the_end_it_begins_anew() -> None:

@@ -23,10 +23,17 @@ from creuset.data.tokenizer_training import (
     train_tokenizer,
 )
 from creuset.data.unigram_training import train_unigram
+from creuset.data.vocabulary import words
 from creuset.errors import CreusetError, DataError, NotFoundError, UsageError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-SIZES: dict[Kind, int | None] = {"byte_bpe": 400, "wordpiece": 200, "unigram": 200, "characters": None}
+SIZES: dict[Kind, int | None] = {
+    "byte_bpe": 400,
+    "wordpiece": 200,
+    "unigram": 200,
+    "characters": None,
+    "words": None,
+}
 
 
 def corpus(num_texts: int = 300) -> list[str]:
@@ -63,6 +70,18 @@ def test_texts_come_back(kind: Kind) -> None:
     for text in corpus(20):
         assert own.decode(own.encode(text)) == text
     assert trained("wordpiece").decode(trained("wordpiece").encode("Bacédé moni.")) == "Bacédé moni."
+
+
+def test_words_are_those_of_the_vocabulary_of_texts() -> None:
+    text = "The King's men, l'été: naïve cafe\u0301; 3.5% of\nit… नमस्ते x_y 中文字 ½"
+    own = train_tokenizer([text, "the the king\n"], "words")
+    assert [own.token(number) for number in own.encode(text)] == words(text)
+    assert [own.token(number) for number in range(3, 6)] == ["the", "'", "king"]  # by frequency
+    assert own.has_whole_words
+    assert own.decode(own.encode("The  king")) == "the king"
+    few = train_tokenizer(["b b a a c"], "words", vocabulary_size=5)
+    assert [few.token(number) for number in few.encode("a b c d")] == ["a", "b", *["<|unknown|>"] * 2]
+    assert not any(trained(kind).has_whole_words for kind in KINDS if kind != "words")
 
 
 def test_characters_are_cut_one_by_one() -> None:

@@ -21,13 +21,15 @@ from creuset import assets
 from creuset.engines.llamacpp import LlamaCpp
 from creuset.engines.request import Message, Request
 from creuset.errors import BlockedError, CreusetError, DataError, NotFoundError, UsageError
+from creuset.generation.sampling import Sampling
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.tokenizer import read_chat_template
 
 pytestmark = pytest.mark.starter
 
 CAPITAL = Request(prompt="The capital of France is", max_tokens=12)
-LONG = Request(prompt="Once upon a time", max_tokens=300, logit_bias={0: -100.0, 2: -100.0})
+ENDLESS = Sampling(logit_bias={0: -100.0, 2: -100.0})
+LONG = Request(prompt="Once upon a time", max_tokens=300, sampling=ENDLESS)
 """Long, since the tokens that end a text are forbidden."""
 
 
@@ -75,7 +77,9 @@ def test_text_and_ids_are_the_same_prompt(engine: LlamaCpp) -> None:
 
 def test_the_seed_decides(engine: LlamaCpp) -> None:
     texts = [
-        engine.complete(Request(prompt="Once", max_tokens=8, temperature=1.0, seed=seed)).text
+        engine.complete(
+            Request(prompt="Once", max_tokens=8, sampling=Sampling(temperature=1.0, seed=seed))
+        ).text
         for seed in (1, 1, 2)
     ]
     assert texts[0] == texts[1] != texts[2]
@@ -84,10 +88,10 @@ def test_the_seed_decides(engine: LlamaCpp) -> None:
 def test_limits_of_the_choice(engine: LlamaCpp) -> None:
     greedy = engine.complete(CAPITAL).text
     for narrow in ({"top_k": 1}, {"top_p": 1e-6}, {"min_p": 0.999}):
-        request = Request(prompt=CAPITAL.prompt, max_tokens=12, temperature=3.0, **narrow)
+        request = Request(prompt=CAPITAL.prompt, max_tokens=12, sampling=Sampling(temperature=3.0, **narrow))
         assert engine.complete(request).text == greedy
     paris = engine.complete(CAPITAL).token_ids[0]
-    banned = Request(prompt=CAPITAL.prompt, max_tokens=1, logit_bias={paris: -100.0})
+    banned = Request(prompt=CAPITAL.prompt, max_tokens=1, sampling=Sampling(logit_bias={paris: -100.0}))
     assert paris not in engine.complete(banned).token_ids
 
 
@@ -96,7 +100,9 @@ def test_penalties_end_a_repetition(engine: LlamaCpp, penalty: str) -> None:
     prompt = "tick tock tick tock tick tock tick tock tick"
 
     def next_token(**fields: Any) -> int:
-        (token,) = engine.complete(Request(prompt=prompt, max_tokens=1, **fields)).token_ids
+        (token,) = engine.complete(
+            Request(prompt=prompt, max_tokens=1, sampling=Sampling(**fields))
+        ).token_ids
         return token
 
     tock = next_token()
@@ -165,7 +171,8 @@ def test_json_keeps_to_its_schema(engine: LlamaCpp) -> None:
         "required": ["name", "age", "tags"],
         "additionalProperties": False,
     }
-    request = Request(prompt="A person: ", max_tokens=80, temperature=1.5, seed=1, json_schema=schema)
+    warm = Sampling(temperature=1.5, seed=1)
+    request = Request(prompt="A person: ", max_tokens=80, sampling=warm, json_schema=schema)
     answer = engine.complete(request)
     assert answer.finish_reason == "stop"
     jsonschema.validate(json.loads(answer.text), schema)
@@ -180,7 +187,8 @@ def test_a_schema_that_cannot_be_kept_is_refused(engine: LlamaCpp, schema: dict[
 
 
 def test_a_grammar_is_kept_to(engine: LlamaCpp) -> None:
-    request = Request(prompt="Is it? ", temperature=2.0, max_tokens=20, grammar='root ::= "yes" | "no"')
+    warm = Sampling(temperature=2.0)
+    request = Request(prompt="Is it? ", sampling=warm, max_tokens=20, grammar='root ::= "yes" | "no"')
     assert engine.complete(request).text in ("yes", "no")
     with pytest.raises(UsageError, match=r"llama\.cpp refuses the request"):
         engine.complete(Request(prompt="x", max_tokens=4, grammar="root ::= ("))
@@ -236,7 +244,7 @@ def test_a_chat_is_brought_into_words_by_the_model_s_template(engine: LlamaCpp) 
 
 def test_what_is_longer_than_the_context_is_refused(engine: LlamaCpp) -> None:
     prompt = (504,) * 318
-    full = engine.complete(Request(prompt=prompt, logit_bias={0: -100.0, 2: -100.0}))
+    full = engine.complete(Request(prompt=prompt, sampling=ENDLESS))
     assert (full.usage.num_completion_tokens, full.finish_reason) == (2, "length")
     with pytest.raises(
         UsageError, match=r"got: 318 tokens of prompt and max_tokens 3: 321\n  expected: at most 320"
@@ -252,7 +260,7 @@ def test_impossible_prompts_are_refused(engine: LlamaCpp) -> None:
     with pytest.raises(UsageError, match="no such token\n  got: 49152\n  expected: ids from 0 to 49151"):
         engine.stream(Request(prompt=(1, 49152)))
     with pytest.raises(UsageError, match="no such token"):
-        engine.stream(Request(prompt="a", logit_bias={99999: 1.0}))
+        engine.stream(Request(prompt="a", sampling=Sampling(logit_bias={99999: 1.0})))
     with pytest.raises(UsageError, match="start: no token of the text that has one before it"):
         engine.log_probs("a", start=0)
     with pytest.raises(UsageError, match=r"no vectors of texts unless it is opened with a pooling"):

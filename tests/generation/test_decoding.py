@@ -10,11 +10,13 @@ import transformers
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.errors import DataError, UsageError
+from creuset.generation import decoding
 from creuset.generation.decoding import Writer, known_ids
 from creuset.generation.fast_decoder import FastDecoder
 from creuset.generation.prompt_lookup import PromptLookup
 from creuset.generation.sampling import Sampling
 from creuset.generation.written_text import Output, TextRequest
+from creuset.layers.key_value_cache import KeyValueCache
 from creuset.models.transformer import Transformer
 from small_decoders import ours_of, random_decoder, token_ids
 from small_tokenizers import small
@@ -155,6 +157,44 @@ def test_cancel_ends_all_texts_between_steps(model: Transformer) -> None:
     assert len(ids_of(outputs, 0)) == 2
     assert len(ids_of(outputs, 1)) == 4
     assert outputs[-1] == [Output(row=1, text="", token_ids=(), reason="cancelled")]
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 7, 100])
+def test_a_prompt_that_is_read_in_parts_is_the_same_prompt(
+    either: Transformer | FastDecoder, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [token_ids(length, seed=length).tolist() for length in (21, 3, 14)]
+    requests = [TextRequest(prompt=prompt, max_tokens=8, num_alternatives=1) for prompt in prompts]
+    writer = Writer(either)
+    whole = list(writer.write(requests))
+    monkeypatch.setattr(decoding, "PREFILL_AT_ONCE", at_once)
+    parts = list(writer.write(requests))
+    for row in range(3):
+        assert ids_of(parts, row) == ids_of(whole, row)
+        found, expected = (
+            [score.log_prob for step in outputs for one in step if one.row == row for score in one.scores]
+            for outputs in (parts, whole)
+        )
+        assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_cancel_comes_between_the_parts_of_a_long_prompt(
+    either: Transformer | FastDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PREFILL_AT_ONCE", 4)
+    caches: list[KeyValueCache] = []
+    make = type(either).new_cache
+
+    def kept(self: Transformer | FastDecoder, num_rows: int, capacity: int) -> KeyValueCache:
+        caches.append(make(self, num_rows, capacity))  # type: ignore[arg-type]
+        return caches[-1]
+
+    monkeypatch.setattr(type(either), "new_cache", kept)
+    asked = itertools.count()
+    request = TextRequest(prompt=token_ids(40).tolist(), max_tokens=5)
+    outputs = list(Writer(either).write([request], cancelled=lambda: next(asked) == 2))
+    assert outputs == [[Output(row=0, text="", token_ids=(), reason="cancelled")]]
+    assert caches[0].lengths == [8]  # two parts of ten
 
 
 def test_what_is_impossible_is_refused_by_the_call(speller: tuple[Transformer, Tokenizer]) -> None:

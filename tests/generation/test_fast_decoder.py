@@ -11,6 +11,7 @@ pytest.importorskip("transformers", reason="the small decoders are made by trans
 from creuset.errors import UsageError
 from creuset.generation.fast_decoder import FastDecoder, obstacle
 from creuset.generation.weight_formats import Int8Linear, PlainLinear, pack
+from creuset.layers.key_value_cache import KeyValueCache
 from creuset.layers.packed_linear import PackedLinear
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
@@ -159,3 +160,14 @@ def test_an_output_without_weights_stays_without() -> None:
 def test_weights_are_packed_where_the_processor_can() -> None:
     if torch.backends.mkldnn.is_available():
         assert isinstance(pack(torch.ones(4, 4), None, "float32"), PackedLinear)
+
+
+def test_a_cache_longer_than_the_context_is_refused() -> None:
+    model = fast(original())
+    assert model.new_cache(1, 30).capacity == 30
+    message = r"longer than the model's context\n  got: 31 tokens\n  expected: at most 30"
+    with pytest.raises(UsageError, match=message):
+        model.new_cache(1, 31)
+    longer = KeyValueCache(num_layers=2, num_rows=1, num_kv_heads=3, head_dim=8, capacity=31)
+    with pytest.raises(UsageError, match=message):
+        model(token_ids(1, 4), cache=longer)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from creuset.errors import UsageError
 from creuset.generation.sampling import (
     Sampling,
     choose,
@@ -30,6 +31,29 @@ def random_logits(*, spread: float = 2.0, rows: int = 3, seed: int = 0) -> Tenso
 
 def kept(logits: Tensor) -> list[set[int]]:
     return [set(row.isfinite().nonzero()[:, 0].tolist()) for row in logits]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("temperature", -0.1, "a finite number from 0"),
+        ("temperature", math.nan, "a finite number from 0"),
+        ("temperature", math.inf, "a finite number from 0"),
+        ("top_k", -1, "at least 0"),
+        ("top_p", 0.0, r"a number in \(0, 1\]"),
+        ("top_p", 1.1, r"a number in \(0, 1\]"),
+        ("min_p", 1.0, r"a number in \[0, 1\)"),
+        ("repeat_penalty", 0.0, "above 0"),
+        ("presence_penalty", math.inf, "a finite number"),
+        ("frequency_penalty", math.nan, "a finite number"),
+        ("penalty_window", 0, "at least 1, or None"),
+        ("logit_bias", {-1: 0.0}, "a token id"),
+        ("logit_bias", {1: math.inf}, "a token id"),
+    ],
+)
+def test_a_value_out_of_its_range_is_named(field: str, value: object, expected: str) -> None:
+    with pytest.raises(UsageError, match=rf"{field}: out of range\n  got: .*\n  expected: {expected}"):
+        Sampling(**{field: value})  # type: ignore[arg-type]
 
 
 def test_bias_is_added_to_its_ids_alone() -> None:

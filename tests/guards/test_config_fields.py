@@ -47,8 +47,10 @@ def short(name: str) -> Settings:
     """A small training of a family, by its traits."""
     found = family(name)
     settings: Settings = {"model.family": name, "data.source": "digits", "data.limit": 200}
-    if "scores_text" in found.traits:
+    if found.traits & {"scores_text", "fills_masks", "embeds_tokens"}:
         settings = {"model.family": name, "data.source": str(plain_text()), "data.context": 8}
+    if "embeds_tokens" in found.traits:
+        settings["data.tokenizer"] = "words"
     if found.config.sizes:
         settings["model.size"] = "tiny"
     if "gradient" in found.traits:

@@ -137,11 +137,27 @@ def test_recorded_weights_make_the_same_output() -> None:
 def test_dropout_acts_on_weights_and_is_scaled() -> None:
     layer, x = MultiHeadAttention(replace(CONFIG, dropout=0.5)), torch.randn(400, 3, 10)
     mask = AttentionMask()
-    torch.testing.assert_close(layer(x, mask), MultiHeadAttention.forward(layer, x, mask, generator=None))
+    plain = MultiHeadAttention(CONFIG)
+    plain.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(layer(x, mask), plain(x, mask))
     alike = x[:1].expand(400, 3, 10)
     dropped = layer(alike, mask, generator=BatchGenerator(0, size=400))
     assert not torch.equal(dropped[0], dropped[1])
     torch.testing.assert_close(dropped.mean(0), layer(alike, mask)[0], atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_a_row_of_padding_alone_has_weights_of_0(added: bool) -> None:
+    layer, x = MultiHeadAttention(CONFIG), torch.randn(2, 3, 10, requires_grad=True)
+    there = torch.tensor([[True, True, False], [False, False, False]])[:, None, None]
+    bias = torch.zeros(2, 1, 1, 3).masked_fill(~there, float("-inf"))
+    mask, record = AttentionMask(tensor=bias if added else there), list[Tensor]()
+    found = layer(x, mask, record=record)
+    assert not record[0][1].any()
+    torch.testing.assert_close(record[0][0].sum(-1), torch.ones(4, 3))
+    torch.testing.assert_close(found, layer(x, mask))
+    (gradient,) = torch.autograd.grad(found.sum(), x)
+    assert gradient.isfinite().all()
 
 
 def test_attention_to_an_encoder_s_output() -> None:
@@ -167,3 +183,20 @@ def test_gradients_are_finite_differences(mask: AttentionMask) -> None:
         return torch.func.functional_call(layer, values, (x, mask), {"rotation": rotation})
 
     assert torch.autograd.gradcheck(run, (x, *weights), fast_mode=True)
+
+
+@pytest.mark.parametrize("num_tokens", [63, 64, 130])
+@torch.no_grad()
+def test_rounded_attention_is_about_as_near_as_torch_s(num_tokens: int) -> None:
+    query, key, value = torch.randn(3, 2, 4, num_tokens, 6, generator=torch.Generator().manual_seed(0))
+    exact = scaled_dot_product_attention(query, key, value, AttentionMask(), 0.7)
+    rounded = [tensor.bfloat16() for tensor in (query, key, value)]
+    fused = torch.nn.functional.scaled_dot_product_attention(*rounded, scale=0.7)
+    found = scaled_dot_product_attention(*rounded, AttentionMask(), 0.7)
+    assert found.dtype == torch.bfloat16
+    assert (found - exact).abs().mean() <= 2 * (fused - exact).abs().mean()
+
+
+def test_rounded_attention_has_gradients() -> None:
+    query, key, value = torch.randn(3, 1, 2, 70, 4).bfloat16().requires_grad_().unbind()
+    scaled_dot_product_attention(query, key, value, AttentionMask(), 0.5).sum().backward()

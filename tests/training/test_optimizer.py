@@ -127,6 +127,17 @@ def test_settings_reach_the_optimizer() -> None:
     assert mine.parameters.keys() == {"a", "b"}
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_biases_and_gains_do_not_decay(optimizer: str) -> None:
+    training = TrainingConfig.model_validate({"optimizer": optimizer, "weight_decay": 0.1})
+    decaying, plain = player(training), player(training.model_copy(update={"weight_decay": 0.0}))
+    for mover in (decaying, plain):
+        for step in range(3):
+            move(mover, step)
+    assert torch.equal(decaying.parameters["b"], plain.parameters["b"])
+    assert not torch.equal(decaying.parameters["a"], plain.parameters["a"])
+
+
 def test_sgd_has_momentum() -> None:
     one = player(TrainingConfig(optimizer="sgd", learning_rate=1.0))
     before = one.parameters["b"].detach().clone()

@@ -4,10 +4,11 @@ import pytest
 
 from creuset.engines.request import Request
 from creuset.errors import UsageError
+from creuset.generation.sampling import Sampling
 from creuset.workflows.chat import Conversation
 from scripted_engine import ScriptedEngine
 
-SETTINGS = Request(prompt="-", max_tokens=20, temperature=0.5, seed=3)
+SETTINGS = Request(prompt="-", max_tokens=20, sampling=Sampling(temperature=0.5, seed=3))
 
 
 def said(conversation: Conversation, text: str) -> str:
@@ -23,7 +24,7 @@ def test_each_turn_is_asked_with_all_before_it() -> None:
     assert turns is not None
     assert [turn.role for turn in turns] == ["system", "user", "assistant", "user"]
     assert [turn.content.strip() for turn in turns] == ["be short", "hello", "good day", "what colour"]
-    assert (engine.requests[1].temperature, engine.requests[1].seed) == (0.5, 3)
+    assert engine.requests[1].sampling == Sampling(temperature=0.5, seed=3)
     conversation.clear()
     said(conversation, "hello again")
     last = engine.requests[2].messages

@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "generate": ("creuset.cli.generate", "Draw samples, reconstructions or interpolations from a run."),
     "chat": ("creuset.cli.chat", "Talk to a language model in the terminal."),
     "eval": ("creuset.cli.evaluate", "Measure a run, or files of your own, with intervals and signatures."),
+    "neighbours": ("creuset.cli.neighbours", "Show the words whose vectors are nearest to a word."),
     "compare": ("creuset.cli.compare", "Test runs against each other: better, worse, or cannot tell apart."),
     "models": ("creuset.cli.models", "Pull, list, show, verify and remove models and data by name."),
     "data": ("creuset.cli.data", "Show, validate and split data before training on it."),

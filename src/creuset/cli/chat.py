@@ -65,14 +65,14 @@ def command(
     """
     from creuset.engines.opening import open_engine
     from creuset.engines.request import Request
+    from creuset.generation.sampling import Sampling
     from creuset.workflows.chat import Conversation
 
     # any prompt will do: a conversation puts its turns in its place
-    settings = Request(
-        prompt="-", max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed, stop=stop
-    )
+    sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed)
+    settings = Request(prompt="-", max_tokens=max_tokens, sampling=sampling, stop=stop)
     with open_engine(
-        model, driver=driver, precision=precision, context_length=context, reuse_prompt=True
+        model, driver=driver, precision=precision, context_length=context, reuse_prompt=None
     ) as engine:
         conversation = Conversation(engine, settings, system=system)
         description = engine.describe()

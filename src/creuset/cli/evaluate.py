@@ -40,7 +40,7 @@ class Minimum(click.ParamType["tuple[str, float]"]):
         return metric, limit
 
 
-OF_RUNS = ("suite", "data", "split", "importance_samples", "checkpoint")
+OF_RUNS = ("suite", "data", "split", "importance_samples", "questions", "words", "checkpoint")
 """Options that say how a run is measured."""
 
 OF_FILES = ("metrics", *OF_TEXTS, *OF_PICTURES)
@@ -51,7 +51,7 @@ OF_FILES = ("metrics", *OF_TEXTS, *OF_PICTURES)
 @click.argument("run", required=False)
 @click.option(
     "--suite",
-    type=click.Choice(["classification", "images", "text"]),
+    type=click.Choice(["classification", "images", "text", "pairs", "masked", "analogies"]),
     help="Which measures; default: what fits the model.",
 )
 @click.option("--data", help="Other data than the run's own; samples it was trained on are left out.")
@@ -61,6 +61,11 @@ OF_FILES = ("metrics", *OF_TEXTS, *OF_PICTURES)
     type=click.IntRange(min=1),
     help="Draws per picture for a bound on the likelihood; default: the recipe's.",
 )
+@click.option(
+    "--questions",
+    help='Analogies to ask of a run\'s words: a file of sections, ": name", and of four words a line.',
+)
+@click.option("--words", help="With commas: words whose nearest neighbours are shown beside analogies.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides all draws.")
 @click.option(
     "--checkpoint", default="best", show_default=True, help="best, last, or a name such as step-00000500."
@@ -101,6 +106,8 @@ def command(
     data: str | None,
     split: str | None,
     importance_samples: int | None,
+    questions: str | None,
+    words: str | None,
     seed: int,
     checkpoint: str,
     metrics: str | None,
@@ -141,6 +148,8 @@ def command(
                 split=split,
                 num_importance_samples=importance_samples,
                 extractor=extractor,
+                questions=questions,
+                words=() if words is None else tuple(filter(None, map(str.strip, words.split(",")))),
                 seed=seed,
                 checkpoint=checkpoint,
                 progress=progress,

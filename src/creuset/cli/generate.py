@@ -11,6 +11,8 @@ _OF_PICTURES = ("mode", "data", "split")
 """Options that have no effect on texts."""
 _OF_TEXTS = ("max_tokens", "temperature")
 """Options that have none on pictures."""
+_OF_DRAWS = (*_OF_TEXTS, "seed")
+"""Options that have none on masks, whose guesses are not drawn."""
 _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 
 
@@ -39,16 +41,22 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
     help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for texts, which are "
     "else shown, .txt or .json.",
 )
-@click.option("--prompt", help="A language model: what it goes on with; of a run, empty for a new text.")
 @click.option(
-    "--max-tokens", type=click.IntRange(min=1), default=200, show_default=True, help="Tokens of a text."
+    "--prompt",
+    help="A language model: what it goes on with; of a run, empty for a new text. An encoder_decoder: the "
+    "source, whose best target is searched for; where it learned on plain text, <1>, <2> stand for gaps. An "
+    "encoder: a text with [MASK] for each token that it is to guess.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    help="Tokens of a text; default: 200, of an encoder_decoder its context.",
 )
 @click.option(
     "--temperature",
     type=click.FloatRange(min=0),
-    default=0.8,
-    show_default=True,
-    help="Of texts: 1 draws by the model's probabilities, 0 takes the likeliest token.",
+    help="Of texts that are drawn: 1 draws by the model's probabilities, 0 takes the likeliest token; "
+    "default: 0.8.",
 )
 @json_option
 def command(
@@ -61,8 +69,8 @@ def command(
     checkpoint: str,
     out: Path | None,
     prompt: str | None,
-    max_tokens: int,
-    temperature: float,
+    max_tokens: int | None,
+    temperature: float | None,
     as_json: bool,
 ) -> None:
     """Draw samples, reconstructions, interpolations or texts from RUN (an ID or a path).
@@ -75,7 +83,15 @@ def command(
 
     from creuset.workflows.generate import Mode, generate
 
-    _refuse_options_of(_OF_PICTURES if prompt is not None else _OF_TEXTS, prompt is not None)
+    fills = prompt is not None and _fills_masks(run)
+    if prompt is None:
+        _refuse_options(_OF_TEXTS, "no --prompt was given", "leave it out, or give --prompt")
+    else:
+        _refuse_options(_OF_PICTURES, "texts are written", "leave it out, or --prompt")
+    if prompt is not None and fills:
+        _refuse_options(_OF_DRAWS, "masks are filled, and nothing is drawn", "leave it out")
+        _fill(run, out, prompt=prompt, num=num, checkpoint=checkpoint, as_json=as_json)
+        return
     if prompt is not None:
         _write(
             run,
@@ -84,7 +100,7 @@ def command(
             num=1 if num is None else num,
             max_tokens=max_tokens,
             temperature=temperature,
-            seed=seed,
+            seed=seed if _is_given("seed") else None,
             checkpoint=checkpoint,
             as_json=as_json,
         )
@@ -110,18 +126,46 @@ def command(
     next_step(f"creuset eval {run}")
 
 
-def _refuse_options_of(others: tuple[str, ...], writes: bool) -> None:
-    """Refuses options of the other kind of result than the one asked for."""
+def _refuse_options(names: tuple[str, ...], why: str, instead: str) -> None:
+    """Refuses options that were typed and would have no effect."""
     from creuset.errors import UsageError
 
-    context = click.get_current_context()
-    for name in others:
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+    for name in names:
+        if _is_given(name):
             raise UsageError(
-                "an option without effect: " + ("texts are written" if writes else "no --prompt was given"),
-                where=f"--{name.replace('_', '-')}",
-                next_step="leave it out, or --prompt" if writes else "leave it out, or give --prompt",
+                f"an option without effect: {why}", where=f"--{name.replace('_', '-')}", next_step=instead
             )
+
+
+def _is_given(name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _fills_masks(run: str) -> bool:
+    from creuset.workflows.fill import fills_masks
+
+    return fills_masks(run)
+
+
+def _fill(
+    run: str, out: Path | None, *, prompt: str, num: int | None, checkpoint: str, as_json: bool
+) -> None:
+    """What a model puts into the masks of a prompt, shown or into a file."""
+    import json
+
+    from creuset.workflows.fill import GUESSES, fill
+
+    made = fill(run, out, prompt=prompt, num=GUESSES if num is None else num, checkpoint=checkpoint)
+    if as_json:
+        emit_json({"out": None if out is None else str(out), **json.loads(made.to_json())})
+    elif out is None:
+        say(made.to_text())
+    else:
+        masks = "1 mask" if len(made.masks) == 1 else f"{len(made.masks)} masks"
+        say(f"{out}: {masks} filled by {made.run} at step {made.step}")
+    next_step(f"creuset eval {run}")
 
 
 def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None:
@@ -137,5 +181,6 @@ def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None
         say("\n\n".join(made.whole_texts()))
     else:
         step = "" if made.step is None else f" at step {made.step}"
-        say(f"{out}: {len(made.texts)} texts by {made.run}{step}, seed {made.seed}")
+        seed = "" if made.seed is None else f", seed {made.seed}"
+        say(f"{out}: {len(made.texts)} texts by {made.run}{step}{seed}")
     next_step(f"creuset chat {run}" if made.step is None else f"creuset eval {run}")

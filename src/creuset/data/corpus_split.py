@@ -38,13 +38,16 @@ _PROBED = 2000
 """Characters by which a tokenizer is asked whether it gives a text back."""
 
 
-def split_corpus(source: Source, config: DataConfig, *, resolve: Callable[[str], Path]) -> Dataset:
+def split_corpus(
+    source: Source, config: DataConfig, *, resolve: Callable[[str], Path], needs_mask: bool = False
+) -> Dataset:
     """The data set of a corpus.
 
     Args:
         source: What was read.
         config: Shares of the splits, the tokenizer, tokens of a sample.
         resolve: Finds the folder that the tokenizer's name stands for, where it is no path.
+        needs_mask: Whether the tokenizer is given a mask token where it has none.
 
     Raises:
         DataError: A split would be empty or hold less than a sample.
@@ -55,8 +58,8 @@ def split_corpus(source: Source, config: DataConfig, *, resolve: Callable[[str],
     texts = list(zip(part.names, part.inputs.tolist(), strict=True))
     shares = {"validation": config.validation_share, "test": config.test_share}
     cut = _cut(texts, {name: share for name, share in shares.items() if share > 0}, source.origin)
-    tokenizer = corpus_tokenizer(config, [text for _, text in cut["train"]], resolve)
-    separator = tokenizer.special.eos[0] if len(texts) > 1 and tokenizer.special.eos else None
+    tokenizer = corpus_tokenizer(config, [text for _, text in cut["train"]], resolve, needs_mask=needs_mask)
+    separator = tokenizer.special.separator if len(texts) > 1 else None
     streams = {
         name: read_stream(pieces, tokenizer, context=config.context, separator=separator)
         for name, pieces in cut.items()
@@ -89,7 +92,10 @@ def corpus_dataset(
         context=measured.context,
         tokenizer=tokenizer.fingerprint,
         tokenizer_size=tokenizer.vocab_size,
+        mask_token=tokenizer.special.mask,
+        special_tokens=tuple(sorted(tokenizer.special_ids)),
         bytes_per_token=measured.num_bytes / len(measured.ids),
+        word_counts=_word_counts(tokenizer, streams["train"]) if "train" in streams else (),
     )
     report = DataReport(
         origin=source.origin,
@@ -143,8 +149,12 @@ def read_stream(
     return TokenStream.of(documents, context=context, separator=separator)
 
 
-def corpus_tokenizer(config: DataConfig, texts: Sequence[str], resolve: Callable[[str], Path]) -> Tokenizer:
+def corpus_tokenizer(
+    config: DataConfig, texts: Sequence[str], resolve: Callable[[str], Path], *, needs_mask: bool = False
+) -> Tokenizer:
     """The tokenizer that data.tokenizer asks for: learned from texts, or read from a folder or file.
+
+    A mask token that one is given counts in data.vocabulary_size.
 
     Raises:
         NotFoundError: Neither a kind nor a place.
@@ -152,13 +162,22 @@ def corpus_tokenizer(config: DataConfig, texts: Sequence[str], resolve: Callable
         DataError: Its vocabulary cannot be had from these texts.
     """
     name = config.tokenizer
-    if name == BYTES:
-        _refuse_size(config, "the 256 bytes are the vocabulary")
-        return train_tokenizer(texts, "byte_bpe", vocabulary_size=256 + len(SPECIAL_NAMES["byte_bpe"]))
     kinds = {kind: kind for kind in get_args(Kind)}
     if name in kinds:
-        return train_tokenizer(texts, kinds[name], vocabulary_size=config.vocabulary_size)
-    _refuse_size(config, "this tokenizer is made already")
+        kind = kinds[name]
+        added = needs_mask and "mask" not in SPECIAL_NAMES[kind]
+        found = train_tokenizer(texts, kind, vocabulary_size=config.vocabulary_size - added)
+    elif name == BYTES:
+        _refuse_size(config, "the 256 bytes are the vocabulary")
+        found = train_tokenizer(texts, "byte_bpe", vocabulary_size=256 + len(SPECIAL_NAMES["byte_bpe"]))
+    else:
+        _refuse_size(config, "this tokenizer is made already")
+        found = _opened(name, resolve)
+    return found.with_mask() if needs_mask else found
+
+
+def _opened(name: str, resolve: Callable[[str], Path]) -> Tokenizer:
+    """The tokenizer of a place, or of a name that stands for one."""
     path = Path(name).expanduser()
     try:
         return Tokenizer.open(path if path.exists() else resolve(name))
@@ -255,6 +274,15 @@ def _unknown_share(tokenizer: Tokenizer, stream: TokenStream) -> float:
     if tokenizer.special.unk is None:
         return 0.0
     return int((stream.ids == tokenizer.special.unk).sum()) / max(1, len(stream.ids))
+
+
+def _word_counts(tokenizer: Tokenizer, stream: TokenStream) -> tuple[int, ...]:
+    """How often each id stands in a stream, 0 for special tokens; nothing where tokens are no whole words."""
+    if not tokenizer.has_whole_words:
+        return ()
+    counts = torch.bincount(stream.ids, minlength=tokenizer.vocab_size)
+    counts[list(tokenizer.skipped_ids)] = 0
+    return tuple(counts.tolist())
 
 
 def _counts(stream: TokenStream) -> CorpusCounts:

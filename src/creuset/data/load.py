@@ -15,6 +15,8 @@ from creuset.data.folder import read_folder
 from creuset.data.idx import is_idx, read_idx, read_idx_folder
 from creuset.data.named import DIGITS, MNIST_5K_FILE, read_digits, read_mnist_5k
 from creuset.data.npz import read_npz
+from creuset.data.pair_file import PAIR_SUFFIX, read_pairs
+from creuset.data.pair_split import split_pairs
 from creuset.data.picture import SUFFIXES
 from creuset.data.python_reference import PYTHON_REFERENCE, read_python_reference
 from creuset.data.source import Source, check_classes
@@ -32,6 +34,8 @@ _READER_SETTINGS = {
     "image_size": "CSV files",
     "label_column": "CSV files",
     "text_column": "CSV files",
+    "source_column": "CSV and .jsonl files",
+    "target_column": "CSV and .jsonl files",
     "unreadable": "picture files",
 }
 """Settings of the `data` section that only one reader takes, and what it reads."""
@@ -40,15 +44,21 @@ _KIND_SETTINGS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
     {
         "tokens": ("texts",),
         "max_tokens": ("texts",),
-        "vocabulary_size": ("texts", "corpus"),
-        "tokenizer": ("corpus",),
-        "context": ("corpus",),
-        "limit": ("images", "table", "texts"),
+        "vocabulary_size": ("texts", "corpus", "pairs"),
+        "tokenizer": ("corpus", "pairs"),
+        "context": ("corpus", "pairs"),
+        "limit": ("images", "table", "texts", "pairs"),
     }
 )
 """Settings of the `data` section that some kinds of data take."""
 _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
-    {"images": "pictures", "table": "tables", "texts": "texts", "corpus": "plain text"}
+    {
+        "images": "pictures",
+        "table": "tables",
+        "texts": "texts",
+        "corpus": "plain text",
+        "pairs": "pairs of texts",
+    }
 )
 _HINTS: Mapping[Kind, str] = MappingProxyType(
     {
@@ -74,7 +84,12 @@ def kinds_of_field(field: str) -> tuple[Kind, ...]:
 
 
 def load_data(
-    config: DataConfig, *, seed: int, resolve: Resolve, progress: Progress | None = None
+    config: DataConfig,
+    *,
+    seed: int,
+    resolve: Resolve,
+    needs_mask: bool = False,
+    progress: Progress | None = None,
 ) -> Dataset:
     """The data set that a recipe's `data` section describes, ready for training.
 
@@ -85,6 +100,7 @@ def load_data(
         config: The section.
         seed: Decides, with the samples' hashes, the splits that the source does not have.
         resolve: Finds what a name stands for, where `config.source` or `config.tokenizer` is no path.
+        needs_mask: Whether the tokenizer of a corpus is given a mask token where it has none.
         progress: Counts pictures, and is told what a user should know.
 
     Raises:
@@ -99,7 +115,9 @@ def load_data(
     _refuse_shares(config, source)
     _refuse_settings_of_other_kinds(config, source)
     if source.kind == "corpus":
-        dataset = split_corpus(source, config, resolve=resolve)
+        dataset = split_corpus(source, config, resolve=resolve, needs_mask=needs_mask)
+    elif source.kind == "pairs":
+        dataset = split_pairs(source, config, seed=seed, resolve=resolve)
     else:
         dataset = split_source(source, config, seed=seed)
     for remark in dataset.report.remarks():
@@ -160,6 +178,11 @@ def read_source(
 def _read_path(path: Path, config: DataConfig, progress: Progress, has_recipe: bool) -> Source:
     """What lies at `path`, by the reader that its name asks for."""
     name = path.name.lower()
+    columns = {"source_column": config.source_column, "target_column": config.target_column}
+    named = any(column is not None for column in columns.values())
+    if path.is_file() and (name.endswith(PAIR_SUFFIX) or (named and name.endswith(CSV_SUFFIXES))):
+        _refuse_reader_settings(config, path.name, taken=columns)
+        return read_pairs(path, **columns)
     if path.is_file() and name.endswith(CSV_SUFFIXES):
         _refuse_reader_settings(config, path.name, taken={"image_size", "label_column", "text_column"})
         if config.text_column is not None:
@@ -191,7 +214,8 @@ def _read_path(path: Path, config: DataConfig, progress: Progress, has_recipe: b
         "data of an unknown kind",
         where=path,
         expected="a folder of pictures, .npz, .csv, .tsv, or IDX (named like train-images-idx3-ubyte), "
-        "the last three also with .gz; or plain text, a .txt file or a folder of them",
+        "the last three also with .gz; plain text, a .txt file or a folder of them; or .jsonl, pairs of "
+        "texts",
         next_step=next_step,
     )
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from creuset.device import stream as random_stream
 
@@ -143,3 +144,15 @@ def block_batch(rows: Tensor) -> Mapping[str, Tensor]:
     """
     wide = rows.long()
     return {"tokens": wide[:, :-1].clamp_min(0), "targets": wide[:, 1:]}
+
+
+def block_padding(targets: Tensor) -> Tensor:
+    """Where a block holds a token: at its first place, and wherever the one before has a target.
+
+    Args:
+        targets: Of `block_batch`, int64 (B, T).
+
+    Returns:
+        bool (B, T).
+    """
+    return functional.pad(targets[:, :-1] != IGNORED, (1, 0), value=True)

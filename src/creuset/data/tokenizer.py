@@ -12,12 +12,13 @@ Departures from the library and from transformers:
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import tokenizers
+from tokenizers import models
 
 from creuset.data.byte_level import bytes_of, shown_bytes
 from creuset.data.tokenizer_files import (
@@ -40,6 +41,13 @@ from creuset.files import write_atomic
 _SPACE_MARK = "▁"
 """How SentencePiece writes a space (U+2581)."""
 _NO_OWN_CODE = "auto_map"
+
+MASK = "[MASK]"
+"""How a token to be guessed is written, as in BERT."""
+_MASKS = (MASK, "<mask>")
+"""The same, and as in RoBERTa."""
+_SPACES = ("\u0120", _SPACE_MARK)
+"""How a word of a vocabulary begins that holds the space before it; U+0120 is the byte 32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +106,8 @@ class Tokenizer:
         """Whether tokens are cut out of bytes, so that one may hold a part of a character."""
         self.has_byte_fallback = has_type(parts[2], "ByteFallback")
         """Whether characters that the vocabulary lacks are written as one token a byte."""
+        self.has_whole_words = _is_by_words(backend)
+        """Whether each token is a word or a punctuation mark, none a piece of a word."""
         self._marks_spaces = _SPACE_MARK in json.dumps(parts[1:], ensure_ascii=False)
         refuse_growth(parts, where)
         self._check_special()
@@ -234,6 +244,42 @@ class Tokenizer:
                 next_step="take the tokenizer and the weights from the same model",
             )
 
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The ids that stand for no text: those that `decode` leaves out, and all that have a role."""
+        return self.skipped_ids.union(self.special.named().values(), self.special.eos)
+
+    def with_mask(self) -> "Tokenizer":
+        """This tokenizer with a token that stands for one to be guessed; itself where it has one.
+
+        Where no file says which it is, one that is written as BERT's or RoBERTa's is taken. Else MASK is
+        added behind all others. Where words hold the space before them the new token takes it in too, as
+        RoBERTa's does: in "a [MASK]" it stands for " word".
+
+        Raises:
+            DataError: No id is free behind all others.
+        """
+        if self.special.mask is not None:
+            return self
+        found = next((number for number in map(self.id_of, _MASKS) if number in self.skipped_ids), None)
+        with library_errors(self._where, "cannot be given a mask token"):
+            backend = tokenizers.Tokenizer.from_str(self.to_json())
+            if found is None:
+                words = backend.get_vocab(with_added_tokens=False)
+                joined = any(len(word) > 1 and word.startswith(_SPACES) for word in words)
+                backend.add_special_tokens([tokenizers.AddedToken(MASK, lstrip=joined, special=True)])
+                found = backend.token_to_id(MASK)
+        if found not in self.skipped_ids and found != self.vocab_size:
+            raise DataError(
+                "this tokenizer cannot be given a mask token",
+                where=self._where,
+                got=f"{MASK} with the id {found}",
+                expected=f"the id {self.vocab_size}, behind all others",
+                next_step="take a tokenizer with a mask_token, or data.tokenizer: wordpiece",
+            )
+        special = replace(self.special, mask=found)
+        return Tokenizer(backend, special=special, where=self._where, settings=self._settings)
+
     def require_eos(self) -> tuple[int, ...]:
         """The ids that end a text, for whom cannot do without.
 
@@ -298,3 +344,10 @@ class Tokenizer:
                     expected=f"ids below {self.vocab_size:,}",
                     next_step="take all files from the same model",
                 )
+
+
+def _is_by_words(backend: tokenizers.Tokenizer) -> bool:
+    """Whether texts are cut at the borders of words, and each word is looked up as it is."""
+    if not isinstance(backend.model, models.WordLevel) or backend.pre_tokenizer is None:
+        return False
+    return [piece for piece, _ in backend.pre_tokenizer.pre_tokenize_str("two words")] == ["two", "words"]

@@ -49,6 +49,11 @@ class SpecialTokens:
     sep: int | None = None
     mask: int | None = None
 
+    @property
+    def separator(self) -> int | None:
+        """What stands between the documents of a corpus: the end of a text, else of a part of one."""
+        return self.eos[0] if self.eos else self.sep
+
     def named(self) -> dict[str, int]:
         """The id of each special token that there is, by the name of its field; of `eos` the first."""
         found = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "eos"}

@@ -4,6 +4,8 @@ byte_bpe     bytes, then the most frequent neighbours merged again and again (GP
 wordpiece    characters merged within words, later pieces marked with ## (BERT); texts keep case and accents
 unigram      the pieces under which the texts are likeliest (T5, `unigram_training.py`)
 characters   each character a token
+words        each word a token, in lower case, and each punctuation mark, as data/vocabulary.py cuts texts;
+             white space and the case of letters are not given back
 
 The same texts give the same tokenizer, byte for byte, in any number of threads; nothing is drawn. The
 byte-level BPE trainer of `tokenizers` does so; its WordPiece trainer numbers the alphabet in the order of a
@@ -29,7 +31,7 @@ from creuset.data.tokenizer_files import SpecialTokens
 from creuset.data.unigram_training import train_unigram
 from creuset.errors import DataError, UsageError, did_you_mean
 
-Kind = Literal["byte_bpe", "wordpiece", "unigram", "characters"]
+Kind = Literal["byte_bpe", "wordpiece", "unigram", "characters", "words"]
 
 SPECIAL_NAMES: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
     {
@@ -37,13 +39,24 @@ SPECIAL_NAMES: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
         "wordpiece": {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"},
         "unigram": {"pad": "<pad>", "eos": "</s>", "unk": "<unk>"},
         "characters": {"eos": "<|endoftext|>", "pad": "<|pad|>", "unk": "<|unknown|>"},
+        "words": {"eos": "<|endoftext|>", "pad": "<|pad|>", "unk": "<|unknown|>"},
     }
 )
 """The special tokens of each kind, as in the models that made it known; their ids come first."""
 
 _NEEDED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
-    {"byte_bpe": (), "wordpiece": ("unk", "cls", "sep"), "unigram": ("unk", "eos"), "characters": ("unk",)}
+    {
+        "byte_bpe": (),
+        "wordpiece": ("unk", "cls", "sep"),
+        "unigram": ("unk", "eos"),
+        "characters": ("unk",),
+        "words": ("unk",),
+    }
 )
+_WHOLE: tuple[Kind, ...] = ("characters", "words")
+"""Kinds that count what the texts hold, and learn nothing: their size is the most there may be."""
+_WORD = r"[\p{L}\p{M}\p{N}_]+|\S"
+"""A word with the marks on it, or any other character but white space, as in data/vocabulary.py."""
 _CONTINUES = "##"
 _MAX_WORD = 100
 
@@ -61,8 +74,8 @@ def train_tokenizer(
     Args:
         texts: What to learn from; gone through once.
         kind: What a token is.
-        vocabulary_size: Tokens in all, special ones too. None, for characters alone: all that there are; with
-            a number, the most frequent ones.
+        vocabulary_size: Tokens in all, special ones too. None, for characters and words alone: all that there
+            are; with a number, the most frequent ones.
         special: The special tokens by their role (a field of SpecialTokens); default: SPECIAL_NAMES[kind].
         more_special: Further special tokens, such as those of a chat template.
 
@@ -71,7 +84,7 @@ def train_tokenizer(
         DataError: No text, or texts that hold fewer tokens, or more distinct characters, than the size.
     """
     names = _special_names(kind, special, more_special)
-    if (vocabulary_size is None and kind != "characters") or vocabulary_size == 0:
+    if (vocabulary_size is None and kind not in _WHOLE) or vocabulary_size == 0:
         raise UsageError(f"{kind} needs a size", where="vocabulary_size", expected="a number of tokens")
     learned = [text for text in texts if text]
     if not learned:
@@ -84,7 +97,7 @@ def train_tokenizer(
     trained = _TRAINERS[kind](learned, vocabulary_size or 0, names)
     trained.add_special_tokens([*names.values(), *more_special])
     found = _with_roles(trained, names, kind)
-    if vocabulary_size is not None and kind != "characters" and found.vocab_size < vocabulary_size:
+    if vocabulary_size is not None and kind not in _WHOLE and found.vocab_size < vocabulary_size:
         raise DataError(
             f"the texts are too few for so large a vocabulary ({kind})",
             where="vocabulary_size",
@@ -249,6 +262,27 @@ def _characters(texts: Sequence[str], vocabulary_size: int, names: Mapping[str, 
     return backend
 
 
+def _whole_words(texts: Sequence[str], vocabulary_size: int, names: Mapping[str, str]) -> Backend:
+    """The words from the most frequent on, equally frequent ones in the order of the alphabet."""
+    backend = Backend(models.WordLevel({}, unk_token=names["unk"]))
+    backend.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), "removed", invert=True)
+    counts = _words(backend, texts)
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    if vocabulary_size:
+        _too_small(vocabulary_size, len(names) + 1, f"{len(names)} special tokens and a word")
+        ranked = ranked[: vocabulary_size - len(names)]
+    vocab = {token: number for number, token in enumerate([*names.values(), *ranked])}
+    backend.model = models.WordLevel(vocab, unk_token=names["unk"])
+    return backend
+
+
 _TRAINERS: Mapping[Kind, Callable[[Sequence[str], int, Mapping[str, str]], Backend]] = MappingProxyType(
-    {"byte_bpe": _byte_bpe, "wordpiece": _wordpiece, "unigram": _unigram, "characters": _characters}
+    {
+        "byte_bpe": _byte_bpe,
+        "wordpiece": _wordpiece,
+        "unigram": _unigram,
+        "characters": _characters,
+        "words": _whole_words,
+    }
 )

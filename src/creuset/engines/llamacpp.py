@@ -11,10 +11,8 @@ was computed in one batch: `reuse_prompt` gains time and costs this exactness.
 """
 
 import json
-import threading
 import time
-import weakref
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +23,11 @@ from numpy.typing import NDArray
 from creuset.engines.base import (
     Ability,
     Description,
-    Engine,
     FinishReason,
     Piece,
     TextLogProbs,
     TokenLogProb,
     Usage,
-    require_fits,
-    room_for,
 )
 from creuset.engines.llamacpp_server import EventStream, LlamaServer, Pooling
 from creuset.engines.llamacpp_wire import (
@@ -43,17 +38,15 @@ from creuset.engines.llamacpp_wire import (
     token_log_probs,
 )
 from creuset.engines.request import Request
+from creuset.engines.token_engine import TokenEngine, context_length_of
 from creuset.errors import CreusetError, UsageError
 from creuset.generation.stop_strings import StopStrings
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.metadata import Metadata
 from creuset.pretrained.gguf.tokenizer import read_chat_template
 
-DEFAULT_CONTEXT_LENGTH = 4096
-"""Where nothing else is asked: keys and values of a longer context take memory that few need."""
 
-
-class LlamaCpp(Engine):
+class LlamaCpp(TokenEngine):
     """A GGUF model.
 
     Args:
@@ -85,16 +78,15 @@ class LlamaCpp(Engine):
         reuse_prompt: bool = False,
     ) -> None:
         file = GgufFile(Path(path))
-        self._name = file.path.name if name is None else name
-        self._pooling = pooling
+        name = file.path.name if name is None else name
         self._reuse_prompt = reuse_prompt
         self._enforced: str | None = None
         """The schema that was last seen to be kept to."""
-        self._running: weakref.WeakSet[EventStream] = weakref.WeakSet()
-        self._lock = threading.Lock()
-        context_length = _context_length(file.metadata, context_length, self._name)
-        self._template = read_chat_template(file.metadata)
-        abilities = _abilities(file.metadata, pooling, self._name)
+        architecture = file.metadata.text("general.architecture")
+        trained = file.metadata.whole(f"{architecture}.context_length")
+        context_length = context_length_of(trained, context_length, where=name)
+        template = read_chat_template(file.metadata)
+        abilities = _abilities(file.metadata, pooling, name)
         self.num_threads = torch.get_num_threads() if num_threads is None else num_threads
         self._server: LlamaServer | None = LlamaServer(
             file.path,
@@ -103,28 +95,19 @@ class LlamaCpp(Engine):
             pooling=pooling,
         )
         meta = self._server.ask("/v1/models")["data"][0]["meta"]
-        self._description = Description(
-            name=self._name,
+        description = Description(
+            name=name,
             driver="llamacpp",
             context_length=context_length,
             vocab_size=meta["n_vocab"],
             precision=meta["ftype"],
             abilities=abilities,
         )
+        super().__init__(description, template)
 
-    def describe(self) -> Description:
-        return self._description
-
-    def stream(self, request: Request) -> Generator[Piece, None, None]:
-        started = time.perf_counter()
-        server = self._open_server()
-        prompt = self._prompt_ids(request)
-        max_tokens = room_for(
-            len(prompt),
-            request.max_tokens,
-            context_length=self._description.context_length,
-            where=self._name,
-        )
+    def _answer(
+        self, request: Request, prompt: list[int], max_tokens: int, started: float
+    ) -> Generator[Piece, None, None]:
         if request.json_schema is not None:
             self._require_enforced(request.json_schema)
         if request.grammar is not None and request.grammar.startswith("%llguidance"):
@@ -132,39 +115,14 @@ class LlamaCpp(Engine):
                 "not a GBNF grammar", where="grammar", got="%llguidance", expected='root ::= "yes"'
             )
         body = completion_body(request, prompt, max_tokens, reuse_prompt=self._reuse_prompt)
-        events = server.stream("/completion", body)
-        with self._lock:
-            self._running.add(events)
+        events = self._open_server().stream("/completion", body)
+        self._track(events)
         return self._pieces(request, events, len(prompt), started)
 
-    def count_tokens(self, request: Request) -> int:
-        return len(self._prompt_ids(request))
-
-    def cancel(self) -> None:
-        with self._lock:
-            for events in self._running:
-                events.stop()
-
-    def close(self) -> None:
-        self.cancel()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-
-    def log_probs(self, text: str | Sequence[int], *, start: int = 1, num_top: int = 0) -> TextLogProbs:
-        """As `Engine.log_probs`. Each token takes as long as one that is generated: llama.cpp tells the
-        probabilities of generated tokens alone, so each is forced in its turn."""
+    def _score(self, ids: list[int], start: int, num_top: int) -> TextLogProbs:
+        """Each token takes as long as one that is generated: llama.cpp tells the probabilities of generated
+        tokens alone, so each is forced in its turn."""
         server = self._open_server()
-        ids = self._tokenize(text) if isinstance(text, str) else list(text)
-        self._require_known(ids)
-        require_fits(len(ids), context_length=self._description.context_length, where=self._name)
-        if not 1 <= start <= len(ids):
-            raise UsageError(
-                "no token of the text that has one before it",
-                where="start",
-                got=f"{start} of {len(ids)} tokens",
-                expected="at least 1, and no more than there are",
-            )
         scored: list[TokenLogProb] = []
         for place in range(start, len(ids)):
             # The first place is read anew, so that nothing depends on what was asked before.
@@ -173,52 +131,25 @@ class LlamaCpp(Engine):
             scored += token_log_probs(answer, num_top)
         return text_log_probs(ids, start, scored)
 
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        server = self._open_server()
-        if self._pooling is None:
-            self.refuse("embeddings", "vectors of texts unless it is opened with a pooling")
-        if isinstance(texts, str) or not texts:
-            raise UsageError("no list of texts", where="embed", got=repr(texts)[:80], expected='["a text"]')
-        ids = [self._tokenize(text) for text in texts]
-        for place, tokens in enumerate(ids):
-            where = f"{self._name}, text {place + 1}"
-            require_fits(len(tokens), context_length=self._description.context_length, where=where)
-        rows = sorted(server.ask("/v1/embeddings", {"input": ids})["data"], key=lambda row: row["index"])
+    def _vectors(self, all_ids: list[list[int]]) -> NDArray[np.float32]:
+        answer = self._open_server().ask("/v1/embeddings", {"input": all_ids})
+        rows = sorted(answer["data"], key=lambda row: row["index"])
         return np.array([row["embedding"] for row in rows], np.float32)
 
-    def _open_server(self) -> LlamaServer:
-        if self._server is None:
-            raise UsageError("this engine is closed", where=self._name, next_step="open it again")
-        return self._server
-
-    def _tokenize(self, text: str, *, whole: bool = True) -> list[int]:
-        """Ids of a text, special tokens read; a `whole` text gets the tokens that stand before every text."""
+    def _encode(self, text: str, *, whole: bool = True) -> list[int]:
         body = {"content": text, "add_special": whole, "parse_special": True}
         ids: list[int] = self._open_server().ask("/tokenize", body)["tokens"]
         return ids
 
-    def _prompt_ids(self, request: Request) -> list[int]:
-        if request.messages is not None:
-            if self._template is None:
-                self.refuse("chat", "chat without a template in the model's file")
-            turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
-            ids = self._tokenize(self._template.render(turns, add_generation_prompt=True), whole=False)
-        elif isinstance(request.prompt, str):
-            ids = self._tokenize(request.prompt)
-        else:
-            ids = list(request.prompt or ())
-        if not ids:
-            raise UsageError("the prompt has no token", where="prompt", expected="at least one")
-        self._require_known([*ids, *request.logit_bias])
-        return ids
+    def _free(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
-    def _require_known(self, ids: Sequence[int]) -> None:
-        size = self._description.vocab_size
-        for token in ids:
-            if not 0 <= token < size:
-                raise UsageError(
-                    "no such token", where=self._name, got=token, expected=f"ids from 0 to {size - 1}"
-                )
+    def _open_server(self) -> LlamaServer:
+        self._require_open()
+        assert self._server is not None
+        return self._server
 
     def _require_enforced(self, schema: Mapping[str, Any]) -> None:
         """Tries the schema out: llama.cpp is silent about one that it cannot read, and goes on without.
@@ -228,7 +159,7 @@ class LlamaCpp(Engine):
         text = json.dumps(schema, sort_keys=True)
         if text == self._enforced:
             return
-        never = self._tokenize(")", whole=False)[-1]
+        never = self._encode(")", whole=False)[-1]
         body = {**forced_body([never], never), "json_schema": schema, "cache_prompt": False}
         if self._open_server().ask("/completion", body)["tokens"] == [never]:
             raise UsageError(
@@ -276,22 +207,8 @@ class LlamaCpp(Engine):
 
     def _why_cut(self, events: EventStream) -> FinishReason:
         if not events.stopped:
-            raise CreusetError("llama.cpp ended in the middle of an answer", where=self._name)
+            raise CreusetError("llama.cpp ended in the middle of an answer", where=self._description.name)
         return "cancelled"
-
-
-def _context_length(metadata: Metadata, asked: int | None, name: str) -> int:
-    trained = metadata.whole(f"{metadata.text('general.architecture')}.context_length")
-    if asked is None:
-        return min(trained, DEFAULT_CONTEXT_LENGTH)
-    if not 1 <= asked <= trained:
-        raise UsageError(
-            "a context that the model was not trained for",
-            where=name,
-            got=f"context_length {asked}",
-            expected=f"1 to {trained}",
-        )
-    return asked
 
 
 def _abilities(metadata: Metadata, pooling: Pooling | None, name: str) -> frozenset[Ability]:

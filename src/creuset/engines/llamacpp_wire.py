@@ -1,5 +1,6 @@
 """A request in the words of llama.cpp's server, and its events in ours."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from creuset.engines.base import FinishReason, TextLogProbs, TokenLogProb
 from creuset.engines.request import Request
 
 _SAMPLERS = ["penalties", "temperature", "top_k", "top_p", "min_p"]
-"""llama.cpp's names, in the order that `Request` promises; logit_bias comes before them all."""
+"""llama.cpp's names, in the order that `Sampling` promises; logit_bias comes before them all."""
 _FORCED = 1e9
 """A bias that makes a token the likeliest whatever its logit."""
 
@@ -17,25 +18,28 @@ def completion_body(
     request: Request, prompt: list[int], max_tokens: int, *, reuse_prompt: bool
 ) -> dict[str, Any]:
     """What /completion is sent for a request whose prompt has these ids."""
+    sampling = request.sampling
     body: dict[str, Any] = {
         "prompt": prompt,
         "n_predict": max_tokens,
         "stream": True,
         "return_tokens": True,
         "samplers": _SAMPLERS,
-        "temperature": request.temperature,
-        "top_k": request.top_k,
-        "top_p": request.top_p,
-        "min_p": request.min_p,
-        "repeat_penalty": request.repeat_penalty,
-        "presence_penalty": request.presence_penalty,
-        "frequency_penalty": request.frequency_penalty,
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repeat_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
         "repeat_last_n": len(prompt) + max_tokens
-        if request.penalty_window is None
-        else request.penalty_window,
-        "seed": request.seed,
+        if sampling.penalty_window is None
+        else sampling.penalty_window,
+        "seed": sampling.seed,
         "n_probs": request.num_logprobs,
-        "logit_bias": [[token, bias] for token, bias in request.logit_bias.items()],
+        "logit_bias": [
+            [token, False if bias == -math.inf else bias] for token, bias in sampling.logit_bias.items()
+        ],
         "cache_prompt": reuse_prompt,
     }
     if request.json_schema is not None:

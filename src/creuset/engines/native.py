@@ -10,8 +10,7 @@ as equally likely.
 
 import threading
 import time
-import weakref
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 from typing import Self
 
@@ -20,33 +19,22 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from creuset.engines.base import (
-    Ability,
-    Description,
-    Engine,
-    Piece,
-    TextLogProbs,
-    TokenLogProb,
-    Usage,
-    require_fits,
-    room_for,
-)
+from creuset.data.chat_template import ChatTemplate
+from creuset.engines.base import Ability, Description, Piece, TextLogProbs, TokenLogProb, Usage
 from creuset.engines.native_loading import NativeModel, load_native
 from creuset.engines.native_scoring import NativePooling, pooled, score_text, text_states, token_bytes
 from creuset.engines.request import Request
+from creuset.engines.token_engine import TokenEngine, context_length_of
 from creuset.errors import UsageError
 from creuset.generation.decoding import Writer
 from creuset.generation.fast_decoder import FastDecoder, obstacle
-from creuset.generation.sampling import Sampling, TokenScore
+from creuset.generation.sampling import TokenScore
 from creuset.generation.weight_formats import WeightFormat
 from creuset.generation.written_text import TextRequest
 from creuset.models.transformer import Transformer
 
-DEFAULT_CONTEXT_LENGTH = 4096
-"""Where nothing else is asked: keys and values of a longer context take memory that few need."""
 
-
-class Native(Engine):
+class Native(TokenEngine):
     """One of creuset's own decoders, ready to answer.
 
     Args:
@@ -61,7 +49,7 @@ class Native(Engine):
             where answers repeat their prompt.
 
     Raises:
-        UsageError: The model is no decoder, or was not trained for so long a context.
+        UsageError: The model is no decoder, was not trained for so long a context, or `lookup` is below 0.
         DataError: The tokenizer does not fit the model.
     """
 
@@ -75,13 +63,15 @@ class Native(Engine):
         pooling: NativePooling | None = None,
         lookup: int = 0,
     ) -> None:
-        self._name, self._pooling, self._lookup = name, pooling, lookup
-        self._tokenizer, self._template = model.tokenizer, model.chat_template
+        self._pooling, self._lookup = pooling, lookup
+        self._tokenizer = model.tokenizer
         config = model.config
         if config.architecture != "decoder":
             raise UsageError(
                 "only decoders answer prompts", where=name, got=config.architecture, expected="decoder"
             )
+        if lookup < 0:
+            raise UsageError("no number of tokens", where="lookup", got=lookup, expected="0 or more")
         reason = "it is used as it was given" if precision is None else obstacle(config)
         self._decoder: Transformer | FastDecoder | None
         if precision is None or reason is not None:
@@ -93,16 +83,15 @@ class Native(Engine):
             self.computes_by = "FastDecoder"
             stored = precision
         self._writer: Writer | None = Writer(self._decoder, self._tokenizer, eos_ids=model.eos_ids)
-        self._description = Description(
+        description = Description(
             name=name,
             driver="native",
-            context_length=_context_length(config.context_length, context_length, name),
+            context_length=context_length_of(config.context_length, context_length, where=name),
             vocab_size=config.vocab_size,
             precision=stored,
-            abilities=self._abilities(),
+            abilities=_abilities(model.chat_template, pooling),
         )
-        self._running: weakref.WeakSet[threading.Event] = weakref.WeakSet()
-        self._lock = threading.Lock()
+        super().__init__(description, model.chat_template)
 
     @classmethod
     def open(
@@ -141,88 +130,42 @@ class Native(Engine):
             lookup=lookup,
         )
 
-    def describe(self) -> Description:
-        return self._description
+    def _answer(
+        self, request: Request, prompt: list[int], max_tokens: int, started: float
+    ) -> Generator[Piece, None, None]:
+        assert self._writer is not None
+        text_request = TextRequest(
+            prompt=prompt,
+            max_tokens=max_tokens,
+            sampling=request.sampling,
+            stop=request.stop,
+            num_alternatives=request.num_logprobs or None,
+            lookup=self._lookup,
+        )
+        signal = _StopSignal()
+        self._track(signal)
+        return self._pieces(self._writer, text_request, signal, started)
 
-    def count_tokens(self, request: Request) -> int:
-        return len(self._prompt_ids(request))
+    def _score(self, ids: list[int], start: int, num_top: int) -> TextLogProbs:
+        return score_text(self._open_decoder(), ids, start, num_top)
 
-    def stream(self, request: Request) -> Generator[Piece, None, None]:
-        started = time.perf_counter()
-        writer, text_request = self._asked(request)
-        stopped = threading.Event()
-        with self._lock:
-            self._running.add(stopped)
-        return self._pieces(writer, text_request, stopped, started)
-
-    def cancel(self) -> None:
-        with self._lock:
-            for event in self._running:
-                event.set()
-
-    def close(self) -> None:
-        self.cancel()
-        self._writer, self._decoder = None, None
-
-    def log_probs(self, text: str | Sequence[int], *, start: int = 1, num_top: int = 0) -> TextLogProbs:
-        decoder = self._open_decoder()
-        ids = self._tokenizer.encode(text) if isinstance(text, str) else list(text)
-        self._require_known(ids)
-        require_fits(len(ids), context_length=self._description.context_length, where=self._name)
-        if not 1 <= start <= len(ids):
-            raise UsageError(
-                "no token of the text that has one before it",
-                where="start",
-                got=f"{start} of {len(ids)} tokens",
-                expected="at least 1, and no more than there are",
-            )
-        return score_text(decoder, ids, start, min(num_top, self._description.vocab_size))
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        decoder = self._open_decoder()
-        if self._pooling is None:
-            self.refuse("embeddings", "vectors of texts unless it is opened with a pooling")
-        if isinstance(texts, str) or not texts:
-            raise UsageError("no list of texts", where="embed", got=repr(texts)[:80], expected='["a text"]')
-        all_ids = [self._tokenizer.encode(text) for text in texts]
-        for number, ids in enumerate(all_ids):
-            where = f"{self._name}, text {number + 1}"
-            if not ids:
-                raise UsageError("a text without a token has no vector", where=where)
-            require_fits(len(ids), context_length=self._description.context_length, where=where)
-        rows = [pooled(text_states(decoder, ids), self._pooling) for ids in all_ids]
+    def _vectors(self, all_ids: list[list[int]]) -> NDArray[np.float32]:
+        decoder, pooling = self._open_decoder(), self._pooling
+        assert pooling is not None
+        rows = [pooled(text_states(decoder, ids), pooling) for ids in all_ids]
         return functional.normalize(torch.stack(rows), dim=-1).numpy()
 
-    def _abilities(self) -> frozenset[Ability]:
-        found: set[Ability] = {"log_probs"}
-        if self._template is not None:
-            found.add("chat")
-        if self._pooling is not None:
-            found.add("embeddings")
-        return frozenset(found)
+    def _encode(self, text: str, *, whole: bool = True) -> list[int]:
+        return self._tokenizer.encode(text, add_special=whole)
 
-    def _asked(self, request: Request) -> tuple[Writer, TextRequest]:
-        """What the writer is asked; refuses what is impossible before anything is computed."""
-        self._open_decoder()
-        assert self._writer is not None
-        if request.json_schema is not None:
-            self.refuse("json_schema", "answers that fit a JSON schema")
-        if request.grammar is not None:
-            self.refuse("grammar", "answers that fit a grammar")
-        prompt = self._prompt_ids(request)
-        max_tokens = room_for(
-            len(prompt),
-            request.max_tokens,
-            context_length=self._description.context_length,
-            where=self._name,
-        )
-        return self._writer, _text_request(request, prompt, max_tokens, self._lookup)
+    def _free(self) -> None:
+        self._writer, self._decoder = None, None
 
     def _pieces(
-        self, writer: Writer, request: TextRequest, stopped: threading.Event, started: float
+        self, writer: Writer, request: TextRequest, signal: "_StopSignal", started: float
     ) -> Generator[Piece, None, None]:
         num_tokens, first = 0, started
-        for (output,) in writer.write([request], cancelled=stopped.is_set):
+        for (output,) in writer.write([request], cancelled=signal.is_set):
             now = time.perf_counter()
             first = first if num_tokens or not output.token_ids else now
             num_tokens += len(output.token_ids)
@@ -242,33 +185,9 @@ class Native(Engine):
                 usage=usage,
             )
 
-    def _prompt_ids(self, request: Request) -> list[int]:
-        if request.messages is not None:
-            if self._template is None:
-                self.refuse("chat", "chat without a chat template")
-            turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
-            chat = self._template.render(turns, add_generation_prompt=True)
-            ids = self._tokenizer.encode(chat, add_special=False)
-        elif isinstance(request.prompt, str):
-            ids = self._tokenizer.encode(request.prompt)
-        else:
-            ids = list(request.prompt or ())
-        if not ids:
-            raise UsageError("the prompt has no token", where="prompt", expected="at least one")
-        self._require_known([*ids, *request.logit_bias])
-        return ids
-
-    def _require_known(self, ids: Sequence[int]) -> None:
-        size = self._description.vocab_size
-        for token in ids:
-            if not 0 <= token < size:
-                raise UsageError(
-                    "no such token", where=self._name, got=token, expected=f"ids from 0 to {size - 1}"
-                )
-
     def _open_decoder(self) -> Transformer | FastDecoder:
-        if self._decoder is None:
-            raise UsageError("this engine is closed", where=self._name, next_step="open it again")
+        self._require_open()
+        assert self._decoder is not None
         return self._decoder
 
     def _with_bytes(self, score: TokenScore) -> TokenLogProb:
@@ -285,37 +204,23 @@ class Native(Engine):
         )
 
 
-def _context_length(trained: int | None, asked: int | None, name: str) -> int:
-    if asked is None:
-        return DEFAULT_CONTEXT_LENGTH if trained is None else min(trained, DEFAULT_CONTEXT_LENGTH)
-    if asked < 1 or (trained is not None and asked > trained):
-        raise UsageError(
-            "a context that the model was not trained for",
-            where=name,
-            got=f"context_length {asked}",
-            expected="at least 1" if trained is None else f"1 to {trained}",
-        )
-    return asked
+class _StopSignal:
+    """Tells an answer under way to end."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def stop(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
 
 
-def _text_request(request: Request, prompt: list[int], max_tokens: int, lookup: int) -> TextRequest:
-    sampling = Sampling(
-        temperature=request.temperature,
-        top_k=request.top_k,
-        top_p=request.top_p,
-        min_p=request.min_p,
-        repeat_penalty=request.repeat_penalty,
-        presence_penalty=request.presence_penalty,
-        frequency_penalty=request.frequency_penalty,
-        penalty_window=request.penalty_window,
-        logit_bias=request.logit_bias,
-        seed=request.seed,
-    )
-    return TextRequest(
-        prompt=prompt,
-        max_tokens=max_tokens,
-        sampling=sampling,
-        stop=request.stop,
-        num_alternatives=request.num_logprobs or None,
-        lookup=lookup,
-    )
+def _abilities(template: ChatTemplate | None, pooling: NativePooling | None) -> frozenset[Ability]:
+    found: set[Ability] = {"log_probs"}
+    if template is not None:
+        found.add("chat")
+    if pooling is not None:
+        found.add("embeddings")
+    return frozenset(found)

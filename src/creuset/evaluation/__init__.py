@@ -6,6 +6,9 @@ A suite takes a model and data and returns scores with what a report draws besid
     images           likelihoods.py (likelihoods and reconstructions), distances.py (generated against real
                      pictures by the features of a network), copies.py (against training pictures, by pixels)
     text             texts.py
+    pairs            pairs.py
+    masked           masked.py
+    analogies        analogies.py (words by their vectors), word_map.py
 """
 
 import hashlib
@@ -14,11 +17,14 @@ from dataclasses import replace
 
 from creuset.data.dataset import Dataset
 from creuset.errors import DataError, UsageError
+from creuset.evaluation.analogies import AnalogySetting, analogy_suite
 from creuset.evaluation.classes import classification_suite
 from creuset.evaluation.copies import copies_part
 from creuset.evaluation.distances import DistanceSetting, distances_part
 from creuset.evaluation.generated import picture_sets
 from creuset.evaluation.likelihoods import likelihood_part, reconstruction_part
+from creuset.evaluation.masked import masked_suite
+from creuset.evaluation.pairs import pairs_suite
 from creuset.evaluation.suite import Evaluation, Subject, Suite, joined, split_hash, suites
 from creuset.evaluation.texts import text_suite
 from creuset.metrics.signature import Context
@@ -26,6 +32,7 @@ from creuset.models.base import Family
 from creuset.progress import Progress
 
 __all__ = [
+    "AnalogySetting",
     "DistanceSetting",
     "Evaluation",
     "Subject",
@@ -47,6 +54,7 @@ def evaluate(
     seed: int,
     progress: Progress,
     distances: DistanceSetting | None = None,
+    analogies: AnalogySetting | None = None,
     choices: Mapping[str, str | int] | None = None,
 ) -> Evaluation:
     """Runs a suite.
@@ -60,6 +68,7 @@ def evaluate(
         seed: Decides the draws: of binary pixels, of codes, of generated pictures, of bootstrap resamples.
         progress: Who watches.
         distances: How generated pictures are measured; None leaves that out.
+        analogies: What is asked of words; None asks nothing. Of the data, only the tokenizer is used then.
         choices: Further things that change the numbers, for the signatures.
 
     Raises:
@@ -67,11 +76,19 @@ def evaluate(
         UsageError: The suite does not fit the family.
     """
     _require_measurable(subject.family, dataset, split, suite)
+    if suite == "analogies":
+        assert dataset.tokenizer is not None
+        setting = AnalogySetting() if analogies is None else analogies
+        return analogy_suite(subject, dataset.tokenizer, dataset.spec.word_counts, setting, seed=seed)
     context = Context(data=split_hash(dataset, split), split=split, seed=seed, extra=dict(choices or {}))
     if suite == "classification":
         evaluation = classification_suite(subject, dataset, split, context)
     elif suite == "text":
         evaluation = text_suite(subject, dataset, split, context, progress)
+    elif suite == "pairs":
+        evaluation = pairs_suite(subject, dataset, split, context, progress)
+    elif suite == "masked":
+        evaluation = masked_suite(subject, dataset, split, context, progress)
     else:
         evaluation = _images(subject, dataset, split, context, num_importance_samples, distances, progress)
     hashes = dataset.split(split).hashes

@@ -23,6 +23,10 @@ from creuset.generation.written_text import Output, TextRequest, WrittenText
 from creuset.layers.key_value_cache import KeyValueCache
 from creuset.models.transformer import Transformer
 
+PREFILL_AT_ONCE = 512
+"""Tokens of each prompt that are read in one step; between two steps the texts can be cancelled. Fewer at a
+time would not be read as fast."""
+
 
 class Writer:
     """A model and its tokenizer, ready to write.
@@ -67,7 +71,8 @@ class Writer:
 
         Args:
             requests: At least one.
-            cancelled: Is asked before each step whether to end all texts.
+            cancelled: Is asked before each step, those over a long prompt's parts among them, whether to end
+                all texts.
 
         Raises:
             UsageError: A request that is impossible, or longer than the context: raised by the call itself,
@@ -98,7 +103,11 @@ class Writer:
         if cancelled():
             yield [row.end("cancelled") for row in rows]
             return
-        logits, cache = self._prefill(rows)
+        cache = self._new_cache(rows)
+        logits = self._prefill(rows, cache, cancelled)
+        if logits is None:
+            yield [row.end("cancelled") for row in rows]
+            return
         while True:
             yield [row.add(found) for row, found in zip(rows, logits, strict=True)]
             kept = [place for place, row in enumerate(rows) if row.reason is None]
@@ -112,9 +121,16 @@ class Writer:
                 rows = [rows[place] for place in kept]
             logits = self._next(rows, cache)
 
+    def _new_cache(self, rows: list[WrittenText]) -> KeyValueCache:
+        starts = [len(self.decoder_start) or len(row.request.prompt) for row in rows]
+        room = max(start + row.request.max_tokens for start, row in zip(starts, rows, strict=True))
+        return self.model.new_cache(len(rows), room)
+
     @torch.inference_mode()
-    def _prefill(self, rows: list[WrittenText]) -> tuple[Tensor, KeyValueCache]:
-        """The logits behind each prompt, (B, 1, V), and the cache that holds them."""
+    def _prefill(
+        self, rows: list[WrittenText], cache: KeyValueCache, cancelled: Callable[[], bool]
+    ) -> Tensor | None:
+        """The logits behind each prompt, (B, 1, V); None where the texts were cancelled before its end."""
         prompts = [row.request.prompt for row in rows]
         memory: dict[str, Any] = {}
         if self.decoder_start:
@@ -122,11 +138,19 @@ class Writer:
             token_ids, padding, _ = padded_batch(prompts)
             memory = {"memory": self.model.encode(token_ids, padding=padding), "memory_padding": padding}
             prompts = [self.decoder_start] * len(rows)
-        room = max(len(ids) + row.request.max_tokens for ids, row in zip(prompts, rows, strict=True))
-        cache = self.model.new_cache(len(rows), room)
         token_ids, padding, last = padded_batch(prompts)
-        logits: Tensor = self.model(token_ids, cache=cache, padding=padding, at=last, **memory)
-        return logits[:, None], cache
+        found: Tensor | None = None
+        for start in range(0, token_ids.shape[1], PREFILL_AT_ONCE):
+            if start and cancelled():
+                return None
+            part = token_ids[:, start : start + PREFILL_AT_ONCE]
+            there = None if padding is None else padding[:, start : start + PREFILL_AT_ONCE]
+            at = (last - start).clamp(0, part.shape[1] - 1)
+            logits: Tensor = self.model(part, cache=cache, padding=there, at=at, **memory)
+            # a row whose prompt ended in an earlier part has its logits from there
+            found = logits if found is None else torch.where((last < start)[:, None], found, logits)
+        assert found is not None
+        return found[:, None]
 
     @torch.inference_mode()
     def _next(self, rows: list[WrittenText], cache: KeyValueCache) -> Tensor:

@@ -102,7 +102,12 @@ class FastDecoder:
         del self._weights
 
     def new_cache(self, num_rows: int, capacity: int) -> KeyValueCache:
-        """An empty cache, of the format that is computed in; within the context length."""
+        """An empty cache, of the format that is computed in.
+
+        Raises:
+            UsageError: More tokens than the context.
+        """
+        self._require_context(capacity)
         return KeyValueCache(
             num_layers=len(self.blocks),
             num_rows=num_rows,
@@ -133,7 +138,7 @@ class FastDecoder:
             (B, T, V) or (B, V).
 
         Raises:
-            UsageError: The cache has no room.
+            UsageError: The cache has no room, or is longer than the context.
         """
         states = self.hidden(token_ids, cache=cache, padding=padding)
         if at is not None:
@@ -149,6 +154,7 @@ class FastDecoder:
     def hidden(self, token_ids: Tensor, *, cache: KeyValueCache, padding: Tensor | None = None) -> Tensor:
         """The last states before the head, (B, T, E); arguments as for the call."""
         rows, num_tokens = token_ids.shape
+        self._require_context(cache.capacity)
         cache.require_room(num_tokens)
         step = self._step(cache, num_tokens)
         x = self._embed(token_ids, cache)
@@ -158,6 +164,17 @@ class FastDecoder:
             x = self.norm(x)
         cache.advance([num_tokens] * rows if padding is None else padding.sum(1).tolist())
         return x.view(rows, num_tokens, -1)
+
+    def _require_context(self, capacity: int) -> None:
+        limit = self.config.context_length
+        if limit is not None and capacity > limit:
+            raise UsageError(
+                "a cache longer than the model's context",
+                where="FastDecoder",
+                got=f"{capacity} tokens",
+                expected=f"at most {limit}",
+                next_step="make the cache shorter",
+            )
 
     def _through(self, x: Tensor, block: _Block, step: _Step, keys: Tensor, values: Tensor) -> Tensor:
         """One block: (N, E) -> (N, E)."""

@@ -30,20 +30,21 @@ class Sampling:
     """How the tokens of one text are chosen. As it is: the likeliest token, always.
 
     Args:
-        temperature: What logits are divided by, above 0; 0 takes the likeliest token and draws nothing.
-            Finite.
-        top_k: So many of the likeliest tokens stay; 0: all.
-        top_p: The fewest likeliest tokens that together hold this probability stay, in (0, 1].
-        min_p: Tokens with at least this part of the likeliest one's probability stay, in [0, 1).
-        repeat_penalty: Logits above 0 of tokens that were there are divided by it, others multiplied.
-        presence_penalty: Taken once from the logit of a token that was there.
-        frequency_penalty: Taken from it for each time that it was there.
-        penalty_window: The penalties look at so many last tokens; None: at all.
-        logit_bias: What is added to the logits of tokens, by id.
+        temperature: What logits are divided by, finite; 0 takes the likeliest token (greedy) and draws
+            nothing.
+        top_k: Only so many of the likeliest tokens are left; 0: all.
+        top_p: Only the fewest likeliest tokens that together hold this probability are left, in (0, 1].
+        min_p: Only tokens with at least this part of the likeliest one's probability are left, in [0, 1).
+        repeat_penalty: Logits above 0 of tokens that were there are divided by it, others multiplied; above
+            0, 1: off.
+        presence_penalty: Taken once from the logit of each token that was there; 0: off.
+        frequency_penalty: Taken from it for each time that it was there; 0: off.
+        penalty_window: The penalties look at so many last tokens of prompt and answer; None: at all.
+        logit_bias: What is added to the logits of tokens, by id; -100 as good as forbids one.
         seed: Decides the draws.
 
     Raises:
-        UsageError: A temperature below 0, or none.
+        UsageError: A value out of its range; it is named.
     """
 
     temperature: float = 0.0
@@ -53,15 +54,34 @@ class Sampling:
     repeat_penalty: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
-    penalty_window: int | None = None
+    penalty_window: int | None = 64
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise UsageError(
-                "no temperature", where="temperature", got=self.temperature, expected="a number from 0"
-            )
+        finite, window = math.isfinite, self.penalty_window
+        checks = (
+            ("temperature", finite(self.temperature) and self.temperature >= 0, "a finite number from 0"),
+            ("top_k", self.top_k >= 0, "at least 0"),
+            ("top_p", 0 < self.top_p <= 1, "a number in (0, 1]"),
+            ("min_p", 0 <= self.min_p < 1, "a number in [0, 1)"),
+            ("repeat_penalty", finite(self.repeat_penalty) and self.repeat_penalty > 0, "above 0"),
+            ("presence_penalty", finite(self.presence_penalty), "a finite number"),
+            ("frequency_penalty", finite(self.frequency_penalty), "a finite number"),
+            ("penalty_window", window is None or window >= 1, "at least 1, or None"),
+        )
+        for name, fits, expected in checks:
+            if not fits:
+                raise UsageError("out of range", where=name, got=getattr(self, name), expected=expected)
+        for token, bias in self.logit_bias.items():
+            # -inf forbids a token; the two others would leave nothing to choose from
+            if token < 0 or math.isnan(bias) or bias == math.inf:
+                raise UsageError(
+                    "out of range",
+                    where="logit_bias",
+                    got=f"{token}: {bias}",
+                    expected="a token id: a number",
+                )
 
     @property
     def penalises(self) -> bool:

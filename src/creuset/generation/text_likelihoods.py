@@ -111,10 +111,14 @@ def document_likelihoods(
 
 def text_scores(likelihoods: DocumentLikelihoods, *, context: Context) -> list[Score]:
     """Nats per token, perplexity and bits per byte, each with its interval over documents or passages."""
+    return [*token_scores(likelihoods, context=context), bits_per_byte(likelihoods, context=context)]
+
+
+def token_scores(likelihoods: DocumentLikelihoods, *, context: Context) -> list[Score]:
+    """Nats per token and perplexity, which depend on the tokenizer."""
     return [
         nats_per_token_rows(likelihoods).score(context=context),
         perplexity(likelihoods, context=context),
-        bits_per_byte(likelihoods, context=context),
     ]
 
 

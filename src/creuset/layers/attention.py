@@ -55,7 +55,8 @@ class AttentionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionRecord:
-    """The weights of each attention layer, in order, (B, H, T, S) each; a row over keys sums to 1.
+    """The weights of each attention layer, in order, (B, H, T, S) each; a row over keys sums to 1, or to 0
+    where a query may read none.
 
     Args:
         own: Of attention to the own sequence.
@@ -69,6 +70,8 @@ class AttentionRecord:
 def attention_weights(query: Tensor, key: Tensor, mask: AttentionMask, scale: float) -> Tensor:
     """softmax(scale Q K^T) over the keys that the mask leaves, computed in float32 at least.
 
+    Where it leaves none to a query, as in a row of padding alone, all weights are 0, as in the fused kernels.
+
     Args:
         query: (B, H, T, D).
         key: (B, G, S, D); a key-value head serves H / G heads that follow each other.
@@ -81,11 +84,17 @@ def attention_weights(query: Tensor, key: Tensor, mask: AttentionMask, scale: fl
     key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)  # (B, H, S, D)
     scores = (query @ key.transpose(-2, -1)) * scale  # (B, H, T, S)
     hidden = mask.dense(query.shape[2], key.shape[2], query.device)
-    if hidden is not None:
-        added = hidden.is_floating_point()
-        scores = scores + hidden if added else scores.masked_fill(~hidden, float("-inf"))
+    if hidden is None:
+        return _softmax(scores)
+    added = hidden.is_floating_point()
+    scores = scores + hidden if added else scores.masked_fill(~hidden, float("-inf"))
+    blind = ~(hidden > float("-inf") if added else hidden).any(-1, keepdim=True)
+    return _softmax(scores.masked_fill(blind, 0.0)).masked_fill(blind, 0.0)
+
+
+def _softmax(scores: Tensor) -> Tensor:
     precise = torch.promote_types(scores.dtype, torch.float32)
-    return scores.softmax(dim=-1, dtype=precise).to(query.dtype)
+    return scores.softmax(dim=-1, dtype=precise).to(scores.dtype)
 
 
 def scaled_dot_product_attention(
@@ -146,9 +155,39 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, scale
                 scale=scale,
                 enable_gqa=num_groups > 1,
             ).to(torch.bfloat16)
+    if tensor is None and not causal and num_groups == 1 and _products_are_faster(query, key):
+        return _by_products(query, key, value, scale)
     return functional.scaled_dot_product_attention(
         query, key, value, attn_mask=tensor, is_causal=causal, scale=scale, enable_gqa=num_groups > 1
     )
+
+
+_LEAST_FOR_PRODUCTS = 64
+"""Queries from which on two products and a softmax take less time than torch's fused kernel."""
+_MOST_SCORES = 2**20
+"""Of all heads together: 2 MB in bfloat16, beyond which they no longer lie in a processor's cache."""
+
+
+def _products_are_faster(query: Tensor, key: Tensor) -> bool:
+    """Whether `_by_products` gains: on a processor, in bfloat16, without gradients, for usual lengths."""
+    return (
+        query.dtype == torch.bfloat16
+        and query.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and query.shape[2] >= _LEAST_FOR_PRODUCTS
+        and query.shape[:3].numel() * key.shape[2] <= _MOST_SCORES
+    )
+
+
+def _by_products(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Attention without a mask by plain products, (B, H, T, D).
+
+    torch's fused kernel multiplies in bfloat16 at a fraction of the speed of its plain products: on an AMD
+    EPYC with AVX-512, one thread, 12 heads of 32 features, 128 tokens take 0.39 ms against 0.59, and 240
+    tokens 1.26 against 1.75. Scores are rounded to bfloat16, as queries and keys are.
+    """
+    scores = (query * scale) @ key.transpose(-2, -1)  # (B, H, T, S)
+    return scores.softmax(-1) @ value
 
 
 class MultiHeadAttention(nn.Module):

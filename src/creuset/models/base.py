@@ -10,6 +10,11 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     classifies  logits(inputs) -> one row of scores a sample
     scores_text     token_nats(tokens, targets) -> nats of each token (models/language_model.py)
     generates_text  reader(num_rows) -> reads texts and says what comes next
+    transduces_text target_nats(pairs) -> nats of each token of a target, given its source; a `transformer`
+                    writes targets by beam search (models/encoder_decoder.py, generation/transduction.py)
+    fills_masks     fill(tokens, places) -> scores of the tokens that are missing there
+                    (models/masked_language_model.py)
+    embeds_tokens   embeddings() -> a vector for each token
 
 A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
 do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes.
@@ -36,7 +41,18 @@ from creuset.errors import UsageError
 from creuset.layers.interpolation import Path, interpolate_codes
 from creuset.recipe.sections import FamilyConfig
 
-Trait = Literal["gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"]
+Trait = Literal[
+    "gradient",
+    "samples",
+    "likelihood",
+    "encodes",
+    "classifies",
+    "scores_text",
+    "generates_text",
+    "transduces_text",
+    "fills_masks",
+    "embeds_tokens",
+]
 Batch = Mapping[str, Tensor]
 
 _KIND_NAMES: Mapping[Kind, str] = {
@@ -44,12 +60,14 @@ _KIND_NAMES: Mapping[Kind, str] = {
     "table": "a table",
     "texts": "texts",
     "corpus": "plain text",
+    "pairs": "pairs of texts",
 }
 _NEXT_STEPS: Mapping[Kind, str] = {
     "images": "choose a family for pictures, such as model.family: cnn",
     "table": "set data.image_size if each row holds a picture, or model.family: linear for a table",
     "texts": "choose a family for texts, such as model.family: rnn",
     "corpus": "choose a family for plain text, such as model.family: decoder",
+    "pairs": "choose a family for pairs of texts, such as model.family: encoder_decoder",
 }
 """What to do with data of a kind that a family does not take."""
 
@@ -121,8 +139,8 @@ class Model(nn.Module):
 
         Args:
             batch: "images" float32 (B, C, H, W) in [-1, 1], "features" float32 (B, F), "tokens" int64
-                (B, T) with "lengths" int64 (B,), or of a corpus "tokens" and "targets" int64 (B, T); "labels"
-                int64 (B,) where the data has them.
+                (B, T) with "lengths" int64 (B,), or of a corpus "tokens" and "targets" int64 (B, T), or of
+                pairs what `TextPairs.batch` says; "labels" int64 (B,) where the data has them.
             player: One of `players`.
             generator: Every random draw of this pass, one row a sample.
 
@@ -211,6 +229,10 @@ class Model(nn.Module):
 
     def logits(self, inputs: Tensor) -> Tensor:
         """One score a class for pictures (B, C, H, W), rows (B, F) or token ids (B, T), float32 (B, K)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def embeddings(self) -> Tensor:
+        """The vector of each token by its id, float32 (V, E)."""
         raise NotImplementedError(type(self).__name__)
 
 
@@ -335,3 +357,14 @@ def require_shape(inputs: Tensor, shape: tuple[int, ...]) -> Tensor:
             expected=f"({', '.join(['batch', *map(str, shape)])})",
         )
     return inputs
+
+
+def require_tokens(tokens: Tensor, context: int) -> Tensor:
+    """`tokens` as they are if they are whole numbers (B, T), at most `context` a row; else UsageError."""
+    if tokens.ndim != 2 or tokens.is_floating_point() or tokens.shape[1] > context:
+        raise UsageError(
+            "samples of another shape than the model was built for",
+            got=tuple(tokens.shape),
+            expected=f"(batch, tokens), whole numbers, at most {context} tokens",
+        )
+    return tokens

@@ -18,7 +18,7 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Family
+from creuset.models.base import Family, require_tokens
 from creuset.models.language_model import LanguageModel
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
@@ -82,8 +82,11 @@ class Decoder(LanguageModel):
         return self.transformer.logits(states)
 
     def attention(self, tokens: Tensor) -> Sequence[Tensor]:
-        self._require_tokens(tokens)
+        require_tokens(tokens, self.context)
         return self.transformer.attention_weights(tokens).own
+
+    def embeddings(self) -> Tensor:
+        return self.transformer.token_embedding.weight.detach().float()
 
     def reader(self, num_rows: int) -> "CachedReader":
         return CachedReader(self.transformer, num_rows, self.context)
@@ -164,5 +167,5 @@ FAMILY = Family(
     name="decoder",
     config=DecoderConfig,
     build=Decoder,
-    traits=frozenset({"gradient", "scores_text", "generates_text"}),
+    traits=frozenset({"gradient", "scores_text", "generates_text", "embeds_tokens"}),
 )

@@ -3,12 +3,11 @@
 A model reads the tokens of a block and says of each which token follows. Each block is read by itself, from
 nothing: so models that keep a state and models that read all of a block are trained and measured alike.
 
-Legend of shapes: B batch, T tokens, E features, V vocabulary, H heads.
+Legend of shapes: B batch, T tokens, E features, V vocabulary.
 """
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -17,8 +16,8 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
-from creuset.errors import UsageError
-from creuset.models.base import Batch, Model, require_kind
+from creuset.models.base import Batch, require_tokens
+from creuset.models.token_model import TokenModel
 from creuset.objectives.next_token import next_token_nats
 
 
@@ -29,7 +28,7 @@ class TokenReader(Protocol):
         """Further tokens of each text, int64 (B, T), to the scores of the token behind them, (B, V)."""
 
 
-class LanguageModel(Model):
+class LanguageModel(TokenModel):
     """Tokens to scores of the token that follows each.
 
     Args:
@@ -41,10 +40,7 @@ class LanguageModel(Model):
     """
 
     def __init__(self, family: str, spec: DataSpec) -> None:
-        require_kind(spec, family, "corpus")
-        super().__init__()
-        self.context = spec.context
-        self.vocab_size = spec.vocab_size
+        super().__init__(family, spec)
         self.bytes_per_token = spec.bytes_per_token
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
@@ -88,32 +84,12 @@ class LanguageModel(Model):
     def scores(self, states: Tensor) -> Tensor:
         """The head: (..., E) -> (..., V)."""
 
-    def attention(self, tokens: Tensor) -> Sequence[Tensor]:
-        """The attention weights of each layer for texts, in order; none for a model without attention.
-
-        Args:
-            tokens: int64 (B, T), at most `context` of them a row.
-
-        Returns:
-            (B, H, T, T) each: head, query, key; a row over keys sums to 1.
-        """
-        self._require_tokens(tokens)
-        return ()
-
     def _mean_nats(self, batch: Batch, generator: BatchGenerator | None) -> Tensor:
         targets = batch["targets"]
         nats = self._nats(batch["tokens"], targets, generator)
         return nats.sum() / (targets != IGNORED).sum()
 
     def _nats(self, tokens: Tensor, targets: Tensor, generator: BatchGenerator | None) -> Tensor:
-        self._require_tokens(tokens)
+        require_tokens(tokens, self.context)
         states = self.states(tokens, generator)
         return next_token_nats(states, targets, self.scores, vocab_size=self.vocab_size, ignored=IGNORED)
-
-    def _require_tokens(self, tokens: Tensor) -> None:
-        if tokens.ndim != 2 or tokens.is_floating_point() or tokens.shape[1] > self.context:
-            raise UsageError(
-                "samples of another shape than the model was built for",
-                got=tuple(tokens.shape),
-                expected=f"(batch, tokens), whole numbers, at most {self.context} tokens",
-            )

@@ -67,6 +67,9 @@ class RNNLanguageModel(LanguageModel):
         scores: Tensor = self.head(states)
         return scores
 
+    def embeddings(self) -> Tensor:
+        return self.token_embedding.weight.detach().float()
+
     def reader(self, num_rows: int) -> "StateReader":
         del num_rows  # the first tokens say it
         return StateReader(self)
@@ -94,5 +97,5 @@ FAMILY = Family(
     name="rnn_lm",
     config=RNNLanguageModelConfig,
     build=RNNLanguageModel,
-    traits=frozenset({"gradient", "scores_text", "generates_text"}),
+    traits=frozenset({"gradient", "scores_text", "generates_text", "embeds_tokens"}),
 )

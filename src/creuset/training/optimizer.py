@@ -1,6 +1,8 @@
 """The optimizer of each player and the schedule of its learning rate.
 
-The schedule is a pure function of the step, so that nothing of it has to be saved.
+The schedule is a pure function of the step, so that nothing of it has to be saved. Weight decay acts on what
+has two axes or more, embeddings among them; gains of norms and biases are left alone (as in Radford et al.
+2018, "Improving Language Understanding by Generative Pre-Training", section 4.1).
 """
 
 import math
@@ -78,17 +80,18 @@ class Player:
 def _make_optimizer(
     parameters: list[nn.Parameter], learning_rate: float, betas: tuple[float, float], training: TrainingConfig
 ) -> torch.optim.Optimizer:
+    decaying = [parameter for parameter in parameters if parameter.ndim >= 2]
+    others = [parameter for parameter in parameters if parameter.ndim < 2]
+    groups = [
+        {"params": members, "weight_decay": decay}
+        for members, decay in ((decaying, training.weight_decay), (others, 0.0))
+        if members
+    ]
     if training.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            lr=learning_rate,
-            momentum=training.momentum,
-            weight_decay=training.weight_decay,
-            foreach=True,
-        )
+        return torch.optim.SGD(groups, lr=learning_rate, momentum=training.momentum, foreach=True)
     kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
     # fused: one pass over each parameter instead of a dozen; the largest part of a small model's step
-    return kind(parameters, lr=learning_rate, betas=betas, weight_decay=training.weight_decay, fused=True)
+    return kind(groups, lr=learning_rate, betas=betas, fused=True)
 
 
 def learning_rate_factor(step: int, training: TrainingConfig) -> float:

@@ -6,9 +6,13 @@ import numpy as np
 import torch
 
 from creuset.data.dataset import Dataset
+from creuset.generation.fillings import Passage, held_out_passages, quoted
 from creuset.generation.pictures import to_pictures
+from creuset.generation.transduction import held_out
 from creuset.metrics.score import Score
-from creuset.reporting.blocks import Block, Figure, Measured, Scores, Section, Text
+from creuset.models.encoder_decoder import EncoderDecoder
+from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.reporting.blocks import Block, Figure, Measured, Scores, Section, Table, Text
 from creuset.reporting.charts import Axis, LineChart, ReliabilityChart, Series, confusion_matrix
 from creuset.reporting.sheet import comparison_sheet, picture_sheet
 from creuset.runs.folder import RunFolder
@@ -19,6 +23,8 @@ from creuset.workflows.load import Loaded
 _SHEET = 60
 _COMPARED = 10
 _TEXTS = 2
+_PAIRS = 6
+_PASSAGES, _GUESSES = 3, 3
 _MAP_POINTS = 2000
 """Points of a latent map: more only cover each other."""
 
@@ -116,6 +122,60 @@ def text_blocks(loaded: Loaded) -> list[Block]:
         Section(title=f"Text {number}", blocks=[Text(text="\n\n".join(text.splitlines()))])
         for number, text in enumerate(loaded.write("", _TEXTS), 1)
     ]
+
+
+def pair_blocks(loaded: Loaded, dataset: Dataset) -> list[Table]:
+    """Held-out sources beside what is wanted and what the model writes; nothing for other families."""
+    model = loaded.model
+    split = next((name for name in ("test", "validation") if name in dataset.splits), None)
+    if not isinstance(model, EncoderDecoder) or split is None:
+        return []
+    shown = held_out(model, dataset, split, _PAIRS, device=loaded.device)
+    what = "pairs" if model.corruption is None else "blocks, with what was taken out of them,"
+    return [
+        Table(
+            header=["source", "reference", "output"],
+            rows=[[one.source, one.reference, one.output] for one in shown],
+            caption=f"The first {len(shown)} {what} of the {split} split, and what the model writes: the "
+            "best text of a beam search.",
+        )
+    ]
+
+
+def passage_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
+    """Held-out passages with masks, and what the model puts into them; nothing for other families."""
+    model, part = loaded.model, dataset.splits.get("validation")
+    if not isinstance(model, MaskedLanguageModel) or part is None or part.stream is None:
+        return []
+    passages = held_out_passages(
+        model,
+        loaded.tokenizer,
+        part.stream,
+        num_passages=_PASSAGES,
+        num=_GUESSES,
+        seed=0,
+        device=loaded.device,
+    )
+    return [
+        Section(
+            title=f"Passage {number}",
+            blocks=[Text(text="\n\n".join(passage.text.split("\n"))), _guess_table(passage)],
+        )
+        for number, passage in enumerate(passages, 1)
+    ]
+
+
+def _guess_table(passage: Passage) -> Table:
+    rows = [
+        [f"[{number}]", quoted(filling.true or ""), *map(str, filling.guesses)]
+        for number, filling in enumerate(passage.fillings, 1)
+    ]
+    guesses = [f"guess {number}" for number in range(1, len(rows[0]) - 1)] if rows else []
+    return Table(
+        header=["mask", "hidden token", *guesses],
+        rows=rows,
+        caption="The tokens that were hidden, and the likeliest by the model with their probabilities.",
+    )
 
 
 def classification_figures(document: dict[str, Any]) -> list[Figure]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from creuset.assets import resolve
 from creuset.data.corpus_split import without_documents
 from creuset.data.dataset import Dataset, conform, without
 from creuset.data.load import load_data
+from creuset.data.pair_split import without_shared_texts
 from creuset.device import memory_errors
 from creuset.errors import DataError, UsageError
-from creuset.evaluation import DistanceSetting, Evaluation, Subject, Suite, suites
+from creuset.evaluation import AnalogySetting, DistanceSetting, Evaluation, Subject, Suite, suites
 from creuset.evaluation import evaluate as run_suite
 from creuset.metrics.score import Score
 from creuset.models.base import Model
@@ -21,6 +22,7 @@ from creuset.progress import Progress, Silent
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
 from creuset.runs.rows import SampleRows
+from creuset.workflows.analogies import analogy_setting
 from creuset.workflows.distances import distance_setting
 from creuset.workflows.load import Loaded, data_spec, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
@@ -40,6 +42,8 @@ def evaluate(
     num_importance_samples: int | None = None,
     num_generated: int | None = None,
     extractor: str | None = None,
+    questions: str | Path | None = None,
+    words: Sequence[str] = (),
     seed: int = 0,
     checkpoint: str = "best",
     dataset: Dataset | None = None,
@@ -59,6 +63,8 @@ def evaluate(
         num_generated: Pictures drawn for distances, 0 for none; default: the recipe's.
         extractor: What turns pictures into features (workflows/extractors.py); default: the recipe's. Where
             that is not on this machine, distances are left out, with a remark.
+        questions: A file of analogies to ask (data/analogy_questions.py); default: none.
+        words: Words whose nearest neighbours are kept beside analogies.
         seed: Decides the draws of the evaluation.
         checkpoint: "best", "last", or a name.
         dataset: The run's own data, where the caller has loaded it already.
@@ -76,8 +82,11 @@ def evaluate(
         if num_importance_samples == loaded.recipe.evaluation.num_importance_samples:
             num_importance_samples = None
     distances = distance_setting(loaded, chosen, num_generated, extractor)
+    analogies = analogy_setting(chosen, questions, words, data, split)
     own = run_data(loaded.run, watcher) if dataset is None else dataset
-    measured, part, choices = _measured(loaded, own, data, split, watcher)
+    # of the data analogies need the tokenizer alone
+    asked_split = split if analogies is None else "train"
+    measured, part, choices = _measured(loaded, own, data, asked_split, watcher)
     evaluation = _run(
         loaded,
         measured,
@@ -85,6 +94,7 @@ def evaluate(
         suite=chosen,
         num_importance_samples=num_importance_samples,
         distances=distances,
+        analogies=analogies,
         seed=seed,
         choices=choices,
         progress=watcher,
@@ -133,6 +143,7 @@ def _run(
     suite: Suite,
     num_importance_samples: int | None,
     distances: DistanceSetting | None,
+    analogies: AnalogySetting | None,
     seed: int,
     choices: Mapping[str, str | int],
     progress: Progress,
@@ -149,6 +160,7 @@ def _run(
             suite=suite,
             num_importance_samples=num_samples,
             distances=distances,
+            analogies=analogies,
             seed=seed,
             progress=progress,
             choices=choices,
@@ -257,7 +269,12 @@ def _without_training(other: Dataset, own: Dataset, split: str) -> tuple[Dataset
     """
     part = other.split(split)
     seen = [own.splits[name] for name in ("train", "validation") if name in own.splits]
-    kept = without(part, *seen) if part.stream is None else without_documents(part, *seen)
+    if part.stream is not None:
+        kept = without_documents(part, *seen)
+    elif part.pairs is not None:
+        kept = without_shared_texts(part, *seen)
+    else:
+        kept = without(part, *seen)
     if not kept.num_samples:
         raise DataError(
             "nothing is left to measure: the run was trained on all of these samples",

@@ -18,6 +18,7 @@ _KINDS: Mapping[Kind, str] = {
     "table": "tables",
     "texts": "labelled texts",
     "corpus": "plain text",
+    "pairs": "pairs of texts",
 }
 
 

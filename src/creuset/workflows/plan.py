@@ -31,6 +31,8 @@ SPLIT_SEED = 0
 Settings = Mapping[str, object] | Sequence[str]
 
 _SECTIONS = ("data", "training", "evaluation")
+_WITH_SAMPLES = {"samples", "encodes", "generates_text", "fills_masks"}
+"""Traits of which a training shows something as it goes."""
 _EFFECTIVE_WITHOUT_GRADIENT = {"training.seed", "training.threads", "training.device"}
 
 
@@ -78,7 +80,11 @@ class Plan:
         device = resolve_device(training.device)
         with placed_errors(recipe):
             dataset = load_data(
-                recipe.data, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress
+                recipe.data,
+                seed=SPLIT_SEED,
+                resolve=lambda name: resolve(name).path,
+                needs_mask="fills_masks" in kind.traits,
+                progress=progress,
             )
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
         if precision is None:
@@ -154,7 +160,7 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
                 ignored[key] = f"the family {kind.name} is fitted in one go, without steps"
             if key.startswith(("data.augmentation.", "data.batch_size")):
                 ignored[key] = f"the family {kind.name} is fitted in one go, without batches"
-    if "training.sample_every" in written and not kind.traits & {"samples", "encodes", "generates_text"}:
+    if "training.sample_every" in written and not kind.traits & _WITH_SAMPLES:
         ignored["training.sample_every"] = f"the family {kind.name} makes neither pictures nor texts"
     suite = recipe.evaluation.suite
     if "evaluation.num_importance_samples" in written:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from creuset.data.dataset import Dataset
+from creuset.evaluation.analogies import METRIC
 from creuset.models.base import Model
 from creuset.progress import Progress, Silent
 from creuset.reporting.blocks import (
@@ -21,10 +22,13 @@ from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
 from creuset.runs.manifest import Manifest
 from creuset.workflows.again import again_command
-from creuset.workflows.attention_maps import ATTENTION_LEAD, attention_blocks
+from creuset.workflows.analogies import analogy_blocks
+from creuset.workflows.attention_maps import ATTENTION_LEAD, attention_blocks, cross_attention_blocks
 from creuset.workflows.chapters import (
     classification_figures,
     loss_curves,
+    pair_blocks,
+    passage_blocks,
     picture_blocks,
     score_block,
     text_blocks,
@@ -72,6 +76,7 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
                 *_fit_remarks(run),
                 _data_table(manifest),
                 *_corpus_table(manifest),
+                *_pairs_table(manifest),
                 *_remarks(loaded, dataset),
             ],
         )
@@ -101,7 +106,14 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     if texts:
         lead = f"{len(texts)} texts that the model writes, seed 0, none left out."
         chapters.append(Chapter(title="Texts", lead=lead, blocks=texts))
-    attention = attention_blocks(loaded, dataset)
+    pairs = pair_blocks(loaded, dataset)
+    if pairs:
+        chapters.append(Chapter(title="Texts", blocks=pairs))
+    passages = passage_blocks(loaded, dataset)
+    if passages:
+        lead = f"{len(passages)} held-out passages with hidden tokens, spread over the text, none left out."
+        chapters.append(Chapter(title="Masks filled", lead=lead, blocks=passages))
+    attention = [*attention_blocks(loaded, dataset), *cross_attention_blocks(loaded, dataset)]
     if attention:
         chapters.append(Chapter(title="Attention", lead=ATTENTION_LEAD, blocks=attention))
     chapters.append(Chapter(title="Again", blocks=_again(loaded, manifest)))
@@ -178,6 +190,36 @@ def _corpus_table(manifest: Manifest) -> list[Block]:
     ]
 
 
+def _pairs_table(manifest: Manifest) -> list[Block]:
+    """How long the texts of each split of pairs are; nothing for other data."""
+    report = manifest.data_report
+    counts = report.get("pairs")  # a run of an older creuset has none
+    if not counts:
+        return []
+    rows = [
+        [
+            split,
+            found["num_source_tokens"] / report["num_samples"][split],
+            found["num_target_tokens"] / report["num_samples"][split],
+            found["longest_source"],
+            found["longest_target"],
+            found["num_left_out"],
+            report["unknown_tokens"][split],
+        ]
+        for split, found in counts.items()
+    ]
+    names = ["tokens of a source", "of a target", "longest source", "longest target", "left out"]
+    return [
+        Table(
+            header=["split", *names, "share of unknown tokens"],
+            rows=rows,
+            caption=f"The texts, in tokens of {manifest.data_spec['tokenizer_size']} kinds; the longest ones "
+            "are those of pairs that were left out, too.",
+            note=f"tokenizer {manifest.data_spec['tokenizer']}",
+        )
+    ]
+
+
 def _remarks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     remarks = list(dataset.report.remarks())
     leakage = loaded.run.manifest().data_report.get("near_duplicates")  # a run of an older creuset has none
@@ -191,13 +233,18 @@ def _scores(run: RunFolder) -> list[Block]:
     for name, document in run.evaluations().items():
         if name in outdated:
             blocks.append(Finding(text=f"{outdated[name]}.", kind="warning"))
-        blocks.append(score_block({run.id: document}, f"The suite {name} on the {document['split']} split."))
+        if document["scores"]:
+            caption = f"The suite {name} on the {document['split']} split."
+            metrics = (METRIC,) if document["suite"] == "analogies" else ()
+            blocks.append(score_block({run.id: document}, caption, metrics))
         blocks.extend(remark_blocks(document))
         blocks.extend(floor_blocks(document, run.id))
         if document["suite"] == "classification":
             blocks.append(Row(figures=classification_figures(document)))
         if document["suite"] == "text":
             blocks.append(loss_by_place({document["split"]: document}))
+        if document["suite"] == "analogies":
+            blocks.extend(analogy_blocks(document))
         blocks.extend(_of_rows(run, name, document))
     return blocks
 

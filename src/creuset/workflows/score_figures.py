@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from creuset.evaluation.pairs import COPIED
 from creuset.metrics.growth import growing_sizes, growth_of_mean
 from creuset.metrics.score import Score
 from creuset.reporting.blocks import Block, Figure, Finding, Row, Section, Table
@@ -15,12 +16,13 @@ from creuset.reporting.numbers import common_decimals, compact
 from creuset.reporting.score_table import printed_metric
 from creuset.reporting.sheet import comparison_sheet
 
-_OF_SAMPLES = ("accuracy", "label_nll", "nll", "mse", "psnr")
+_OF_SAMPLES = ("nats_per_masked_token", "accuracy", "label_nll", "nll", "mse", "psnr")
 """Means over samples that are drawn against their number; others move with one of these."""
 _OF_REAL_PICTURES = {"memorisation": "0.5", "near_copies": "about 0.01"}
 """What pictures that the model was not trained on would score."""
 _CURVES = 8
 _FLOOR = "_floor"
+_FREQUENCIES = "_unigram"
 
 Rows = Mapping[str, NDArray[Any]]
 
@@ -33,8 +35,8 @@ def remark_blocks(document: Mapping[str, Any]) -> list[Block]:
 
 
 def floor_blocks(document: Mapping[str, Any], subject: str) -> list[Block]:
-    """Each score beside what it would be without a model: simple models, or real pictures in place of
-    generated ones. Empty for a suite without floors.
+    """Each score beside what it would be without a model: simple models, real pictures in place of generated
+    ones, or the frequencies of tokens. Empty for a suite without floors.
 
     Args:
         document: Of a suite.
@@ -42,14 +44,20 @@ def floor_blocks(document: Mapping[str, Any], subject: str) -> list[Block]:
     """
     floors = _scores(document, "floors")
     scores = {score.metric: score for score in _scores(document, "scores")}
-    simple = [floor for floor in floors if not floor.metric.endswith(_FLOOR)]
+    copied = [floor for floor in floors if floor.metric.endswith(COPIED)]
+    frequencies = [floor for floor in floors if floor.metric.endswith(_FREQUENCIES)]
+    simple = [floor for floor in floors if not floor.metric.endswith((_FLOOR, COPIED, _FREQUENCIES))]
     real = [floor for floor in floors if floor.metric.endswith(_FLOOR)]
     blocks: list[Block] = []
     if simple:
         blocks.extend(_against_simple_models(simple, scores.get("nll"), subject))
+    if copied:
+        blocks.append(_against_copies(copied, scores))
     if real:
         notes = document["details"].get("notes", ())
         blocks.extend(_against_real_pictures(real, scores, notes, subject))
+    if frequencies:
+        blocks.append(_against_frequencies(frequencies, scores, subject))
     return blocks
 
 
@@ -127,6 +135,33 @@ def _against_simple_models(floors: Sequence[Score], nll: Score | None, subject: 
     )
     caption = "The model's NLL with its 95% interval beside those of models that learned almost nothing."
     return [table, Figure(drawing=chart, caption=caption)]
+
+
+def _against_copies(floors: Sequence[Score], scores: Mapping[str, Score]) -> Table:
+    names = [floor.metric.removesuffix(COPIED) for floor in floors]
+    return Table(
+        header=["measure", "written", "source copied"],
+        rows=[
+            [printed_metric(name), _printed(scores[name]) if name in scores else None, _printed(floor)]
+            for name, floor in zip(names, floors, strict=True)
+        ],
+        caption="What the model writes, and the sources as they are, against the same references: names, "
+        "numbers and commands that both languages share score without any translation.",
+    )
+
+
+def _against_frequencies(floors: Sequence[Score], scores: Mapping[str, Score], subject: str) -> Table:
+    names = [floor.metric.removesuffix(_FREQUENCIES) for floor in floors]
+    return Table(
+        header=["measure", subject, "frequencies"],
+        rows=[
+            [printed_metric(name), _printed(scores[name]), _printed(floor)]
+            for name, floor in zip(names, floors, strict=True)
+        ],
+        caption="The same hidden tokens told by how often each token stands in the training text, without a "
+        "look at what is around: a model that learned something is better.",
+        note=floors[0].signature,
+    )
 
 
 def _against_real_pictures(

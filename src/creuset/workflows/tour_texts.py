@@ -8,6 +8,7 @@ from creuset.data.tokenizer import Tokenizer
 from creuset.engines.opening import open_engine
 from creuset.engines.request import Request
 from creuset.errors import BlockedError, DataError, NotFoundError
+from creuset.generation.sampling import Sampling
 from creuset.progress import Silent
 from creuset.reporting.blocks import Block, Chapter, Finding, Passages, Section
 from creuset.workflows.attention_maps import attention_blocks
@@ -139,5 +140,6 @@ def _by_others(prompt: str, seed: int) -> str:
         NotFoundError, BlockedError: It is not on this machine.
     """
     with open_engine(_OTHERS) as engine:
-        request = Request(prompt=prompt, max_tokens=_TOKENS, temperature=_TEMPERATURE, seed=seed)
+        sampling = Sampling(temperature=_TEMPERATURE, seed=seed)
+        request = Request(prompt=prompt, max_tokens=_TOKENS, sampling=sampling)
         return engine.complete(request).text

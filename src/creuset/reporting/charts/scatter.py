@@ -29,6 +29,7 @@ from creuset.reporting.charts.frame import (
     overhang,
     tick_width,
 )
+from creuset.reporting.charts.point_names import drawn, place_names
 from creuset.reporting.charts.scales import Scale, has_place, value_range
 from creuset.reporting.svg import FONT_SIZE, drawing, join, label, tag, text_width
 
@@ -52,9 +53,11 @@ class ScatterChart:
         class_names: The classes, in the order of their colours.
         equal: One unit is equally long on both axes, as distances in a latent space ask for.
         height: Height of the plot, in pixels; None for three quarters of its width.
+        names: (N,) the name of each point, the most important first; written where there is room, with a note
+            of how many found none. Empty for points without names.
 
     Raises:
-        UsageError: Points that are not (N, 2), labels of another length or without a class.
+        UsageError: Points that are not (N, 2), labels or names of another length, labels without a class.
     """
 
     title: str
@@ -65,10 +68,14 @@ class ScatterChart:
     class_names: Sequence[str] = ()
     equal: bool = True
     height: int | None = None
+    names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 2:
             raise UsageError("a scatter chart takes points (N, 2)", where=self.title, got=self.points.shape)
+        if self.names and len(self.names) != len(self.points):
+            got = f"{len(self.points)} points, {len(self.names)} names"
+            raise UsageError("each point needs one name", where=self.title, got=got)
         if self.labels is None:
             return
         if self.labels.shape != self.points.shape[:1]:
@@ -91,8 +98,12 @@ class ScatterChart:
         top = head_height + 28
         plot_height = self.height or round(0.75 * min(width, 560))
         plot = self._plot(points, width, top, top + plot_height)
-        height = top + plot_height + 38 + LINE_HEIGHT * len(notes)
         pixels = np.array([(plot.x(x), plot.y(y)) for x, y in points]).reshape(-1, 2)
+        shown = [name for name, has_place in zip(self.names, keep, strict=False) if has_place]
+        placed = place_names(pixels, shown, plot)
+        if len(placed) < len(shown):
+            notes.append(f"{len(shown) - len(placed):,} of {len(shown):,} names find no room.")
+        height = top + plot_height + 38 + LINE_HEIGHT * len(notes)
         clouds = [
             tag("g", _cloud(pixels[labels == i]), class_=f"s{i % NUM_COLOURS}")
             for i in range(max(len(self.class_names), 1))
@@ -105,6 +116,7 @@ class ScatterChart:
                 head,
                 tag("g", *clouds, clip_path=f"url(#{key}-clip)") if clouds else nothing(plot),
                 _class_names(pixels, labels, names, plot),
+                *drawn(placed),
                 note_lines(notes, width=width, bottom=height),
             ]
         )
@@ -115,6 +127,8 @@ class ScatterChart:
     def describe(self, labels: NDArray[Any]) -> str:
         """How many points there are, of each class, in words; `labels` are those of the points drawn."""
         text = f"{len(labels):,} points: {self.y.label} against {self.x.label}."
+        if self.names:
+            text += f" The first of them: {', '.join(self.names[:20])}."
         if len(self.class_names) > 1:
             counts = ", ".join(f"{name} {(labels == i).sum():,}" for i, name in enumerate(self.class_names))
             text += f" Points of each class: {counts}."

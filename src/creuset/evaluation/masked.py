@@ -1,0 +1,180 @@
+"""The suite `masked`: how well a model tells hidden tokens of a split from what stands around them.
+
+Of each block a share of the tokens, the same for all models, is hidden behind the mask token; which ones
+follows from the seed and the block's number, so that models of one tokenizer and context are asked the same.
+Beside the scores stands what the frequencies of the training tokens reach without reading anything.
+Each hidden token is a row. Those of a block are read by the same model at once, and their errors may hang
+together: the intervals, which take them as independent, are rather too narrow than too wide.
+
+Legend of shapes: B blocks, T tokens, V vocabulary, N hidden tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from creuset.data.dataset import Dataset
+from creuset.data.token_stream import IGNORED, block_batch, block_padding
+from creuset.device import BatchGenerator
+from creuset.errors import DataError
+from creuset.evaluation.suite import Evaluation, Subject, split_hash
+from creuset.metrics.inputs import FloatArray
+from creuset.metrics.score import Score
+from creuset.metrics.signature import Context, FieldValue, short_hash
+from creuset.metrics.text.rows import TextRows, mean_rows, mean_statistic
+from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.objectives.masked_tokens import MASK_SHARE
+from creuset.progress import Progress
+
+NATS, FIRST, TOP = "nats_per_masked_token", "accuracy", "accuracy_top5"
+FLOOR = "unigram"
+"""How the names of floors end."""
+_TOP = 5
+_SCORES_AT_ONCE = 2**23
+"""Numbers that the scores of some blocks may have: 32 MB."""
+_SMOOTHING = 1.0
+"""Added to the count of each token, so that one which training never met has a probability."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Told:
+    """How hidden tokens were told.
+
+    Args:
+        nats: -log p of each, float64 (N,).
+        ranks: How many tokens were held likelier than it, int64 (N,).
+    """
+
+    nats: FloatArray
+    ranks: NDArray[np.int64]
+
+    def rows(self) -> dict[str, FloatArray]:
+        """One number a hidden token for each metric, whose mean the metric is."""
+        return {
+            NATS: self.nats,
+            FIRST: (self.ranks < 1).astype(np.float64),
+            TOP: (self.ranks < _TOP).astype(np.float64),
+        }
+
+
+def masked_suite(
+    subject: Subject, dataset: Dataset, split: str, context: Context, progress: Progress
+) -> Evaluation:
+    """Nats per masked token, and how often the true token is the first guess or among the first five.
+
+    Raises:
+        DataError: No token of the split can be hidden.
+    """
+    model, tokenizer = subject.model, dataset.tokenizer
+    assert isinstance(model, MaskedLanguageModel)
+    assert tokenizer is not None
+    told, targets = _told(model, dataset, split, context.seed, subject.device, progress)
+    floor = _told_by_frequency(model, dataset, targets)
+    fields: dict[str, FieldValue] = {
+        "context_length": model.context,
+        "masked": MASK_SHARE,
+        "masks_seed": context.seed,
+        "tokenizer": tokenizer.fingerprint[:16],
+    }
+    trained_on: dict[str, FieldValue] = {
+        "smoothing": _SMOOTHING,
+        "training_data": short_hash(split_hash(dataset, "train")),
+    }
+    return Evaluation(
+        suite="masked",
+        split=split,
+        scores=_scores(told, fields, context),
+        floors=_scores(floor, {**fields, **trained_on}, context, ending=f"_{FLOOR}"),
+        details={"num_blocks": dataset.split(split).num_samples},
+        rows=told.rows(),
+    )
+
+
+def _scores(told: Told, fields: dict[str, FieldValue], context: Context, ending: str = "") -> list[Score]:
+    nats, *shares = (
+        TextRows(
+            metric=f"{name}{ending}",
+            unit="nats" if name == NATS else "fraction",
+            better="lower" if name == NATS else "higher",
+            rows=mean_rows(values),
+            statistic=mean_statistic,
+            spread="t" if name == NATS else "wilson",
+            fields=fields,
+            bounds=(0.0, np.inf) if name == NATS else None,
+        ).score(context=context)
+        for name, values in told.rows().items()
+    )
+    return [nats, *shares]
+
+
+def _told(
+    model: MaskedLanguageModel,
+    dataset: Dataset,
+    split: str,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> tuple[Told, Tensor]:
+    """How the model tells the hidden tokens of a split, and which they are, int64 (N,)."""
+    num_blocks = dataset.split(split).num_samples
+    progress.start("masked tokens", num_blocks, "blocks")
+    nats, ranks, targets = [], [], []
+    done = 0
+    for tokens, wanted, padding in _hidden_blocks(model, dataset, split, seed, device):
+        places = wanted != IGNORED
+        scores = model.fill(tokens, places, padding=padding).double()  # (N, V)
+        true = scores.gather(1, wanted[places][:, None])
+        nats.append((scores.logsumexp(1) - true[:, 0]).cpu())
+        ranks.append((scores > true).sum(1).cpu())
+        targets.append(wanted[places].cpu())
+        done += len(tokens)
+        progress.advance(done)
+    progress.finish()
+    if not sum(map(len, targets)):
+        raise DataError("no token of this split can be hidden: all are special ones", where=split)
+    found = Told(nats=torch.cat(nats).numpy(), ranks=torch.cat(ranks).numpy())
+    return found, torch.cat(targets)
+
+
+def _hidden_blocks(
+    model: MaskedLanguageModel, dataset: Dataset, split: str, seed: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """The blocks of a split with masks: tokens and targets, int64 (B, T), and padding, bool (B, T)."""
+    places_a_block = max(1, round(MASK_SHARE * model.context))
+    size = max(1, _SCORES_AT_ONCE // (model.vocab_size * places_a_block))
+    numbers = torch.arange(dataset.split(split).num_samples)
+    for chunk in torch.split(numbers, size):
+        batch = block_batch(dataset.split(split).inputs[chunk])
+        padding = block_padding(batch["targets"]).to(device)
+        hidden = [
+            model.hide(
+                tokens[None],
+                there[None],
+                MASK_SHARE,
+                BatchGenerator(seed, "evaluation", "masks", number, size=1, device=device),
+            )
+            for number, tokens, there in zip(chunk.tolist(), batch["tokens"].to(device), padding, strict=True)
+        ]
+        yield (
+            torch.cat([one.tokens for one in hidden]),
+            torch.cat([one.targets for one in hidden]),
+            padding,
+        )
+
+
+def _told_by_frequency(model: MaskedLanguageModel, dataset: Dataset, targets: Tensor) -> Told:
+    """How the frequencies of the training tokens tell these tokens, int64 (N,), whatever stands around."""
+    stream = dataset.split("train").stream
+    assert stream is not None
+    ordinary = model.is_ordinary.cpu()
+    counts = torch.bincount(stream.ids.long(), minlength=model.vocab_size).double()
+    counts = torch.where(ordinary, counts + _SMOOTHING, 0.0)
+    log_probs = (counts / counts.sum()).log()
+    order = torch.sort(counts, descending=True, stable=True).indices
+    ranks = torch.empty_like(order)
+    ranks[order] = torch.arange(len(order))
+    return Told(nats=-log_probs[targets].numpy(), ranks=ranks[targets].numpy())
