@@ -26,6 +26,7 @@ from creuset.errors import CreusetError, UsageError
 from creuset.models import family, family_configs, family_names
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.sections import FamilyConfig
+from small_transformers import corpus_spec
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -95,25 +96,13 @@ def corpus() -> dict[str, Tensor]:
     return {"tokens": rows[:, :-1], "targets": rows[:, 1:]}
 
 
-def corpus_spec() -> DataSpec:
-    return DataSpec(
-        kind="corpus",
-        shape=(),
-        num_levels=0,
-        context=CONTEXT,
-        tokenizer="made up",
-        tokenizer_size=NUM_TOKENS,
-        bytes_per_token=2.0,
-    )
-
-
 def of_text(name: str) -> bool:
     return "scores_text" in family(name).traits
 
 
 def spec_of(name: str) -> DataSpec:
     """The form of the data that a family is tested on."""
-    return corpus_spec() if of_text(name) else digit_spec()
+    return corpus_spec(NUM_TOKENS, CONTEXT, bytes_per_token=2.0) if of_text(name) else digit_spec()
 
 
 def data_of(name: str, digits: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -539,7 +528,7 @@ def test_a_family_takes_texts_or_says_what_it_takes(name: str) -> None:
 @pytest.mark.parametrize("name", PICTURE_FAMILIES)
 def test_a_family_of_other_data_refuses_plain_text(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes .*\n  got: plain text\n(.*\n)*.*family: decoder"):
-        family(name).build(configure(name, {}), corpus_spec())
+        family(name).build(configure(name, {}), corpus_spec(NUM_TOKENS, CONTEXT, bytes_per_token=2.0))
 
 
 @pytest.mark.parametrize("name", [name for name in family_names() if of_text(name)])
