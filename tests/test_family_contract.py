@@ -28,6 +28,7 @@ from creuset.generation.transduction import best_targets, sources, targets
 from creuset.models import family, family_configs, family_names
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.sections import FamilyConfig
+from small_transformers import corpus_spec
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -102,17 +103,9 @@ def corpus() -> dict[str, Tensor]:
     return {"tokens": rows[:, :-1], "targets": rows[:, 1:]}
 
 
-def corpus_spec() -> DataSpec:
-    return DataSpec(
-        kind="corpus",
-        shape=(),
-        num_levels=0,
-        context=CONTEXT,
-        tokenizer="made up",
-        tokenizer_size=NUM_TOKENS,
-        bytes_per_token=2.0,
-        word_counts=tuple(torch.bincount(corpus()["tokens"].flatten()).tolist()),
-    )
+def counting_spec() -> DataSpec:
+    counts = torch.bincount(corpus()["tokens"].flatten()).tolist()
+    return replace(corpus_spec(NUM_TOKENS, CONTEXT, bytes_per_token=2.0), word_counts=tuple(counts))
 
 
 @cache
@@ -151,9 +144,7 @@ def pair_spec() -> DataSpec:
 
 def masked_spec() -> DataSpec:
     """The same with a mask token behind all others."""
-    return replace(
-        corpus_spec(), tokenizer_size=NUM_TOKENS + 1, mask_token=NUM_TOKENS, special_tokens=(NUM_TOKENS,)
-    )
+    return replace(corpus_spec(NUM_TOKENS + 1, CONTEXT), mask_token=NUM_TOKENS, special_tokens=(NUM_TOKENS,))
 
 
 def of_text(name: str) -> bool:
@@ -171,7 +162,7 @@ def spec_of(name: str) -> DataSpec:
         return pair_spec()
     if "fills_masks" in family(name).traits:
         return masked_spec()
-    return corpus_spec() if of_text(name) else digit_spec()
+    return counting_spec() if of_text(name) else digit_spec()
 
 
 def data_of(name: str, digits: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -609,7 +600,7 @@ def test_a_family_takes_texts_or_says_what_it_takes(name: str) -> None:
 @pytest.mark.parametrize("name", PICTURE_FAMILIES)
 def test_a_family_of_other_data_refuses_plain_text(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes .*\n  got: plain text\n(.*\n)*.*family: decoder"):
-        family(name).build(configure(name, {}), corpus_spec())
+        family(name).build(configure(name, {}), corpus_spec(NUM_TOKENS, CONTEXT, bytes_per_token=2.0))
 
 
 @cases("fills_masks")
