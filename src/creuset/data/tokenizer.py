@@ -34,7 +34,7 @@ from creuset.data.tokenizer_files import (
     read_special_tokens,
     settings_of,
 )
-from creuset.data.tokenizer_library import component, has_type, library_errors, refuse_growth
+from creuset.data.tokenizer_library import component, has_type, library_errors, refuse_far_ids, refuse_growth
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.files import write_atomic
 
@@ -110,6 +110,7 @@ class Tokenizer:
         """Whether each token is a word or a punctuation mark, none a piece of a word."""
         self._marks_spaces = _SPACE_MARK in json.dumps(parts[1:], ensure_ascii=False)
         refuse_growth(parts, where)
+        refuse_far_ids(self.vocab_size, len(set(ids)), where)
         self._check_special()
 
     @classmethod

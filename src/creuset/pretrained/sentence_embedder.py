@@ -8,7 +8,6 @@ Texts are computed one behind the other in rows of some thousand tokens, without
 Departure from sentence-transformers: a text that is too long is refused, and cut only where it is asked for.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from creuset.data.bounded_json import parse_bounded
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import MAX_SETTINGS_BYTES, read_limited, read_settings
 from creuset.errors import DataError, NotFoundError, UsageError
@@ -174,10 +174,7 @@ def _around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 def _read_modules(folder: Path) -> tuple[Pooling, bool]:
     """How states are pooled, and whether vectors are normalised."""
     path = folder / _MODULES
-    try:
-        modules = json.loads(read_limited(path, MAX_SETTINGS_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise DataError("damaged: this is no JSON", where=path, got=error) from error
+    modules = parse_bounded(read_limited(path, MAX_SETTINGS_BYTES), path)
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise DataError("no list of modules", where=path, expected='[{"type": ..., "path": ...}]')
     kinds = [str(module.get("type")).rpartition(".")[2] for module in modules]
