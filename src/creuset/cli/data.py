@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +28,7 @@ def command() -> None:
     """Show, validate and split data before training on it.
 
     SOURCE is a name (digits, mnist-5k), a folder of pictures or of .txt files, or a file: .npz, IDX (.gz),
-    CSV, TSV, .txt.
+    CSV, TSV, .txt, .jsonl.
     """
 
 
@@ -57,6 +58,10 @@ _OPTIONS = (
     ),
     click.option("--label-column", help="The CSV column with the class."),
     click.option("--text-column", help="The column of a CSV or TSV file with a text in each row."),
+    click.option(
+        "--source-column", help="Of pairs of texts in a .jsonl, CSV or TSV file: what the source is called."
+    ),
+    click.option("--target-column", help="What the target of a pair is called."),
     click.option(
         "--tokens",
         type=click.Choice(["words", "bytes"]),
@@ -199,6 +204,8 @@ def _load(
     image_size: tuple[int, int] | None,
     label_column: str | None,
     text_column: str | None,
+    source_column: str | None,
+    target_column: str | None,
     tokens: Any,
     vocabulary_size: int,
     max_tokens: int,
@@ -224,6 +231,8 @@ def _load(
         image_size=image_size,
         label_column=label_column,
         text_column=text_column,
+        source_column=source_column,
+        target_column=target_column,
         tokens=tokens,
         vocabulary_size=vocabulary_size,
         max_tokens=max_tokens,
@@ -243,10 +252,16 @@ def _document(dataset: "Dataset") -> dict[str, Any]:
 
 
 def _examples(dataset: "Dataset") -> list[dict[str, Any]]:
-    """The first training samples, with their class; of a corpus the first documents."""
+    """The first training samples, with their class or their texts; of a corpus the first documents."""
     split = dataset.splits["train"]
     if split.stream is not None:
         return [{"name": name, "class": None} for name in split.names[:_EXAMPLES]]
+    if split.pairs is not None:
+        shown = zip(split.names, split.pairs.sources, split.pairs.targets, strict=True)
+        return [
+            {"name": name, "class": None, "source": source, "target": target}
+            for name, source, target in islice(shown, _EXAMPLES)
+        ]
     return [
         {
             "name": split.names[index],
@@ -268,6 +283,9 @@ def _print_dataset(dataset: "Dataset") -> None:
     elif spec.kind == "corpus":
         kinds = f"{spec.vocab_size:,} kinds of tokens, {spec.bytes_per_token:.2f} bytes each"
         say(f"form      plain text, {kinds}; samples of {spec.context:,} tokens")
+    elif spec.kind == "pairs":
+        kinds = f"{spec.vocab_size:,} kinds of tokens"
+        say(f"form      pairs of texts, {kinds}; at most {spec.context:,} tokens in each text")
     else:
         read = f"the first {spec.max_tokens:,} tokens of each"
         say(f"form      texts, cut into {spec.tokens}, {read}; {spec.vocab_size:,} ids")
@@ -284,11 +302,32 @@ def _print_dataset(dataset: "Dataset") -> None:
         shown = counts if named else (min(counts), max(counts))
         rows.append([name, f"{number:,}", *(f"{count:,}" for count in shown)])
     say("\n" + table(header, rows) + "\n")
+    if spec.kind == "pairs":
+        _print_pairs(dataset)
     if spec.kind == "table":
         columns = zip(spec.feature_names, spec.feature_mean, spec.feature_std, strict=True)
         lines = [[name, f"{mean:.6g}", f"{std:.6g}"] for name, mean, std in columns]
         say(table(["column", "mean in train", "standard deviation"], lines[:_MAX_COLUMNS]))
         say(f".. and {len(lines) - _MAX_COLUMNS} more\n" if len(lines) > _MAX_COLUMNS else "")
+
+
+def _print_pairs(dataset: "Dataset") -> None:
+    """How long the texts of each split are, and the first pair."""
+    rows = [
+        [
+            name,
+            f"{counts.num_source_tokens / dataset.report.num_samples[name]:.1f}",
+            f"{counts.num_target_tokens / dataset.report.num_samples[name]:.1f}",
+            f"{counts.longest_source:,}",
+            f"{counts.longest_target:,}",
+            f"{counts.num_left_out:,}",
+        ]
+        for name, counts in dataset.report.pairs.items()
+    ]
+    header = ["split", "tokens of a source", "of a target", "longest source", "longest target", "left out"]
+    say(table(header, rows) + "\n")
+    first = _examples(dataset)[0]
+    say(f"source    {first['source']}\ntarget    {first['target']}\n")
 
 
 def _print_findings(dataset: "Dataset", near: "list[NearDuplicates]") -> None:

@@ -48,7 +48,7 @@ def split_source(source: Source, config: DataConfig, *, seed: int) -> Dataset:
     if config.limit is not None:
         train = places["train"][1]
         labels = None if pool_labels is None else pool_labels[train]
-        places["train"] = ("train", train[_limited(pool_hashes[train], labels, config.limit, seed)])
+        places["train"] = ("train", train[limited(pool_hashes[train], labels, config.limit, seed)])
 
     chosen = {
         name: _ordered(source.parts[places[name][0]], hashes[places[name][0]], places[name][1])
@@ -89,8 +89,12 @@ def _without_straddlers(
     return kept, removed, examples
 
 
-def _limited(hashes: Hashes, labels: Indices | None, limit: int, seed: int) -> Indices:
-    """As many of the training samples as data.limit asks for."""
+def limited(hashes: Hashes, labels: Indices | None, limit: int, seed: int) -> Indices:
+    """Which of the training samples there are with data.limit: their places.
+
+    Raises:
+        UsageError: There are fewer.
+    """
     if limit > len(hashes):
         raise UsageError(
             "the limit is above what there is",

@@ -13,6 +13,7 @@ from creuset.data.hashing import Hashes, content_hash, groups
 from creuset.data.pixels import to_floats
 from creuset.data.source import Skipped, counted, listed
 from creuset.data.spec import DataSpec
+from creuset.data.text_pairs import TextPairs
 from creuset.data.token_stream import TokenStream, block_batch
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.vocabulary import encode, text_lengths, unknown_share
@@ -26,7 +27,8 @@ class Split:
     Args:
         inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in
             the file, float64 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py); or blocks
-            of a corpus, int32 (N, context + 1) (token_stream.py).
+            of a corpus, int32 (N, context + 1) (token_stream.py); or how many tokens source and target of a
+            pair have, int64 (N, 2).
         labels: Places in the spec's class_names, int64 (N,); None without labels.
         hashes: Content hashes, two numbers a sample (hashing.py).
         names: Where each sample comes from, for people; of a corpus its documents, which are not samples.
@@ -34,6 +36,7 @@ class Split:
         num_tokens: Tokens of each whole text, int64 (N,), of which `inputs` may hold the first ones only;
             None for other data.
         stream: The tokens of a corpus; None for other data.
+        pairs: Pairs of texts and their tokens; None for other data.
     """
 
     inputs: Tensor
@@ -43,6 +46,7 @@ class Split:
     texts: tuple[str, ...] = ()
     num_tokens: Tensor | None = None
     stream: TokenStream | None = None
+    pairs: TextPairs | None = None
 
     @property
     def num_samples(self) -> int:
@@ -58,6 +62,7 @@ class Split:
             names=tuple(self.names[index] for index in indices),
             texts=tuple(self.texts[index] for index in indices) if self.texts else (),
             num_tokens=None if self.num_tokens is None else self.num_tokens[places],
+            pairs=None if self.pairs is None else self.pairs.select(indices),
         )
 
 
@@ -74,6 +79,19 @@ class CorpusCounts:
     def bytes_per_token(self) -> float:
         """Bytes of UTF-8 that a token stands for, on average."""
         return self.num_bytes / self.num_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairCounts:
+    """How long the texts of a split of pairs are; the longest ones those of pairs left out too."""
+
+    num_source_tokens: int
+    num_target_tokens: int
+    num_source_bytes: int
+    num_target_bytes: int
+    longest_source: int
+    longest_target: int
+    num_left_out: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +113,7 @@ class DataReport:
         texts_cut: Split -> texts longer than data.max_tokens, of which only the beginning is read.
         unknown_tokens: Split -> share of the tokens that are not in the vocabulary, in [0, 1].
         corpus: Split -> how long it is, for a corpus.
+        pairs: Split -> how long its texts are, for pairs.
     """
 
     origin: str
@@ -111,6 +130,7 @@ class DataReport:
     texts_cut: Mapping[str, int] = field(default_factory=dict)
     unknown_tokens: Mapping[str, float] = field(default_factory=dict)
     corpus: Mapping[str, CorpusCounts] = field(default_factory=dict)
+    pairs: Mapping[str, PairCounts] = field(default_factory=dict)
 
     def remarks(self) -> tuple[str, ...]:
         """What a user should hear before training, one line each."""
@@ -151,6 +171,7 @@ class DataReport:
                 name: {**asdict(counts), "bytes_per_token": counts.bytes_per_token}
                 for name, counts in self.corpus.items()
             },
+            "pairs": {name: asdict(counts) for name, counts in self.pairs.items()},
         }
 
 
@@ -163,7 +184,7 @@ class Dataset:
         splits: "train", "validation" and, unless test_share is 0, "test".
         content_hash: Names exactly this data in these splits (hashing.content_hash).
         report: How it was made.
-        tokenizer: What cut a corpus into tokens; None for other data.
+        tokenizer: What cut a corpus or pairs into tokens; None for other data.
     """
 
     spec: DataSpec
@@ -185,7 +206,8 @@ class Dataset:
             "images" float32 (B, C, H, W) in [-1, 1], or "features" float32 (B, F), each column with the
             training split's mean taken off and divided by its standard deviation, or "tokens" int64 (B, T)
             padded to the longest of them with "lengths" int64 (B,), or of a corpus "tokens" and "targets"
-            int64 (B, context); "labels" int64 (B,) where there are any.
+            int64 (B, context), or of pairs what `TextPairs.batch` says; "labels" int64 (B,) where there are
+            any.
 
         Raises:
             DataError: There is no such split.
@@ -195,6 +217,8 @@ class Dataset:
             return dict(
                 block_batch(part.inputs[indices] if offsets is None else part.stream.at(indices, offsets))
             )
+        if part.pairs is not None:
+            return part.pairs.batch(indices)
         inputs = part.inputs.index_select(0, indices)
         if self.spec.kind == "images":
             batch = {"images": to_floats(inputs, self.spec.num_levels)}

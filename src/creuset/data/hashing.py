@@ -78,7 +78,8 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
     Args:
         spec: The form. What is derived from the samples (counts, means, a vocabulary) is left out, since a
             last digit may differ between machines, and so is how texts are read: the samples are the same. A
-            corpus is hashed as blocks of tokens, and its tokenizer belongs to its form.
+            corpus is hashed as blocks of tokens, and its tokenizer belongs to its form; so it does of pairs,
+            since it decides which are too long.
         splits: Name -> (hashes, labels), each split in the order of its hashes.
     """
     form: dict[str, Any] = {
@@ -90,7 +91,7 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
         "feature_names": list(spec.feature_names),
         "splits": {name: len(hashes) for name, (hashes, _) in sorted(splits.items())},
     }
-    if spec.kind == "corpus":
+    if spec.kind in ("corpus", "pairs"):
         form |= {"context": spec.context, "tokenizer": spec.tokenizer}
     digest = hashlib.sha256(json.dumps(form, sort_keys=True).encode())
     for _, (hashes, labels) in sorted(splits.items()):

@@ -14,6 +14,8 @@ from creuset.data.folder import read_folder
 from creuset.data.idx import is_idx, read_idx, read_idx_folder
 from creuset.data.named import DIGITS, MNIST_5K_FILE, read_digits, read_mnist_5k
 from creuset.data.npz import read_npz
+from creuset.data.pair_file import PAIR_SUFFIX, read_pairs
+from creuset.data.pair_split import split_pairs
 from creuset.data.picture import SUFFIXES
 from creuset.data.source import Source, check_classes
 from creuset.data.spec import Kind
@@ -30,6 +32,8 @@ _READER_SETTINGS = {
     "image_size": "CSV files",
     "label_column": "CSV files",
     "text_column": "CSV files",
+    "source_column": "CSV and .jsonl files",
+    "target_column": "CSV and .jsonl files",
     "unreadable": "picture files",
 }
 """Settings of the `data` section that only one reader takes, and what it reads."""
@@ -38,15 +42,21 @@ _KIND_SETTINGS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
     {
         "tokens": ("texts",),
         "max_tokens": ("texts",),
-        "vocabulary_size": ("texts", "corpus"),
-        "tokenizer": ("corpus",),
-        "context": ("corpus",),
-        "limit": ("images", "table", "texts"),
+        "vocabulary_size": ("texts", "corpus", "pairs"),
+        "tokenizer": ("corpus", "pairs"),
+        "context": ("corpus", "pairs"),
+        "limit": ("images", "table", "texts", "pairs"),
     }
 )
 """Settings of the `data` section that some kinds of data take."""
 _KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
-    {"images": "pictures", "table": "tables", "texts": "texts", "corpus": "plain text"}
+    {
+        "images": "pictures",
+        "table": "tables",
+        "texts": "texts",
+        "corpus": "plain text",
+        "pairs": "pairs of texts",
+    }
 )
 _HINTS: Mapping[Kind, str] = MappingProxyType(
     {
@@ -83,6 +93,8 @@ def load_data(
     _refuse_settings_of_other_kinds(config, source)
     if source.kind == "corpus":
         dataset = split_corpus(source, config, resolve=resolve)
+    elif source.kind == "pairs":
+        dataset = split_pairs(source, config, seed=seed, resolve=resolve)
     else:
         dataset = split_source(source, config, seed=seed)
     for remark in dataset.report.remarks():
@@ -140,6 +152,11 @@ def read_source(
 def _read_path(path: Path, config: DataConfig, progress: Progress, has_recipe: bool) -> Source:
     """What lies at `path`, by the reader that its name asks for."""
     name = path.name.lower()
+    columns = {"source_column": config.source_column, "target_column": config.target_column}
+    named = any(column is not None for column in columns.values())
+    if path.is_file() and (name.endswith(PAIR_SUFFIX) or (named and name.endswith(CSV_SUFFIXES))):
+        _refuse_reader_settings(config, path.name, taken=columns)
+        return read_pairs(path, **columns)
     if path.is_file() and name.endswith(CSV_SUFFIXES):
         _refuse_reader_settings(config, path.name, taken={"image_size", "label_column", "text_column"})
         if config.text_column is not None:
@@ -171,7 +188,8 @@ def _read_path(path: Path, config: DataConfig, progress: Progress, has_recipe: b
         "data of an unknown kind",
         where=path,
         expected="a folder of pictures, .npz, .csv, .tsv, or IDX (named like train-images-idx3-ubyte), "
-        "the last three also with .gz; or plain text, a .txt file or a folder of them",
+        "the last three also with .gz; plain text, a .txt file or a folder of them; or .jsonl, pairs of "
+        "texts",
         next_step=next_step,
     )
 

@@ -93,14 +93,15 @@ def write_npz(dataset: Dataset, path: Path) -> None:
     """The data set as a .npz that `read_npz` reads back into the same splits, whole or not at all.
 
     Raises:
-        UsageError: A corpus, whose splits are pieces of a text and no samples.
+        UsageError: A corpus, whose splits are pieces of a text and no samples, or pairs of texts.
     """
-    if dataset.spec.kind == "corpus":
+    if dataset.spec.kind in ("corpus", "pairs"):
+        what, by = ("plain text", "order") if dataset.spec.kind == "corpus" else ("pairs of texts", "content")
         raise UsageError(
-            "the splits of plain text are no file of arrays",
+            f"the splits of {what} are no file of arrays",
             where=dataset.report.origin,
             expected="pictures, a table or texts of a CSV file",
-            next_step="train on the text itself: its splits follow from its order and the shares",
+            next_step=f"train on the text itself: its splits follow from its {by} and the shares",
         )
     name = next(name for name, kind in _KINDS.items() if kind == dataset.spec.kind)
     arrays: dict[str, NDArray[Any]] = {}

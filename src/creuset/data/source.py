@@ -33,7 +33,8 @@ class Part:
     """Samples that a source keeps together.
 
     Args:
-        inputs: uint8 (N, C, H, W) for pictures, float64 (N, F) for a table, objects (N,) of str for texts.
+        inputs: uint8 (N, C, H, W) for pictures, float64 (N, F) for a table, objects of str for texts (N,)
+            and pairs of them (N, 2).
         labels: Each sample's place in the source's `class_names`, int64 (N,); None without labels.
         names: Where each sample comes from, for people: a file, a line, a row.
     """
@@ -49,7 +50,7 @@ class Source:
 
     Args:
         origin: What it is and what it is made of, in a few words.
-        kind: Pictures, a table or texts.
+        kind: Pictures, a table, texts or pairs of them.
         num_levels: Values of a pixel; 0 for other data.
         parts: "train", and "validation" and "test" where the source has such splits of its own.
         class_names: The classes in the order of their labels; empty without labels.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["images", "table", "texts", "corpus"]
-"""What a sample is: a picture, a row of numbers, a text, or a block of tokens of a corpus."""
+Kind = Literal["images", "table", "texts", "corpus", "pairs"]
+"""What a sample is: a picture, a row of numbers, a text, a block of tokens of a corpus, a pair of texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,9 +13,9 @@ class DataSpec:
 
     Args:
         kind: "images" (stored uint8, batched float32 in [-1, 1]), "table" (stored float64, batched
-            float32), "texts" (batched as the ids of their tokens, int64, padded) or "corpus" (batched as
-            tokens and the tokens that follow them, int64).
-        shape: (channels, height, width) of a picture, (features,) of a table row, () of a text or block.
+            float32), "texts" (batched as the ids of their tokens, int64, padded), "corpus" (batched as
+            tokens and the tokens that follow them, int64) or "pairs" (`text_pairs.py`).
+        shape: (channels, height, width) of a picture, (features,) of a table row, () of texts and tokens.
         num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 otherwise.
         class_names: The classes in the order of their labels; empty without labels.
         class_counts: Training samples of each class, for class weights; empty without labels.
@@ -26,13 +26,15 @@ class DataSpec:
         tokens: What a text is cut into (`vocabulary.py`); None for other data.
         max_tokens: Tokens of a text that are read, its first ones; 0 for other data.
         vocabulary: The tokens of texts in the order of their ids; empty for other data.
-        context: Tokens of a corpus's block; 0 for other data.
-        tokenizer: The fingerprint of a corpus's tokenizer; empty for other data.
+        context: Tokens of a corpus's block, or of a pair's source or target at most; 0 for other data.
+        tokenizer: The fingerprint of the tokenizer of a corpus or of pairs; empty for other data.
         tokenizer_size: Its ids; 0 for other data.
         bytes_per_token: Bytes of UTF-8 that a token of a corpus's validation split stands for, on average; 0
             for other data.
         word_counts: How often each id of a corpus's tokenizer stands in the training split, where its tokens
             are whole words, 0 for special tokens, unknown words among them; empty for other data.
+        target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
+            other data.
     """
 
     kind: Kind
@@ -51,6 +53,7 @@ class DataSpec:
     tokenizer_size: int = 0
     bytes_per_token: float = 0.0
     word_counts: tuple[int, ...] = ()
+    target_tokens: float = 0.0
 
     @property
     def num_classes(self) -> int:

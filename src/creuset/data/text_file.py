@@ -40,9 +40,9 @@ def read_texts(path: Path, *, text_column: str, label_column: str | None) -> Sou
         DataError: A damaged file; an unknown or unclear column; rows with too few or too many cells, texts
             or labels that are missing, each as file:line:column (columns count from 1).
     """
-    rows = _rows(path, read_text(path))
-    columns = _header(path, rows)
-    text_place = _text_place(path, columns, text_column)
+    rows = read_rows(path, read_text(path))
+    columns = column_names(path, rows[0])
+    text_place = column_place(path, columns, text_column, "data.text_column")
     others = [name for place, name in enumerate(columns) if place != text_place]
     found = find_labels(path, others, label_column)
     class_place = None if found is None else columns.index(others[found])
@@ -61,12 +61,15 @@ def read_texts(path: Path, *, text_column: str, label_column: str | None) -> Sou
         num_levels=0,
         parts={"train": Part(inputs=texts, labels=labels, names=names)},
         class_names=class_names,
-        notes=_unread([name for name in others if class_place is None or name != columns[class_place]]),
+        notes=unread_columns(
+            [name for name in others if class_place is None or name != columns[class_place]],
+            "neither texts nor classes",
+        ),
     )
 
 
-def _rows(path: Path, text: str) -> list[Row]:
-    """All rows that are not empty, the header among them."""
+def read_rows(path: Path, text: str) -> list[Row]:
+    """All rows of a file's content that are not empty, the header first."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     header = next((line for line in lines if line.strip()), None)
     if header is None:
@@ -97,9 +100,9 @@ def _quoted_rows(path: Path, text: str, delimiter: str) -> Iterator[Row]:
         ) from error
 
 
-def _header(path: Path, rows: Sequence[Row]) -> list[str]:
-    """The names of the columns."""
-    line, cells = rows[0]
+def column_names(path: Path, header: Row) -> list[str]:
+    """The names of the columns; raises DataError where two are equal."""
+    line, cells = header
     columns = [cell.strip() for cell in cells]
     for place, name in enumerate(columns):
         if columns.index(name) < place:
@@ -110,16 +113,17 @@ def _header(path: Path, rows: Sequence[Row]) -> list[str]:
     return columns
 
 
-def _text_place(path: Path, columns: Sequence[str], text_column: str) -> int:
-    if text_column not in columns:
+def column_place(path: Path, columns: Sequence[str], name: str, setting: str) -> int:
+    """The place of the column that a setting names; raises DataError with the nearest where it is none."""
+    if name not in columns:
         raise DataError(
-            f'no column "{text_column}"{did_you_mean(text_column, columns[:20])}',
+            f'no column "{name}"{did_you_mean(name, columns[:20])}',
             where=path,
-            got=", ".join(f'"{name[:40]}"' for name in columns[:10]),
+            got=", ".join(f'"{column[:40]}"' for column in columns[:10]),
             expected="a header with the name of each column",
-            next_step="set data.text_column to the column of the texts",
+            next_step=f"set {setting} to the column of the texts",
         )
-    return columns.index(text_column)
+    return columns.index(name)
 
 
 def _check(
@@ -143,9 +147,9 @@ def _check(
         raise cell_error(problems, next_step=_NEXT)
 
 
-def _unread(names: Sequence[str]) -> tuple[str, ...]:
-    """A remark on the columns that are neither texts nor classes."""
+def unread_columns(names: Sequence[str], what: str) -> tuple[str, ...]:
+    """A remark on columns that are not read; `what` says which they are not, as "neither a nor b"."""
     if not names:
         return ()
     shown = ", ".join(names[:10]) + (", .." if len(names) > 10 else "")
-    return (f"{counted(len(names), 'column')} not read, neither texts nor classes: {shown}",)
+    return (f"{counted(len(names), 'column')} not read, {what}: {shown}",)

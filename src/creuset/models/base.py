@@ -54,12 +54,14 @@ _KIND_NAMES: Mapping[Kind, str] = {
     "table": "a table",
     "texts": "texts",
     "corpus": "plain text",
+    "pairs": "pairs of texts",
 }
 _NEXT_STEPS: Mapping[Kind, str] = {
     "images": "choose a family for pictures, such as model.family: cnn",
     "table": "set data.image_size if each row holds a picture, or model.family: linear for a table",
     "texts": "choose a family for texts, such as model.family: rnn",
     "corpus": "choose a family for plain text, such as model.family: decoder",
+    "pairs": "choose a family for pairs of texts, such as model.family: encoder_decoder",
 }
 """What to do with data of a kind that a family does not take."""
 

@@ -38,7 +38,7 @@ class FamilyConfig(Section):
     """
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
-    only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus"]]] = {}
+    only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus", "pairs"]]] = {}
 
     family: str = Field(description="The model family, a file of creuset/models.")
     size: Literal["tiny", "small", "base"] = Field(
@@ -103,7 +103,7 @@ class DataConfig(Section):
 
     source: str = Field(
         description="A name (digits, mnist-5k), a folder of pictures or of .txt files, or a file: .npz, IDX "
-        "(.gz), CSV, TSV, .txt."
+        "(.gz), CSV, TSV, .txt, .jsonl."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -116,25 +116,39 @@ class DataConfig(Section):
     text_column: str | None = Field(
         None, description="The column of a CSV or TSV file that holds a text in each row."
     )
+    source_column: str | None = Field(
+        None,
+        description="Of pairs of texts, such as a text and its translation: what the source is called, in "
+        "a .jsonl file a name in each line's object (default: source). In a CSV or TSV file it is a column, "
+        "and naming it or target_column makes the file one of pairs.",
+    )
+    target_column: str | None = Field(
+        None, description="What the target of a pair is called (default: target)."
+    )
     tokens: Literal["words", "bytes"] = Field(
         "words", description="What texts are cut into: words in lower case and punctuation marks, or bytes."
     )
     vocabulary_size: int = Field(
         _VOCABULARY_SIZE,
         ge=1,
-        description="Words that are told apart, the most frequent of the training texts; of plain text the "
-        "tokens that a tokenizer learns, special ones too; for characters and words the most there may be.",
+        description="Words that are told apart, the most frequent of the training texts; of plain text and "
+        "pairs the tokens that a tokenizer learns, special ones too; for characters and words the most there "
+        "may be.",
     )
     max_tokens: int = Field(
         256, ge=1, description="Tokens of a text that are read, its first; longer texts are cut and counted."
     )
     tokenizer: str = Field(
         "characters",
-        description="What plain text is cut into: characters, words, byte_bpe, wordpiece, unigram (made "
-        "from the training split), bytes, or the folder or tokenizer.json of a tokenizer that exists.",
+        description="What plain text and pairs are cut into: characters, words, byte_bpe, wordpiece, unigram "
+        "(made from the training split, for both sides of a pair together), bytes, or the folder or "
+        "tokenizer.json of a tokenizer that exists.",
     )
     context: int = Field(
-        256, ge=1, description="Tokens of plain text in a sample, which a model reads at once."
+        256,
+        ge=1,
+        description="Tokens of plain text in a sample, which a model reads at once; of a pair the most that "
+        "each of its texts may have: longer pairs are left out and counted.",
     )
     unreadable: Literal["refuse", "skip"] = Field(
         "refuse", description="A picture that cannot be read: stop and name it, or skip, name and count it."
@@ -165,6 +179,17 @@ class DataConfig(Section):
             raise ValueError("augmentation has no effect on texts: only pictures can be augmented")
         if self.label_column == self.text_column:
             raise ValueError("label_column is the column of the texts; name that of their classes")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_have_two_columns(self) -> Self:
+        if self.source_column is None and self.target_column is None:
+            return self
+        if (self.source_column or "source") == (self.target_column or "target"):
+            raise ValueError("source_column and target_column are the same; name two columns")
+        for name in ("text_column", "label_column", "image_size"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} has no effect on pairs of texts; leave it out, or source_column")
         return self
 
     @model_validator(mode="after")

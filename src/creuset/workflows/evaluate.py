@@ -11,6 +11,7 @@ from creuset.assets import resolve
 from creuset.data.corpus_split import without_documents
 from creuset.data.dataset import Dataset, conform, without
 from creuset.data.load import load_data
+from creuset.data.pair_split import without_shared_texts
 from creuset.device import memory_errors
 from creuset.errors import DataError, UsageError
 from creuset.evaluation import AnalogySetting, DistanceSetting, Evaluation, Subject, Suite, suites
@@ -268,7 +269,12 @@ def _without_training(other: Dataset, own: Dataset, split: str) -> tuple[Dataset
     """
     part = other.split(split)
     seen = [own.splits[name] for name in ("train", "validation") if name in own.splits]
-    kept = without(part, *seen) if part.stream is None else without_documents(part, *seen)
+    if part.stream is not None:
+        kept = without_documents(part, *seen)
+    elif part.pairs is not None:
+        kept = without_shared_texts(part, *seen)
+    else:
+        kept = without(part, *seen)
     if not kept.num_samples:
         raise DataError(
             "nothing is left to measure: the run was trained on all of these samples",

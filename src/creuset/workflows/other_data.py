@@ -21,6 +21,8 @@ from creuset.data.dataset import (
 )
 from creuset.data.hashing import sample_hashes
 from creuset.data.load import read_source
+from creuset.data.pair_file import PAIR_SUFFIX
+from creuset.data.pair_split import pair_dataset, pair_hashes
 from creuset.data.source import Part, Source
 from creuset.data.spec import DataSpec
 from creuset.data.tokenizer import Tokenizer
@@ -46,7 +48,7 @@ def load_other(
         own: The run's data section, whose columns and picture size are meant for a CSV file as well.
         spec: The form of the run's data.
         progress: Who watches.
-        tokenizer: The one of the run, where that is of a corpus.
+        tokenizer: The one of the run, where that is of a corpus or of pairs.
 
     Raises:
         DataError: It cannot be read, has another form, or a class that the model does not know.
@@ -59,10 +61,16 @@ def load_other(
             image_size=own.image_size,
             label_column=own.label_column,
             text_column=own.text_column,
+            source_column=own.source_column,
+            target_column=own.target_column,
         )
+    elif source.lower().endswith(PAIR_SUFFIX):
+        config = DataConfig(source=source, source_column=own.source_column, target_column=own.target_column)
     found = read_source(config, resolve=lambda name: resolve(name).path, progress=progress)
     if found.kind == "corpus" and tokenizer is not None:
         dataset = _other_corpus(found, spec, tokenizer)
+    elif found.kind == "pairs" and tokenizer is not None:
+        dataset = _other_pairs(found, spec, tokenizer)
     else:
         dataset = _as_it_is(found, spec)
     for remark in dataset.report.remarks():
@@ -108,6 +116,14 @@ def _other_corpus(source: Source, model_spec: DataSpec, tokenizer: Tokenizer) ->
     separator = tokenizer.special.eos[0] if len(texts) > 1 and tokenizer.special.eos else None
     stream = read_stream(texts, tokenizer, context=model_spec.context, separator=separator)
     return corpus_dataset(source, {EVERYTHING: stream}, tokenizer, shown=(EVERYTHING,))
+
+
+def _other_pairs(source: Source, model_spec: DataSpec, tokenizer: Tokenizer) -> Dataset:
+    """All pairs of a source as one split, read as the model reads them."""
+    part = source.parts["train"]
+    everything = (part, pair_hashes(part.inputs), np.arange(len(part.inputs)))
+    dataset = pair_dataset(source, {EVERYTHING: everything}, tokenizer, context=model_spec.context)
+    return replace(dataset, spec=replace(dataset.spec, target_tokens=model_spec.target_tokens))
 
 
 def _split(spec: DataSpec, part: Part) -> Split:
