@@ -1,7 +1,7 @@
 """What every family must keep, chosen by its traits. A family that is added is tested without a change here.
 
 The data are scikit-learn's digits, 8 x 8 with 17 levels; for language models blocks of a text that repeats
-itself with changes.
+itself with changes; for families that make a text of another one pairs of texts.
 """
 
 import ast
@@ -23,6 +23,7 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import CreusetError, UsageError
+from creuset.generation.transduction import best_targets, sources, targets
 from creuset.models import family, family_configs, family_names
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.sections import FamilyConfig
@@ -37,6 +38,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"positions": "rotary", "norm": "rms", "gated": True, "tied_head": False, "dropout": 0.1},
         {"positions": "sinusoidal"},
     ),
+    "encoder_decoder": ({"positions": "learned", "dropout": 0.1}, {"positions": "sinusoidal"}),
+    "text_embedder": ({"pooling": "cls", "dropout": 0.1}, {"pooling": "last"}),
     "rnn_lm": ({"cell": "gru", "num_layers": 2, "dropout": 0.1},),
     "autoencoder": (
         {"channels": (8,), "reconstruction": "bernoulli"},
@@ -108,17 +111,59 @@ def corpus_spec() -> DataSpec:
     )
 
 
+@cache
+def pairs() -> dict[str, Tensor]:
+    """2,000 texts that count up, and as their targets the same tokens two higher."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(3, CONTEXT + 1, (2000,), generator=generator)
+    first = torch.randint(NUM_TOKENS, (2000, 1), generator=generator)
+    source = (first + torch.arange(CONTEXT)) % NUM_TOKENS
+    inside = torch.arange(CONTEXT) < lengths[:, None]
+    target = (source + 2) % NUM_TOKENS
+    ends = torch.full((2000, 1), -1)
+    targets = torch.cat([target.masked_fill(~inside, -1), ends], dim=1)
+    targets.scatter_(1, lengths[:, None], NUM_TOKENS + 1)
+    starts = torch.full((2000, 1), NUM_TOKENS)
+    return {
+        "source": source.masked_fill(~inside, 0),
+        "source_lengths": lengths,
+        "tokens": torch.cat([starts, target.masked_fill(~inside, 0)], dim=1),
+        "targets": targets,
+    }
+
+
+def pair_spec() -> DataSpec:
+    lengths = pairs()["source_lengths"].double()
+    return DataSpec(
+        kind="pairs",
+        shape=(),
+        num_levels=0,
+        context=CONTEXT,
+        tokenizer="made up",
+        tokenizer_size=NUM_TOKENS,
+        target_tokens=float(lengths.mean()) + 1,
+    )
+
+
 def of_text(name: str) -> bool:
     """Whether the family takes plain text."""
     return bool({"scores_text", "embeds_tokens"} & family(name).traits)
 
 
+def of_pairs(name: str) -> bool:
+    return bool({"transduces_text", "embeds_texts"} & family(name).traits)
+
+
 def spec_of(name: str) -> DataSpec:
     """The form of the data that a family is tested on."""
+    if of_pairs(name):
+        return pair_spec()
     return corpus_spec() if of_text(name) else digit_spec()
 
 
 def data_of(name: str, digits: dict[str, Tensor]) -> dict[str, Tensor]:
+    if of_pairs(name):
+        return pairs()
     return corpus() if of_text(name) else digits
 
 
@@ -205,7 +250,7 @@ def test_family_describes_itself(name: str) -> None:
     assert found.name == name
     assert found.traits <= {
         *("gradient", "samples", "likelihood", "encodes", "classifies"),
-        *("scores_text", "generates_text", "embeds_tokens"),
+        *("scores_text", "generates_text", "embeds_tokens", "embeds_texts", "transduces_text"),
     }
     assert found.traits
     assert found.config is family_configs()[name]()
@@ -256,6 +301,8 @@ def test_loss_of_a_batch_is_the_mean_of_its_parts(
     name: str, settings: dict[str, Any], digits: dict[str, Tensor]
 ) -> None:
     model = build(name, settings).double()
+    if model.couples_samples:
+        pytest.skip("a batch of this family is never cut: its samples are told from each other")
     batch = {
         key: value.double() if value.is_floating_point() else value
         for key, value in part(data_of(name, digits), 0, 24).items()
@@ -314,6 +361,9 @@ def test_global_generators_are_left_alone(
         model.token_nats(batch["tokens"], batch["targets"])
     if "generates_text" in traits:
         model.reader(16).read(batch["tokens"])
+    if "transduces_text" in traits:
+        model.target_nats(batch)
+        best_targets(model, part(batch, 0, 2))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]
@@ -351,6 +401,10 @@ def test_wrong_shape_names_what_was_expected(
     if of_text(name):
         wrong = torch.zeros(4, CONTEXT + 1, dtype=torch.int64)
         batch = {"tokens": wrong, "targets": wrong}
+        expected = r"got: \(4, 17\)\n  expected: \(batch, tokens\), whole numbers, at most 16 tokens"
+    if of_pairs(name):
+        wrong = torch.zeros(4, CONTEXT + 1, dtype=torch.int64)
+        batch = {**part(pairs(), 0, 4), "source": wrong}
         expected = r"got: \(4, 17\)\n  expected: \(batch, tokens\), whole numbers, at most 16 tokens"
     with pytest.raises(UsageError, match=expected):
         model.loss(batch, model.players[0], draws(4))
@@ -506,7 +560,7 @@ def test_classifier_refuses_data_without_two_classes(name: str) -> None:
         found.build(config, spec)
 
 
-PICTURE_FAMILIES = [name for name in family_names() if not of_text(name)]
+PICTURE_FAMILIES = [name for name in family_names() if not of_text(name) and not of_pairs(name)]
 
 
 @pytest.mark.parametrize("name", [name for name in PICTURE_FAMILIES if "gradient" in family(name).traits])
@@ -628,3 +682,92 @@ def test_training_moves_texts_toward_the_data(name: str, settings: dict[str, Any
     train(model, part(corpus(), 0, 1900), 60)
     assert before < 0.5
     assert share_of_steps() > 0.9
+
+
+@pytest.mark.parametrize("name", [name for name in family_names() if of_pairs(name)])
+def test_a_family_of_pairs_refuses_pictures(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} takes pairs of texts.*\n  got: pictures"):
+        family(name).build(configure(name, {}), digit_spec())
+
+
+@cases("embeds_texts")
+def test_texts_have_vectors_of_length_1_whatever_stands_beside_them(
+    name: str, settings: dict[str, Any]
+) -> None:
+    model = build(name, settings).eval()
+    tokens, lengths = (pairs()[key][:6] for key in ("source", "source_lengths"))
+    vectors = model.embed(tokens, lengths)
+    assert vectors.dtype == torch.float32
+    assert not vectors.requires_grad
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(6))
+    for row, length in enumerate(lengths.tolist()):
+        alone = model.embed(tokens[row : row + 1, :length], lengths[row : row + 1])
+        torch.testing.assert_close(alone[0], vectors[row], rtol=1e-4, atol=1e-5)
+
+
+@cases("embeds_texts")
+def test_training_moves_partners_together(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+    held_out = part(pairs(), 1900, 1960)
+    before = numbers(model.validation_loss(held_out, draws(60)))["partner_nearest"]
+    train(model, part(pairs(), 0, 1900), 60)
+    assert numbers(model.validation_loss(held_out, draws(60)))["partner_nearest"] > max(0.5, before)
+
+
+@cases("transduces_text")
+def test_padding_does_not_change_a_target_s_nats(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings).eval()
+    rows = part(pairs(), 0, 6)
+    nats = model.target_nats(rows)
+    assert nats.dtype == torch.float32
+    assert not nats.requires_grad
+    assert not nats[rows["targets"] == -1].any()
+    report = numbers(model.validation_loss(rows, draws(6)))
+    assert float(nats.sum() / (rows["targets"] != -1).sum()) == pytest.approx(report["loss"], rel=1e-6)
+    for row in range(6):
+        length = int(rows["source_lengths"][row])
+        alone = {
+            "source": rows["source"][row : row + 1, :length],
+            "source_lengths": rows["source_lengths"][row : row + 1],
+            "tokens": rows["tokens"][row : row + 1, : length + 1],
+            "targets": rows["targets"][row : row + 1, : length + 1],
+        }
+        torch.testing.assert_close(model.target_nats(alone)[0], nats[row, : length + 1], rtol=1e-4, atol=1e-5)
+
+
+@cases("transduces_text")
+def test_no_target_token_depends_on_later_ones_but_on_all_of_the_source(
+    name: str, settings: dict[str, Any]
+) -> None:
+    model = build(name, settings).eval()
+    rows = {key: values.clone() for key, values in part(pairs(), 0, 4).items()}
+    first = model.target_nats(rows)
+    rows["tokens"][:, 3:] = (rows["tokens"][:, 3:] + 5) % NUM_TOKENS
+    torch.testing.assert_close(model.target_nats(rows)[:, :3], first[:, :3])
+    last = rows["source_lengths"][:, None] - 1
+    rows["source"].scatter_(1, last, (rows["source"].gather(1, last) + 5) % NUM_TOKENS)
+    assert not torch.allclose(model.target_nats(rows)[:, 0], first[:, 0])
+
+
+@cases("transduces_text")
+def test_training_moves_targets_toward_the_data(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+    held_out = part(pairs(), 1900, 1930)
+
+    def share_written() -> float:
+        """How many tokens of the references stand where they should in what is written."""
+        model.eval()
+        written = [found[0] for found in best_targets(model, held_out, num_beams=2)]
+        model.train()
+        wanted = targets(model, held_out)
+        hits = [
+            sum(a == b for a, b in zip(ours, theirs, strict=False))
+            for ours, theirs in zip(written, wanted, strict=True)
+        ]
+        return sum(hits) / sum(map(len, wanted))
+
+    assert sources(held_out)[0] == [(token - 2) % NUM_TOKENS for token in targets(model, held_out)[0]]
+    before = share_written()
+    train(model, part(pairs(), 0, 1900), 100)
+    assert before < 0.25
+    assert share_written() > 0.5

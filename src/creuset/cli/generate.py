@@ -39,16 +39,21 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
     help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for texts, which are "
     "else shown, .txt or .json.",
 )
-@click.option("--prompt", help="A language model: what it goes on with; of a run, empty for a new text.")
 @click.option(
-    "--max-tokens", type=click.IntRange(min=1), default=200, show_default=True, help="Tokens of a text."
+    "--prompt",
+    help="A language model: what it goes on with; of a run, empty for a new text. An encoder_decoder: the "
+    "source, whose best target is searched for; where it learned on plain text, <1>, <2> stand for gaps.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    help="Tokens of a text; default: 200, of an encoder_decoder its context.",
 )
 @click.option(
     "--temperature",
     type=click.FloatRange(min=0),
-    default=0.8,
-    show_default=True,
-    help="Of texts: 1 draws by the model's probabilities, 0 takes the likeliest token.",
+    help="Of texts that are drawn: 1 draws by the model's probabilities, 0 takes the likeliest token; "
+    "default: 0.8.",
 )
 @json_option
 def command(
@@ -61,8 +66,8 @@ def command(
     checkpoint: str,
     out: Path | None,
     prompt: str | None,
-    max_tokens: int,
-    temperature: float,
+    max_tokens: int | None,
+    temperature: float | None,
     as_json: bool,
 ) -> None:
     """Draw samples, reconstructions, interpolations or texts from RUN (an ID or a path).
@@ -84,7 +89,7 @@ def command(
             num=1 if num is None else num,
             max_tokens=max_tokens,
             temperature=temperature,
-            seed=seed,
+            seed=seed if _is_given("seed") else None,
             checkpoint=checkpoint,
             as_json=as_json,
         )
@@ -114,14 +119,19 @@ def _refuse_options_of(others: tuple[str, ...], writes: bool) -> None:
     """Refuses options of the other kind of result than the one asked for."""
     from creuset.errors import UsageError
 
-    context = click.get_current_context()
     for name in others:
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+        if _is_given(name):
             raise UsageError(
                 "an option without effect: " + ("texts are written" if writes else "no --prompt was given"),
                 where=f"--{name.replace('_', '-')}",
                 next_step="leave it out, or --prompt" if writes else "leave it out, or give --prompt",
             )
+
+
+def _is_given(name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None:
@@ -137,5 +147,6 @@ def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None
         say("\n\n".join(made.whole_texts()))
     else:
         step = "" if made.step is None else f" at step {made.step}"
-        say(f"{out}: {len(made.texts)} texts by {made.run}{step}, seed {made.seed}")
+        seed = "" if made.seed is None else f", seed {made.seed}"
+        say(f"{out}: {len(made.texts)} texts by {made.run}{step}{seed}")
     next_step(f"creuset chat {run}" if made.step is None else f"creuset eval {run}")

@@ -33,6 +33,7 @@ class DataSpec:
             for other data.
         word_counts: How often each id of a corpus's tokenizer stands in the training split, where its tokens
             are whole words, 0 for special tokens, unknown words among them; empty for other data.
+        ids_before, ids_behind: What the tokenizer of pairs puts around each text; empty for other data.
         target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
             other data.
     """
@@ -53,6 +54,8 @@ class DataSpec:
     tokenizer_size: int = 0
     bytes_per_token: float = 0.0
     word_counts: tuple[int, ...] = ()
+    ids_before: tuple[int, ...] = ()
+    ids_behind: tuple[int, ...] = ()
     target_tokens: float = 0.0
 
     @property

@@ -14,7 +14,7 @@ from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
 
-Suite = Literal["classification", "images", "text", "analogies"]
+Suite = Literal["classification", "images", "text", "pairs", "retrieval", "analogies"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +97,10 @@ def suites(family: Family) -> tuple[Suite, ...]:
         found.append("images")
     if "scores_text" in family.traits:
         found.append("text")
+    if "transduces_text" in family.traits:
+        found.append("pairs")
+    if "embeds_texts" in family.traits:
+        found.append("retrieval")
     if "embeds_tokens" in family.traits:
         found.append("analogies")
     return tuple(found)

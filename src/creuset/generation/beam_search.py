@@ -90,18 +90,20 @@ def beam_search(
     num_beams, length = settings.num_beams, len(starts[0])
     searches = [_Search(settings, tuple(eos_ids)) for _ in prompts]
     cache = model.new_cache(len(prompts) * num_beams, length + settings.max_tokens)
-    token_ids = torch.tensor(starts).repeat_interleave(num_beams, dim=0)
+    device = model.token_embedding.weight.device
+    token_ids = torch.tensor(starts, device=device).repeat_interleave(num_beams, dim=0)
     while True:
-        last = torch.full((len(token_ids),), token_ids.shape[1] - 1)
+        last = torch.full((len(token_ids),), token_ids.shape[1] - 1, device=device)
         logits = model(token_ids, cache=cache, at=last, **memory)
         memory = {}
-        log_probs = logits.float().log_softmax(-1).unflatten(0, (-1, num_beams))  # (R, K, V)
+        log_probs = logits.float().cpu().log_softmax(-1).unflatten(0, (-1, num_beams))  # (R, K, V)
         parents = [search.advance(found) for search, found in zip(searches, log_probs, strict=True)]
         if all(search.done for search in searches):
             return [search.finished for search in searches]
         rows = [row * num_beams + beam for row, beams in enumerate(parents) for beam in beams]
         cache.select(rows)
-        token_ids = torch.tensor([[beam.tokens[-1]] for search in searches for beam in search.open])
+        last_tokens = [[beam.tokens[-1]] for search in searches for beam in search.open]
+        token_ids = torch.tensor(last_tokens, device=device)
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,8 @@ def _start(
         require_room(longest, 0, limit, "beam_search")
         require_room(len(decoder_start), settings.max_tokens, limit, "beam_search")
         token_ids, padding, _ = padded_batch(prompts)
+        device = model.token_embedding.weight.device
+        token_ids, padding = token_ids.to(device), None if padding is None else padding.to(device)
         repeated = {"memory": model.encode(token_ids, padding=padding), "memory_padding": padding}
         beams = settings.num_beams
         memory = {

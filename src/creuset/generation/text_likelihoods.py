@@ -97,17 +97,18 @@ def document_likelihoods(
 
 def text_scores(likelihoods: DocumentLikelihoods, *, context: Context) -> list[Score]:
     """Nats per token, perplexity and bits per byte, each with its interval over documents."""
+    return [*token_scores(likelihoods, context=context), bits_per_byte(likelihoods, context=context)]
+
+
+def token_scores(likelihoods: DocumentLikelihoods, *, context: Context) -> list[Score]:
+    """Nats per token and perplexity, which depend on the tokenizer."""
     as_nats = replace(
         perplexity_rows(likelihoods),
         metric="nats_per_token",
         unit="nats_per_token",
         statistic=lambda sums: sums[:, 0] / sums[:, 1],
     )
-    return [
-        as_nats.score(context=context),
-        perplexity(likelihoods, context=context),
-        bits_per_byte(likelihoods, context=context),
-    ]
+    return [as_nats.score(context=context), perplexity(likelihoods, context=context)]
 
 
 def nats_by_place(model: LanguageModel, stream: TokenStream, *, device: torch.device) -> list[float]:

@@ -11,9 +11,13 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     scores_text     token_nats(tokens, targets) -> nats of each token (models/language_model.py)
     generates_text  reader(num_rows) -> reads texts and says what comes next
     embeds_tokens   embeddings() -> a vector for each token
+    embeds_texts    embed(tokens, lengths) -> a vector for each text
+    transduces_text target_nats(pairs) -> nats of each token of a target, given its source; a `transformer`
+                    writes targets by beam search (models/encoder_decoder.py, generation/transduction.py)
 
 A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
-do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes.
+do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes. A
+model whose samples do (`couples_samples`) is trained on whole batches.
 `build` is called under a forked global generator that the caller has seeded, so torch's own initialisations
 may be used in it, and nowhere else.
 
@@ -46,6 +50,8 @@ Trait = Literal[
     "scores_text",
     "generates_text",
     "embeds_tokens",
+    "embeds_texts",
+    "transduces_text",
 ]
 Batch = Mapping[str, Tensor]
 
@@ -114,6 +120,9 @@ class Model(nn.Module):
     likelihood: Likelihood
     """Set by a family with the trait of that name."""
 
+    couples_samples: bool = False
+    """Whether the loss of a sample depends on the others of its batch, which is then never cut."""
+
     removes_noise: bool = False
     """Whether the model was trained to remove noise: then `disturb` adds it and `denoise` takes it away."""
 
@@ -133,8 +142,8 @@ class Model(nn.Module):
 
         Args:
             batch: "images" float32 (B, C, H, W) in [-1, 1], "features" float32 (B, F), "tokens" int64
-                (B, T) with "lengths" int64 (B,), or of a corpus "tokens" and "targets" int64 (B, T); "labels"
-                int64 (B,) where the data has them.
+                (B, T) with "lengths" int64 (B,), or of a corpus "tokens" and "targets" int64 (B, T), or of
+                pairs what `TextPairs.batch` says; "labels" int64 (B,) where the data has them.
             player: One of `players`.
             generator: Every random draw of this pass, one row a sample.
 
@@ -227,6 +236,15 @@ class Model(nn.Module):
 
     def embeddings(self) -> Tensor:
         """The vector of each token by its id, float32 (V, E)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """The vector of each text, float32 (B, E), of length 1.
+
+        Args:
+            tokens: int64 (B, T), padded behind.
+            lengths: How many tokens of each row are no padding, int64 (B,).
+        """
         raise NotImplementedError(type(self).__name__)
 
 

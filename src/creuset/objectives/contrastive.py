@@ -5,9 +5,9 @@
 with the cross entropy of each row, and of each column, against its place on the diagonal.
 
 Source: van den Oord, Li and Vinyals 2018, "Representation Learning with Contrastive Predictive Coding", eq. 4
-(InfoNCE); other texts' partners as the wrong ones: Henderson et al. 2017, "Efficient Natural Language Response
-Suggestion for Smart Reply", section 4.4; both directions: Radford et al. 2021, "Learning Transferable Visual
-Models From Natural Language Supervision", figure 3.
+(InfoNCE); other texts' partners as the wrong ones: Henderson et al. 2017, "Efficient Natural Language
+Response Suggestion for Smart Reply", section 4.4; both directions: Radford et al. 2021, "Learning
+Transferable Visual Models From Natural Language Supervision", figure 3.
 Departure: partners that are wrong only by their place are left out: where two pairs share a text, neither is
 the other's wrong answer.
 
@@ -64,9 +64,5 @@ def sharing(first: Tensor, second: Tensor) -> Tensor:
     texts = torch.cat([first, second])  # (2B, T)
     _, numbers = torch.unique(texts, dim=0, return_inverse=True)
     one, other = numbers.chunk(2)
-    return (
-        (one[:, None] == one)
-        | (other[:, None] == other)
-        | (one[:, None] == other)
-        | (other[:, None] == one)
-    )
+    same = (one[:, None] == one, other[:, None] == other, one[:, None] == other, other[:, None] == one)
+    return torch.stack(same).any(0)

@@ -276,8 +276,8 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """What is measured when training is over."""
 
-    suite: Literal["classification", "images", "text", "analogies", "none"] | None = Field(
-        None, description="A set of measures; default: what the family's traits allow."
+    suite: Literal["classification", "images", "text", "pairs", "retrieval", "analogies", "none"] | None = (
+        Field(None, description="A set of measures; default: what the family's traits allow.")
     )
     num_importance_samples: int = Field(
         200, ge=1, description="Importance samples per picture for a bound on the likelihood."

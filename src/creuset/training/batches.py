@@ -44,11 +44,17 @@ class TrainingBatches:
         self._seed, self._device, self._dtype = seed, device, dtype
         self._augments = config.augmentation != AugmentationConfig()
         self._offsets = EpochOffsets(dataset.spec.context, seed) if dataset.spec.kind == "corpus" else None
+        self._is_padded = dataset.spec.kind == "pairs"
         self._latest: tuple[int, BatchGenerator] | None = None
 
     def part(self, position: int, start: int, stop: int) -> dict[str, Tensor]:
         indices = self._order.indices(position)[start:stop]
-        if self._offsets is None:
+        if (
+            self._is_padded
+        ):  # to the longest of the whole batch: what is drawn has the same shape in each part
+            whole = self._dataset.batch("train", self._order.indices(position))
+            batch = {name: rows[start:stop] for name, rows in whole.items()}
+        elif self._offsets is None:
             batch = self._dataset.batch("train", indices)
         else:
             offsets = self._offsets.of(self._order.epochs(position)[start:stop])

@@ -1,8 +1,12 @@
-"""What a language model attends to, for its report: heads by layers, for the first tokens of a text."""
+"""What a model of texts attends to, for its report: heads by layers, for the first tokens of a text, or of a
+target that reads its source."""
 
 import numpy as np
+import torch
 
-from creuset.data.dataset import Dataset
+from creuset.data.dataset import Dataset, Split
+from creuset.generation.transduction import pairs_of
+from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.language_model import LanguageModel
 from creuset.reporting.blocks import Block, Figure
 from creuset.reporting.charts import AttentionGrid
@@ -40,6 +44,60 @@ def attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
         layer_numbers=[layer + 1 for layer in shown],
     )
     return [Figure(drawing=grid, caption=_caption(len(ids), len(shown), len(weights)))]
+
+
+def cross_attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
+    """Where a decoder reads its source, for a held-out target that is short enough to be looked at; nothing
+    for other models, and where no target is.
+    """
+    model, part = loaded.model, dataset.splits.get(_SPLIT)
+    if not isinstance(model, EncoderDecoder) or part is None:
+        return []
+    places = _short_pair(part)
+    pairs = pairs_of(model, dataset, _SPLIT, places, device=loaded.device)
+    weights = model.cross_attention(pairs)
+    num_read = int(pairs["source_lengths"][0])
+    source, written = pairs["source"][0, :num_read].tolist(), pairs["tokens"][0].tolist()
+    keys, queries = source[:_TOKENS], written[:_TOKENS]
+    shown = chosen_layers(len(weights))
+    grid = AttentionGrid(
+        title=f"where the decoder of {loaded.run.id} reads the source, heads by layers",
+        weights=np.stack(
+            [weights[layer][0, :, : len(queries), : len(keys)].float().cpu().numpy() for layer in shown]
+        ),
+        tokens=[_shown_token(loaded, model, number) for number in queries],
+        keys=[_shown_token(loaded, model, number) for number in keys],
+        layer_numbers=[layer + 1 for layer in shown],
+    )
+    first = "" if len(source) <= _TOKENS else f"the first {_TOKENS} tokens of "
+    return [
+        Figure(
+            drawing=grid,
+            caption=f"The decoder of a held-out text and {first}its source. Each row is what the decoder has "
+            "read last when it writes the next token, each column a token of the source. The shades of a row "
+            "add up to 1 over the whole source. Where both sides go on in the same order, a head that finds "
+            "what to write next shows a diagonal.",
+        )
+    ]
+
+
+def _short_pair(part: Split) -> torch.Tensor:
+    """The place of the pair whose texts are longest among those that a map has room for, else of the
+    shortest; the first block of a corpus."""
+    if part.pairs is None:
+        return torch.tensor([0])
+    longer = part.inputs.amax(1)
+    fits = longer <= _TOKENS
+    return (longer * fits).argmax()[None] if bool(fits.any()) else longer.argmin()[None]
+
+
+def _shown_token(loaded: Loaded, model: EncoderDecoder, number: int) -> str:
+    """A token as people read it; marks and sentinels by what they stand for."""
+    if number < model.tokenizer_size:
+        return loaded.tokenizer.readable(number)
+    if number >= model.first_sentinel:
+        return f"<{number - model.first_sentinel + 1}>"
+    return "start" if number == model.start else "end"
 
 
 def chosen_layers(num_layers: int) -> list[int]:

@@ -7,8 +7,10 @@ import torch
 
 from creuset.data.dataset import Dataset
 from creuset.generation.pictures import to_pictures
+from creuset.generation.transduction import held_out
 from creuset.metrics.score import Score
-from creuset.reporting.blocks import Block, Figure, Measured, Scores, Section, Text
+from creuset.models.encoder_decoder import EncoderDecoder
+from creuset.reporting.blocks import Block, Figure, Measured, Scores, Section, Table, Text
 from creuset.reporting.charts import Axis, LineChart, ReliabilityChart, Series, confusion_matrix
 from creuset.reporting.sheet import comparison_sheet, picture_sheet
 from creuset.runs.folder import RunFolder
@@ -19,6 +21,7 @@ from creuset.workflows.load import Loaded
 _SHEET = 60
 _COMPARED = 10
 _TEXTS = 2
+_PAIRS = 6
 _MAP_POINTS = 2000
 """Points of a latent map: more only cover each other."""
 
@@ -115,6 +118,24 @@ def text_blocks(loaded: Loaded) -> list[Block]:
     return [
         Section(title=f"Text {number}", blocks=[Text(text="\n\n".join(text.splitlines()))])
         for number, text in enumerate(loaded.write("", _TEXTS), 1)
+    ]
+
+
+def pair_blocks(loaded: Loaded, dataset: Dataset) -> list[Table]:
+    """Held-out sources beside what is wanted and what the model writes; nothing for other families."""
+    model = loaded.model
+    split = next((name for name in ("test", "validation") if name in dataset.splits), None)
+    if not isinstance(model, EncoderDecoder) or split is None:
+        return []
+    shown = held_out(model, dataset, split, _PAIRS, device=loaded.device)
+    what = "pairs" if model.corruption is None else "blocks, with what was taken out of them,"
+    return [
+        Table(
+            header=["source", "reference", "output"],
+            rows=[[one.source, one.reference, one.output] for one in shown],
+            caption=f"The first {len(shown)} {what} of the {split} split, and what the model writes: the "
+            "best text of a beam search.",
+        )
     ]
 
 

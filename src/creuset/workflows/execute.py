@@ -12,7 +12,9 @@ from creuset.files import write_atomic
 from creuset.generation import pictures
 from creuset.generation.continuations import continuations, text_sheet
 from creuset.generation.sampling import Sampling
+from creuset.generation.transduction import held_out, pair_sheet
 from creuset.models.base import FittedModel
+from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.language_model import LanguageModel
 from creuset.progress import Progress, Silent
 from creuset.reporting.sheet import picture_sheet
@@ -30,6 +32,8 @@ from creuset.workflows.report import write_run_report
 
 _SHEET = 64
 """Pictures on a sheet of samples."""
+_PAIRS = 4
+"""Held-out sources of which a step's samples show what becomes."""
 _TEXTS, _TEXT_TOKENS, _TEMPERATURE = 2, 200, 0.8
 """Samples of text: how many, tokens of each, and a temperature below 1, at which small models read best."""
 
@@ -239,6 +243,8 @@ def sheet_writer(session: Session, folder: RunFolder) -> Callable[[int], None] |
     seed = session.recipe.training.seed
     if "generates_text" in traits:
         return text_writer(session, folder)
+    if "transduces_text" in traits and "validation" in session.dataset.splits:
+        return pair_writer(session, folder)
     if "samples" in traits:
 
         def draw() -> torch.Tensor:
@@ -286,6 +292,21 @@ def text_writer(session: Session, folder: RunFolder) -> Callable[[int], None]:
         model.train()
         if session.processes.first:
             write_atomic(folder.samples / f"step-{step:08d}.txt", text_sheet(texts))
+
+    return write
+
+
+def pair_writer(session: Session, folder: RunFolder) -> Callable[[int], None]:
+    """What writes the samples of a step: a few held-out sources, what is wanted, and what the model makes."""
+    model = session.model
+    assert isinstance(model, EncoderDecoder)
+
+    def write(step: int) -> None:
+        model.eval()
+        shown = held_out(model, session.dataset, "validation", _PAIRS, device=session.processes.device)
+        model.train()
+        if session.processes.first:
+            write_atomic(folder.samples / f"step-{step:08d}.txt", pair_sheet(shown))
 
     return write
 

@@ -18,12 +18,13 @@ from creuset.device import BatchGenerator, resolve_device
 from creuset.errors import CheckpointError, DataError, NotFoundError, UsageError
 from creuset.generation import pictures
 from creuset.generation.continuations import continuations
-from creuset.generation.neighbours import WordVectors
 from creuset.generation.pictures import Pictures
 from creuset.generation.sampling import Sampling
+from creuset.generation.transduction import transduce
 from creuset.layers.interpolation import Path as InterpolationPath
 from creuset.models import family, family_configs
 from creuset.models.base import Family, FittedModel, Model, placed
+from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.language_model import LanguageModel
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.source import read_text
@@ -123,15 +124,19 @@ class Loaded:
             device=self.device,
         )
 
-    @cached_property
-    def word_vectors(self) -> WordVectors:
-        """The words of a model by their vectors: `word_vectors.near("king - man + woman")`.
+    def transduce(self, text: str, num_texts: int = 1, *, max_tokens: int | None = None) -> list[str]:
+        """What a model that makes a text of another one makes of this one: the best by beam search, best
+        first.
 
-        Raises:
-            UsageError: It has no vectors of tokens, or its tokens are no whole words.
+        Args:
+            text: The source. A model that learned on plain text fills in what is missing, where it says <1>,
+                <2> and so on, and the whole text is returned.
+            num_texts: How many.
+            max_tokens: Tokens of each at most; None for as many as the model can write.
         """
-        model = self._having("embeds_tokens", "tell which words are near")
-        return WordVectors.of(model, self.tokenizer, self.spec.word_counts, where=self.run.path)
+        model = self._having("transduces_text", "make a text of another one")
+        assert isinstance(model, EncoderDecoder)
+        return transduce(model, self.tokenizer, text, num_texts=num_texts, max_tokens=max_tokens)
 
     def encode(self, images: Any) -> NDArray[np.float32]:
         """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""

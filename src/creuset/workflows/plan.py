@@ -154,7 +154,8 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
                 ignored[key] = f"the family {kind.name} is fitted in one go, without steps"
             if key.startswith(("data.augmentation.", "data.batch_size")):
                 ignored[key] = f"the family {kind.name} is fitted in one go, without batches"
-    if "training.sample_every" in written and not kind.traits & {"samples", "encodes", "generates_text"}:
+    sampled = {"samples", "encodes", "generates_text", "transduces_text"}
+    if "training.sample_every" in written and not kind.traits & sampled:
         ignored["training.sample_every"] = f"the family {kind.name} makes neither pictures nor texts"
     suite = recipe.evaluation.suite
     if "evaluation.num_importance_samples" in written:

@@ -23,15 +23,17 @@ from creuset.runs.journal import read_journal
 from creuset.runs.manifest import Manifest
 from creuset.workflows.again import again_command
 from creuset.workflows.analogies import analogy_blocks
-from creuset.workflows.attention_maps import ATTENTION_LEAD, attention_blocks
+from creuset.workflows.attention_maps import ATTENTION_LEAD, attention_blocks, cross_attention_blocks
 from creuset.workflows.chapters import (
     classification_figures,
     loss_curves,
+    pair_blocks,
     picture_blocks,
     score_block,
     text_blocks,
     text_figure,
 )
+from creuset.workflows.embed import partner_blocks
 from creuset.workflows.evaluate import run_data
 from creuset.workflows.leakage import leakage_remark
 from creuset.workflows.load import Loaded, load
@@ -74,6 +76,7 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
                 *_fit_remarks(run),
                 _data_table(manifest),
                 *_corpus_table(manifest),
+                *_pairs_table(manifest),
                 *_remarks(loaded, dataset),
             ],
         )
@@ -103,7 +106,10 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     if texts:
         lead = f"{len(texts)} texts that the model writes, seed 0, none left out."
         chapters.append(Chapter(title="Texts", lead=lead, blocks=texts))
-    attention = attention_blocks(loaded, dataset)
+    pairs = pair_blocks(loaded, dataset)
+    if pairs:
+        chapters.append(Chapter(title="Texts", blocks=pairs))
+    attention = [*attention_blocks(loaded, dataset), *cross_attention_blocks(loaded, dataset)]
     if attention:
         chapters.append(Chapter(title="Attention", lead=ATTENTION_LEAD, blocks=attention))
     chapters.append(Chapter(title="Again", blocks=_again(loaded, manifest)))
@@ -180,6 +186,36 @@ def _corpus_table(manifest: Manifest) -> list[Block]:
     ]
 
 
+def _pairs_table(manifest: Manifest) -> list[Block]:
+    """How long the texts of each split of pairs are; nothing for other data."""
+    report = manifest.data_report
+    counts = report.get("pairs")  # a run of an older creuset has none
+    if not counts:
+        return []
+    rows = [
+        [
+            split,
+            found["num_source_tokens"] / report["num_samples"][split],
+            found["num_target_tokens"] / report["num_samples"][split],
+            found["longest_source"],
+            found["longest_target"],
+            found["num_left_out"],
+            report["unknown_tokens"][split],
+        ]
+        for split, found in counts.items()
+    ]
+    names = ["tokens of a source", "of a target", "longest source", "longest target", "left out"]
+    return [
+        Table(
+            header=["split", *names, "share of unknown tokens"],
+            rows=rows,
+            caption=f"The texts, in tokens of {manifest.data_spec['tokenizer_size']} kinds; the longest ones "
+            "are those of pairs that were left out, too.",
+            note=f"tokenizer {manifest.data_spec['tokenizer']}",
+        )
+    ]
+
+
 def _remarks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     remarks = list(dataset.report.remarks())
     leakage = loaded.run.manifest().data_report.get("near_duplicates")  # a run of an older creuset has none
@@ -205,6 +241,8 @@ def _scores(run: RunFolder) -> list[Block]:
             blocks.append(text_figure(document))
         if document["suite"] == "analogies":
             blocks.extend(analogy_blocks(document))
+        if document["suite"] == "retrieval":
+            blocks.extend(partner_blocks(document))
         blocks.extend(_of_rows(run, name, document))
     return blocks
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from creuset.evaluation.pairs import COPIED
+from creuset.evaluation.partners import UNTRAINED
 from creuset.metrics.growth import growing_sizes, growth_of_mean
 from creuset.metrics.score import Score
 from creuset.reporting.blocks import Block, Figure, Finding, Row, Section, Table
@@ -42,11 +44,14 @@ def floor_blocks(document: Mapping[str, Any], subject: str) -> list[Block]:
     """
     floors = _scores(document, "floors")
     scores = {score.metric: score for score in _scores(document, "scores")}
-    simple = [floor for floor in floors if not floor.metric.endswith(_FLOOR)]
+    copied = [floor for floor in floors if floor.metric.endswith(COPIED)]
+    simple = [floor for floor in floors if not floor.metric.endswith((_FLOOR, COPIED, UNTRAINED))]
     real = [floor for floor in floors if floor.metric.endswith(_FLOOR)]
     blocks: list[Block] = []
     if simple:
         blocks.extend(_against_simple_models(simple, scores.get("nll"), subject))
+    if copied:
+        blocks.append(_against_copies(copied, scores))
     if real:
         notes = document["details"].get("notes", ())
         blocks.extend(_against_real_pictures(real, scores, notes, subject))
@@ -127,6 +132,20 @@ def _against_simple_models(floors: Sequence[Score], nll: Score | None, subject: 
     )
     caption = "The model's NLL with its 95% interval beside those of models that learned almost nothing."
     return [table, Figure(drawing=chart, caption=caption)]
+
+
+def _against_copies(floors: Sequence[Score], scores: Mapping[str, Score]) -> Table:
+    names = [floor.metric.removesuffix(COPIED) for floor in floors]
+    return Table(
+        header=["measure", "written", "source copied"],
+        rows=[
+            [printed_metric(name), _printed(scores[name]) if name in scores else None, _printed(floor)]
+            for name, floor in zip(names, floors, strict=True)
+        ],
+        caption="What the model writes, and the sources as they are, against the same references: names, "
+        "numbers and commands that both languages share score without any translation.",
+        note=floors[0].signature,
+    )
 
 
 def _against_real_pictures(

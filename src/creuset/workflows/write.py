@@ -1,5 +1,5 @@
-"""`creuset generate --prompt`: texts by a run's language model, or by one that others trained; shown or
-written into a file."""
+"""`creuset generate --prompt`: texts by a run's language model, or by one that others trained, and what
+a run's encoder with its decoder makes of a source; shown or written into a file."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from creuset.engines.request import Request
 from creuset.errors import NotFoundError, UsageError
 from creuset.files import write_atomic
 from creuset.generation.continuations import text_sheet
-from creuset.workflows.load import find_run, load
+from creuset.workflows.load import Loaded, find_run, load
 
 SUFFIXES = (".txt", ".json")
 MAX_TOKENS = 200
@@ -29,28 +29,30 @@ class Writing:
     Args:
         run: The run's ID, or the model's name.
         step: The training steps that a run's checkpoint holds; None for another model.
-        prompt: What the texts go on from; it is no part of them.
-        max_tokens: Tokens of each at most.
-        temperature: How much chance there was.
-        seed: What decided the draws.
+        prompt: What the texts go on from, or the source that they were made of; it is no part of them.
+        max_tokens: Tokens of each at most; None for as many as an encoder with its decoder can write.
+        temperature: How much chance there was; None for a beam search.
+        seed: What decided the draws; None for a beam search.
         texts: What the model wrote.
+        goes_on: Whether the texts go on from the prompt.
     """
 
     run: str
     step: int | None
     prompt: str
-    max_tokens: int
-    temperature: float
-    seed: int
+    max_tokens: int | None
+    temperature: float | None
+    seed: int | None
     texts: tuple[str, ...]
+    goes_on: bool = True
 
     def to_json(self) -> str:
         """With the version of this form."""
         return json.dumps({"format": 1, **asdict(self)}, indent=2, ensure_ascii=False)
 
     def whole_texts(self) -> list[str]:
-        """The texts behind their prompt."""
-        return [self.prompt + text for text in self.texts]
+        """The texts, behind their prompt where they go on from it."""
+        return [self.prompt + text if self.goes_on else text for text in self.texts]
 
 
 def write(
@@ -59,22 +61,25 @@ def write(
     *,
     prompt: str = "",
     num: int = 1,
-    max_tokens: int = MAX_TOKENS,
-    temperature: float = TEMPERATURE,
-    seed: int = 0,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
     checkpoint: str = "best",
 ) -> Writing:
-    """Lets a language model go on with a prompt.
+    """Lets a language model go on with a prompt, or an encoder with its decoder make a text of it.
 
     Args:
         run: The run's ID or folder; or a GGUF file, a model's folder, or the name of such a model.
         out: A file for the texts with their prompts (.txt), or with all that decided them (.json); None for
             no file.
-        prompt: What the texts go on from; empty for texts from the beginning of a line.
-        num: How many.
-        max_tokens: Tokens of each at most.
-        temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest.
-        seed: Decides the draws.
+        prompt: What the texts go on from; empty for texts from the beginning of a line. For an encoder with
+            its decoder the source.
+        num: How many; of an encoder with its decoder the best of a beam search.
+        max_tokens: Tokens of each at most; default: MAX_TOKENS, or all that an encoder with its decoder can
+            write.
+        temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest;
+            default: TEMPERATURE. A beam search takes none.
+        seed: Decides the draws; default: 0. A beam search takes none.
         checkpoint: Of a run: "best", "last", or a name.
 
     Raises:
@@ -86,9 +91,9 @@ def write(
         raise UsageError(
             "unknown ending", where=out, got=out.suffix or "none", expected=" or ".join(SUFFIXES)
         )
-    if not temperature >= 0:
+    if temperature is not None and not temperature >= 0:
         raise UsageError("no temperature", where="temperature", got=temperature, expected="0 or more")
-    settings = Writing(
+    asked = Writing(
         run=str(run),
         step=None,
         prompt=prompt,
@@ -97,7 +102,7 @@ def write(
         seed=seed,
         texts=(),
     )
-    made = _by_run(run, checkpoint, num, settings) if _is_run(run) else _by_model(run, num, settings)
+    made = _by_run(run, checkpoint, num, asked) if _is_run(run) else _by_model(run, num, asked)
     forms: dict[str, Callable[[], str]] = {
         ".txt": lambda: text_sheet(made.whole_texts()),
         ".json": lambda: made.to_json() + "\n",
@@ -118,35 +123,66 @@ def _is_run(name: str | Path) -> bool:
     return True
 
 
-def _by_run(run: str | Path, checkpoint: str, num: int, settings: Writing) -> Writing:
+@dataclass(frozen=True, kw_only=True)
+class _Draws:
+    """How texts are drawn, with the usual numbers where none are given."""
+
+    max_tokens: int
+    temperature: float
+    seed: int
+
+    @classmethod
+    def of(cls, asked: Writing) -> "_Draws":
+        return cls(
+            max_tokens=MAX_TOKENS if asked.max_tokens is None else asked.max_tokens,
+            temperature=TEMPERATURE if asked.temperature is None else asked.temperature,
+            seed=0 if asked.seed is None else asked.seed,
+        )
+
+
+def _by_run(run: str | Path, checkpoint: str, num: int, asked: Writing) -> Writing:
     loaded = load(run, checkpoint=checkpoint)
     with memory_errors("ask for fewer texts"):
-        texts = loaded.write(
-            settings.prompt,
-            num,
-            max_tokens=settings.max_tokens,
-            temperature=settings.temperature,
-            seed=settings.seed,
-        )
-    return replace(settings, run=loaded.run.id, step=loaded.step, texts=tuple(texts))
+        if "transduces_text" in loaded.family.traits:
+            return _transduced(loaded, num, asked)
+        drawn = asdict(_Draws.of(asked))
+        texts = loaded.write(asked.prompt, num, **drawn)
+    return replace(asked, run=loaded.run.id, step=loaded.step, texts=tuple(texts), **drawn)
 
 
-def _by_model(name: str | Path, num: int, settings: Writing) -> Writing:
+def _transduced(loaded: Loaded, num: int, asked: Writing) -> Writing:
+    """The best texts of a beam search, in which nothing is drawn."""
+    for name in ("temperature", "seed"):
+        value = getattr(asked, name)
+        if value is not None:
+            raise UsageError(
+                f"a setting without effect: the family {loaded.family.name} searches for the likeliest text",
+                where=f"--{name}",
+                got=value,
+                next_step=f"leave --{name} out; -n gives the next best texts",
+            )
+    texts = loaded.transduce(asked.prompt, num, max_tokens=asked.max_tokens)
+    return replace(asked, run=loaded.run.id, step=loaded.step, texts=tuple(texts), goes_on=False)
+
+
+def _by_model(name: str | Path, num: int, asked: Writing) -> Writing:
     """Each text by a request of its own, whose seed follows from the given one and its number."""
     if num < 1:
         raise UsageError("nothing would be written", where="num", got=num, expected="at least 1")
-    if not settings.prompt:
+    if not asked.prompt:
         raise UsageError(
             "a model that others trained goes on with a prompt", where="prompt", got="an empty text"
         )
+    draws = _Draws.of(asked)
     with open_engine(str(name)) as engine:
         requests = [
             Request(
-                prompt=settings.prompt,
-                max_tokens=settings.max_tokens,
-                temperature=settings.temperature,
-                seed=derive_seed(settings.seed, "text", number) % _SEEDS,
+                prompt=asked.prompt,
+                max_tokens=draws.max_tokens,
+                temperature=draws.temperature,
+                seed=derive_seed(draws.seed, "text", number) % _SEEDS,
             )
             for number in range(num)
         ]
-        return replace(settings, texts=tuple(engine.complete(request).text for request in requests))
+        texts = tuple(engine.complete(request).text for request in requests)
+    return replace(asked, texts=texts, **asdict(draws))
