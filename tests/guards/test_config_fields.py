@@ -51,7 +51,7 @@ def short(name: str) -> Settings:
         settings = {"model.family": name, "data.source": str(plain_text()), "data.context": 8}
     if "embeds_tokens" in found.traits:
         settings["data.tokenizer"] = "words"
-    if "transduces_text" in found.traits:
+    if {"transduces_text", "embeds_texts"} & found.traits:
         settings = {"model.family": name, "data.source": str(text_pairs())}
     if found.config.sizes:
         settings["model.size"] = "tiny"

@@ -191,6 +191,23 @@ class Tokenizer:
             found = self._backend.encode_batch_fast(list(texts), add_special_tokens=add_special)
             return [one.ids for one in found]
 
+    def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids that the tokenizer puts before a text, and behind it.
+
+        Raises:
+            DataError: It changes a text where it adds special tokens.
+        """
+        plain, whole = self.encode("a", add_special=False), self.encode("a")
+        for place in range(len(whole) - len(plain) + 1):
+            if whole[place : place + len(plain)] == plain:
+                return tuple(whole[:place]), tuple(whole[place + len(plain) :])
+        raise DataError(
+            "this tokenizer changes a text where it adds special tokens",
+            where=self._where,
+            got=whole,
+            expected=plain,
+        )
+
     def decode(self, ids: Sequence[int], skip_special: bool = True) -> str:
         """The text of ids; bytes that are no character become U+FFFD.
 
