@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from creuset.pretrained.folder import load_folder
 from source_tree import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -53,3 +54,11 @@ def test_map_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert arrays["labels"].shape == (1797,)
     with Image.open(tmp_path / "way.png") as picture:
         assert picture.size == (640, 64)
+
+
+def test_fill_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("fill_masks")(num_steps=20, folder=tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("nats_per_masked_token ")
+    assert lines[1].startswith('After Monday comes [MASK]. "')
+    assert load_folder(tmp_path / "bert").model_type == "bert"
