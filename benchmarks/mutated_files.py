@@ -1,16 +1,19 @@
-"""Changes small files of weights and tokenizers at random, and reads each as if a stranger had sent it.
+"""Changes small files of weights, tokenizers and models at random, and reads each as if a stranger sent it.
 
     python benchmarks/mutated_files.py --num 500 --seed 0
 
-GGUF (a model of one layer with its tokenizer), safetensors and tokenizer.json take turns. A file is flipped,
-cut short, overwritten with huge counts, has parts of it doubled, moved or taken out, or has its numbers
-replaced; its first bytes, where the counts and offsets are, more often than its last.
+These take turns: GGUF (a model of one layer with its tokenizer), safetensors and tokenizer.json by
+themselves; and of a model's folder, whose other files are whole, the shards' index, config.json,
+generation_config.json, tokenizer_config.json and the chat template, which is run on a conversation. A file is
+flipped, cut short, overwritten with huge counts, has parts of it doubled, moved or taken out, or has its
+numbers replaced; its first bytes, where the counts and offsets are, more often than its last. Of a text it is
+numbers and values that are replaced most often, since other changes seldom leave one that can be parsed.
 
 Each file is read to its last tensor in a process of its own, which may take at most 10 seconds and 512 MB of
 address space beyond what it started with. It must end with an error of creuset, or with data that the file
 can hold: tensors whose bytes are no more than the file's, ids below the vocabulary's size. What Python and
-numpy allocate meanwhile is measured, and may be the file's size and 16 MB. Prints what was found of each
-format; the exit code is 1 if any file did otherwise, and such files are kept.
+numpy allocate meanwhile is measured, and may be the size of what is read and 16 MB. Prints what was found of
+each format; the exit code is 1 if any file did otherwise, and such files are kept.
 """
 
 import argparse
@@ -25,17 +28,16 @@ import sys
 import tempfile
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-import torch
-from safetensors.torch import save
+from small_files import model_folder, valid_files
 
 from creuset.data.tokenizer import Tokenizer
 from creuset.errors import CreusetError
 from creuset.models.transformer import Transformer
+from creuset.pretrained.folder import load_folder
 from creuset.pretrained.gguf.config import read_config
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.tokenizer import read_tokenizer
@@ -47,6 +49,7 @@ _ADDRESS_SPACE = 512 << 20
 _ALLOCATED = 16 << 20
 _READ, _REFUSED, _WRONG = 0, 3, 4
 _TEXT = "Hello 123 world, été ! 日本 🎉\n  <|end|>x"
+_CHAT = [{"role": role, "content": "été " * 3} for role in ("system", "user", "assistant", "user")]
 _HUGE = (2**64 - 1, 2**63, 2**62, 2**40, 2**32, 2**31 - 1, 100_000_001, 0, 1)
 
 
@@ -59,8 +62,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     problems, counts = check(options.num, options.seed, keep=options.keep)
-    for (suffix, outcome), count in sorted(counts.items()):
-        print(f"{suffix:<12} {outcome:<8} {count:5}")
+    for (name, outcome), count in sorted(counts.items()):
+        print(f"{name:<34} {outcome:<8} {count:5}")
     for problem in problems:
         print(problem)
     print(f"{options.num} files, {len(problems)} read wrongly")
@@ -73,35 +76,44 @@ def check(num: int, seed: int, *, keep: Path | None = None) -> tuple[list[str], 
     problems: list[str] = []
     counts: Counter[tuple[str, str]] = Counter()
     formats = valid_files()
-    with tempfile.TemporaryDirectory() as folder:
-        for suffix, content in formats.items():
-            path = Path(folder) / f"whole{suffix}"
-            path.write_bytes(content)
-            _READERS[suffix](path)  # so that what is imported at first use counts for no file
-            outcome, words = outcome_of(Path(folder), suffix, content)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for name, content in formats.items():
+            (folder / name).write_bytes(content)
+        model_folder(folder / MODEL)
+        formats |= {name: (folder / name).read_bytes() for name in IN_FOLDER}
+        for name, content in formats.items():
+            _READERS[name](folder / name)  # so that what is imported at first use counts for no file
+            outcome, words = outcome_of(folder, name, content)
             if outcome != "read":
-                problems.append(f"{suffix} as it was made: {outcome}: {words}")
+                problems.append(f"{name} as it was made: {outcome}: {words}")
         for number in range(num):
-            suffix = list(formats)[number % len(formats)]
-            how, content = mutated(formats[suffix], generator)
-            outcome, words = outcome_of(Path(folder), suffix, content)
-            counts[suffix, outcome] += 1
+            name = list(formats)[number % len(formats)]
+            text = name.endswith(_TEXTS)
+            how, content = mutated(formats[name], generator, _TEXT_CHANGES if text else _CHANGES)
+            outcome, words = outcome_of(folder, name, content)
+            counts[name, outcome] += 1
             if outcome not in ("read", "refused"):
-                problems.append(f"file {number}, {suffix}, {how}: {outcome}: {words}")
+                problems.append(f"file {number}, {name}, {how}: {outcome}: {words}")
                 if keep is not None:
                     keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{number}{suffix}").write_bytes(content)
+                    (keep / f"{number}-{Path(name).name}").write_bytes(content)
     return problems, counts
 
 
-def outcome_of(folder: Path, suffix: str, content: bytes) -> tuple[str, str]:
-    """ "read", "refused", or what else happened, with the last line that the process wrote."""
-    path, said = folder / f"file{suffix}", folder / "said"
+def outcome_of(folder: Path, name: str, content: bytes) -> tuple[str, str]:
+    """ "read", "refused", or what else happened, with the last line that the process wrote.
+
+    The file has the content while it is read, and then that of before, if it was there.
+    """
+    path, said = folder / name, folder / "said"
+    before = path.read_bytes() if path.exists() else b""
     path.write_bytes(content)
     child = os.fork()
     if child == 0:
-        _read_and_exit(path, said)
+        _read_and_exit(name, path, said)
     _, status = os.waitpid(child, 0)
+    path.write_bytes(before)
     words = said.read_text(errors="replace").strip().splitlines()[-1:] or [""]
     if os.WIFSIGNALED(status):
         return f"ended by {signal.Signals(os.WTERMSIG(status)).name}", words[0]
@@ -109,7 +121,7 @@ def outcome_of(folder: Path, suffix: str, content: bytes) -> tuple[str, str]:
     return known.get(os.WEXITSTATUS(status), "crashed"), words[0]
 
 
-def _read_and_exit(path: Path, said: Path) -> NoReturn:
+def _read_and_exit(name: str, path: Path, said: Path) -> NoReturn:
     """The child: reads the file within its limits, writes one line, and ends."""
     descriptor = os.open(said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     os.dup2(descriptor, 1)
@@ -119,15 +131,18 @@ def _read_and_exit(path: Path, said: Path) -> NoReturn:
         signal.alarm(_SECONDS)
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + _ADDRESS_SPACE,) * 2)
+        room = _ALLOCATED + sum(
+            each.stat().st_size for each in ([path] if name not in IN_FOLDER else path.parent.iterdir())
+        )
         tracemalloc.start()
-        problem = _READERS[path.suffix](path)
+        problem = _READERS[name](path)
         _, peak = tracemalloc.get_traced_memory()
-        if problem is None and peak > path.stat().st_size + _ALLOCATED:
+        if problem is None and peak > room:
             problem = f"allocated {peak:,} bytes"
         code, line = (_READ, "") if problem is None else (_WRONG, problem)
     except CreusetError as error:
         _, peak = tracemalloc.get_traced_memory()
-        within = peak <= path.stat().st_size + _ALLOCATED
+        within = peak <= room
         code = _REFUSED if within else _WRONG
         line = str(error) if within else f"allocated {peak:,} bytes: {error}"
     except BaseException as error:  # a panic of a library is no Exception; the parent tells of it
@@ -168,18 +183,48 @@ def _use(tokenizer: Tokenizer) -> str | None:
     return None if all(0 <= number < tokenizer.vocab_size for number in ids) else "ids beyond the vocabulary"
 
 
+def _read_model(path: Path) -> str | None:
+    """What is not plausible about the model in whose folder a file lies."""
+    found = load_folder(path.parent)
+    size = sum(each.stat().st_size for each in path.parent.iterdir())
+    if sum(tensor.nbytes for tensor in found.state.values()) > size:
+        return "tensors of more bytes than the folder"
+    found.model()
+    if not all(0 <= number < found.config.vocab_size for number in found.eos_ids):
+        return "an end beyond the vocabulary"
+    if found.chat_template is not None:
+        found.chat_template.render(_CHAT, add_generation_prompt=True)
+    return None if found.tokenizer is None else _use(found.tokenizer)
+
+
+MODEL = "model"
+IN_FOLDER = tuple(
+    f"{MODEL}/{name}"
+    for name in (
+        "model.safetensors.index.json",
+        "config.json",
+        "generation_config.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+    )
+)
+"""The files of a model's folder that take turns."""
+_TEXTS = (".json", ".jinja")
 _READERS: Mapping[str, Callable[[Path], str | None]] = {
-    ".gguf": _read_gguf,
-    ".safetensors": _read_safetensors,
-    ".json": _read_tokenizer,
+    "file.gguf": _read_gguf,
+    "file.safetensors": _read_safetensors,
+    "tokenizer.json": _read_tokenizer,
+    **dict.fromkeys(IN_FOLDER, _read_model),
 }
 
 
-def mutated(content: bytes, generator: random.Random) -> tuple[str, bytes]:
+def mutated(
+    content: bytes, generator: random.Random, changes: Sequence[Callable[[bytes, random.Random], bytes]]
+) -> tuple[str, bytes]:
     """One or two changes of a file, and their names."""
     names = []
     for _ in range(generator.choice((1, 1, 2))):
-        change = generator.choice(_CHANGES)
+        change = generator.choice(changes)
         names.append(change.__name__.strip("_"))
         content = change(content, generator) or b"\0"
     return " and ".join(names), content
@@ -219,6 +264,32 @@ def _number(content: bytes, generator: random.Random) -> bytes:
     return content[: match.start()] + str(other).encode() + content[match.end() :]
 
 
+def _value(content: bytes, generator: random.Random) -> bytes:
+    """Another value somewhere in JSON, or one left out; a file that is none stays as it is."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return content
+    holders = [found for found in _holders(document) if found]
+    if not holders:
+        return content
+    holder = generator.choice(holders)
+    key = generator.choice(list(holder)) if isinstance(holder, dict) else generator.randrange(len(holder))
+    if generator.random() < 0.2:
+        del holder[key]
+    else:
+        holder[key] = generator.choice((*_HUGE, -1, 1e308, 0.5, True, None, "", "x" * 100, "../a", [], {}))
+    return json.dumps(document).encode()
+
+
+def _holders(part: Any) -> Iterator[Any]:
+    """All lists and objects in a JSON value."""
+    if isinstance(part, dict | list):
+        yield part
+        for child in part.values() if isinstance(part, dict) else part:
+            yield from _holders(child)
+
+
 def _double(content: bytes, generator: random.Random) -> bytes:
     begin = _place(content, generator)
     part = content[begin : begin + generator.randrange(1, 200)]
@@ -239,108 +310,7 @@ def _take_out(content: bytes, generator: random.Random) -> bytes:
 
 
 _CHANGES = (_flip, _cut, _huge_count, _number, _double, _move, _take_out)
-
-
-def valid_files() -> dict[str, bytes]:
-    """A small whole file of each format, by its suffix."""
-    generator = torch.Generator().manual_seed(0)
-    tensors = {
-        f"layer.{number}": torch.randn(6, 8, generator=generator).to(dtype)
-        for number, dtype in enumerate((torch.float32, torch.float16, torch.bfloat16, torch.int64))
-    }
-    tensors["mask"] = torch.ones(5, dtype=torch.bool)
-    return {".gguf": _gguf(), ".safetensors": save(tensors, {"format": "pt"}), ".json": _tokenizer_json()}
-
-
-def _gguf() -> bytes:
-    """A llama of one layer, with a byte-level tokenizer of 260 tokens."""
-    tokens, merges = _vocabulary()
-    keys: dict[str, Any] = {
-        "general.architecture": "llama",
-        "general.alignment": 32,
-        "llama.block_count": 1,
-        "llama.context_length": 64,
-        "llama.embedding_length": 32,
-        "llama.feed_forward_length": 64,
-        "llama.attention.head_count": 4,
-        "llama.attention.head_count_kv": 2,
-        "llama.attention.layer_norm_rms_epsilon": 1e-5,
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "smollm",
-        "tokenizer.ggml.add_bos_token": True,
-        "tokenizer.ggml.bos_token_id": len(tokens) - 1,
-        "tokenizer.ggml.eos_token_id": len(tokens) - 1,
-        "tokenizer.ggml.token_type": [1] * (len(tokens) - 1) + [3],
-        "tokenizer.ggml.merges": merges,
-        "tokenizer.ggml.tokens": tokens,
-    }
-    shapes = {
-        "attn_norm": (32,),
-        "attn_q": (32, 32),
-        "attn_k": (32, 16),
-        "attn_v": (32, 16),
-        "ffn_norm": (32,),
-    }
-    shapes |= {"attn_output": (32, 32), "ffn_gate": (32, 64), "ffn_up": (32, 64), "ffn_down": (64, 32)}
-    axes: dict[str, Sequence[int]] = {f"blk.0.{name}.weight": shape for name, shape in shapes.items()}
-    axes |= {"token_embd.weight": (32, len(tokens)), "output_norm.weight": (32,)}
-    pairs = b"".join(_string(key) + _value(value) for key, value in keys.items())
-    infos, data = b"", b""
-    random_bytes = np.random.default_rng(0)
-    for name, lengths in axes.items():
-        kind, width = (0, 4) if len(lengths) == 1 else (8, 34 / 32)  # F32 and Q8_0
-        infos += _string(name) + struct.pack(f"<I{len(lengths)}Q", len(lengths), *lengths)
-        infos += struct.pack("<IQ", kind, len(data))
-        content = random_bytes.bytes(int(np.prod(lengths) * width))
-        data += content + b"\0" * (-len(content) % 32)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(axes), len(keys)) + pairs + infos
-    return head + b"\0" * (-len(head) % 32) + data
-
-
-def _string(text: str) -> bytes:
-    return struct.pack("<Q", len(text.encode())) + text.encode()
-
-
-def _value(value: Any) -> bytes:
-    if isinstance(value, bool):
-        return struct.pack("<IB", 7, value)
-    if isinstance(value, int):
-        return struct.pack("<II", 4, value)
-    if isinstance(value, float):
-        return struct.pack("<If", 6, value)
-    if isinstance(value, str):
-        return struct.pack("<I", 8) + _string(value)
-    if isinstance(value[0], str):
-        return struct.pack("<IIQ", 9, 8, len(value)) + b"".join(map(_string, value))
-    return struct.pack(f"<IIQ{len(value)}i", 9, 5, len(value), *value)
-
-
-def _vocabulary() -> tuple[list[str], list[str]]:
-    """The 256 bytes as GPT-2 writes them, three merges, and a special token."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = (chr(256 + number) for number in range(256 - len(printable)))
-    letters = [chr(byte) if byte in printable else next(others) for byte in range(256)]
-    return [*letters, "he", "ll", "hell", "<|end|>"], ["h e", "l l", "he ll"]
-
-
-def _tokenizer_json() -> bytes:
-    tokens, merges = _vocabulary()
-    special = {"id": len(tokens) - 1, "content": tokens[-1], "special": True}
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    document = {
-        "version": "1.0",
-        "added_tokens": [special | flags],
-        "normalizer": {"type": "NFC"},
-        "pre_tokenizer": level,
-        "decoder": level,
-        "model": {
-            "type": "BPE",
-            "vocab": {token: number for number, token in enumerate(tokens)},
-            "merges": [line.split(" ") for line in merges],
-        },
-    }
-    return json.dumps(document).encode()
+_TEXT_CHANGES = (_flip, _cut, _number, _number, _value, _value, _value, _double, _move, _take_out)
 
 
 if __name__ == "__main__":

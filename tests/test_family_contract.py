@@ -28,6 +28,7 @@ from creuset.generation.transduction import best_targets, sources, targets
 from creuset.models import family, family_configs, family_names
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.sections import FamilyConfig
+from small_transformers import corpus_spec
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -40,6 +41,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"positions": "sinusoidal"},
     ),
     "encoder_decoder": ({"positions": "learned", "dropout": 0.1}, {"positions": "sinusoidal"}),
+    "text_embedder": ({"pooling": "cls", "dropout": 0.1}, {"pooling": "last"}),
     "rnn_lm": ({"cell": "gru", "num_layers": 2, "dropout": 0.1},),
     "encoder": (
         {"positions": "rotary", "norm": "rms", "dropout": 0.1},
@@ -102,17 +104,9 @@ def corpus() -> dict[str, Tensor]:
     return {"tokens": rows[:, :-1], "targets": rows[:, 1:]}
 
 
-def corpus_spec() -> DataSpec:
-    return DataSpec(
-        kind="corpus",
-        shape=(),
-        num_levels=0,
-        context=CONTEXT,
-        tokenizer="made up",
-        tokenizer_size=NUM_TOKENS,
-        bytes_per_token=2.0,
-        word_counts=tuple(torch.bincount(corpus()["tokens"].flatten()).tolist()),
-    )
+def counting_spec() -> DataSpec:
+    counts = torch.bincount(corpus()["tokens"].flatten()).tolist()
+    return replace(corpus_spec(NUM_TOKENS, CONTEXT, bytes_per_token=2.0), word_counts=tuple(counts))
 
 
 @cache
@@ -151,9 +145,7 @@ def pair_spec() -> DataSpec:
 
 def masked_spec() -> DataSpec:
     """The same with a mask token behind all others."""
-    return replace(
-        corpus_spec(), tokenizer_size=NUM_TOKENS + 1, mask_token=NUM_TOKENS, special_tokens=(NUM_TOKENS,)
-    )
+    return replace(corpus_spec(NUM_TOKENS + 1, CONTEXT), mask_token=NUM_TOKENS, special_tokens=(NUM_TOKENS,))
 
 
 def of_text(name: str) -> bool:
@@ -162,7 +154,7 @@ def of_text(name: str) -> bool:
 
 
 def of_pairs(name: str) -> bool:
-    return "transduces_text" in family(name).traits
+    return bool({"transduces_text", "embeds_texts"} & family(name).traits)
 
 
 def spec_of(name: str) -> DataSpec:
@@ -171,7 +163,7 @@ def spec_of(name: str) -> DataSpec:
         return pair_spec()
     if "fills_masks" in family(name).traits:
         return masked_spec()
-    return corpus_spec() if of_text(name) else digit_spec()
+    return counting_spec() if of_text(name) else digit_spec()
 
 
 def data_of(name: str, digits: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -263,7 +255,7 @@ def test_family_describes_itself(name: str) -> None:
     assert found.name == name
     assert found.traits <= {
         *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"),
-        *("transduces_text", "fills_masks", "embeds_tokens"),
+        *("fills_masks", "embeds_tokens", "embeds_texts", "transduces_text"),
     }
     assert found.traits
     assert found.config is family_configs()[name]()
@@ -314,6 +306,8 @@ def test_loss_of_a_batch_is_the_mean_of_its_parts(
     name: str, settings: dict[str, Any], digits: dict[str, Tensor]
 ) -> None:
     model = build(name, settings).double()
+    if model.couples_samples:
+        pytest.skip("a batch of this family is never cut: its samples are told from each other")
     batch = {
         key: value.double() if value.is_floating_point() else value
         for key, value in part(data_of(name, digits), 0, 24).items()
@@ -609,7 +603,7 @@ def test_a_family_takes_texts_or_says_what_it_takes(name: str) -> None:
 @pytest.mark.parametrize("name", PICTURE_FAMILIES)
 def test_a_family_of_other_data_refuses_plain_text(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes .*\n  got: plain text\n(.*\n)*.*family: decoder"):
-        family(name).build(configure(name, {}), corpus_spec())
+        family(name).build(configure(name, {}), corpus_spec(NUM_TOKENS, CONTEXT, bytes_per_token=2.0))
 
 
 @cases("fills_masks")
@@ -768,6 +762,30 @@ def test_training_moves_texts_toward_the_data(name: str, settings: dict[str, Any
 def test_a_family_of_pairs_refuses_pictures(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes pairs of texts.*\n  got: pictures"):
         family(name).build(configure(name, {}), digit_spec())
+
+
+@cases("embeds_texts")
+def test_texts_have_vectors_of_length_1_whatever_stands_beside_them(
+    name: str, settings: dict[str, Any]
+) -> None:
+    model = build(name, settings).eval()
+    tokens, lengths = (pairs()[key][:6] for key in ("source", "source_lengths"))
+    vectors = model.embed(tokens, lengths)
+    assert vectors.dtype == torch.float32
+    assert not vectors.requires_grad
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(6))
+    for row, length in enumerate(lengths.tolist()):
+        alone = model.embed(tokens[row : row + 1, :length], lengths[row : row + 1])
+        torch.testing.assert_close(alone[0], vectors[row], rtol=1e-4, atol=1e-5)
+
+
+@cases("embeds_texts")
+def test_training_moves_partners_together(name: str, settings: dict[str, Any]) -> None:
+    model = build(name, settings)
+    held_out = part(pairs(), 1900, 1960)
+    before = numbers(model.validation_loss(held_out, draws(60)))["partner_nearest"]
+    train(model, part(pairs(), 0, 1900), 60)
+    assert numbers(model.validation_loss(held_out, draws(60)))["partner_nearest"] > max(0.5, before)
 
 
 @cases("transduces_text")

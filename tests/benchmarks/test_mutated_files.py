@@ -9,12 +9,12 @@ from benchmark_programs import program
 mutated_files = program("mutated_files")
 
 
-def test_sixty_mutated_files_are_refused_or_plausible() -> None:
-    problems, counts = mutated_files.check(60, seed=1)
+def test_mutated_files_are_refused_or_plausible() -> None:
+    problems, counts = mutated_files.check(80, seed=1)
     assert problems == []
-    assert counts.total() == 60
-    for suffix in (".gguf", ".safetensors", ".json"):
-        assert counts[suffix, "refused"] >= 5
+    assert counts.total() == 80
+    for name in ("file.gguf", "file.safetensors", "tokenizer.json", *mutated_files.IN_FOLDER[:2]):
+        assert counts[name, "refused"] >= 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def test_clear_forgets_and_the_settings_are_told(monkeypatch: pytest.MonkeyPatch
     assert [turn.content for turn in request.messages] == ["second"]
     assert request.sampling == Sampling(temperature=0, top_p=0.5, seed=4)
     assert (request.stop, request.max_tokens) == (("X",), 9)
+
+
+def test_what_the_user_does_not_say_is_the_model_s_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ScriptedEngine(["one", "two", "three"])
+    chat(monkeypatch, engine, "first")
+    assert engine.requests[0].sampling == Sampling(temperature=0.7, top_p=0.95)
+    own = Sampling(temperature=0.3, top_k=9, repeat_penalty=1.1)
+    described = replace(engine.describe(), sampling=own)
+    monkeypatch.setattr(engine, "describe", lambda: described)
+    chat(monkeypatch, engine, "second")
+    assert engine.requests[1].sampling == own
+    chat(monkeypatch, engine, "third", "--top-p", "0.5", "--seed", "4")
+    assert engine.requests[2].sampling == replace(own, top_p=0.5, seed=4)
 
 
 def test_a_turn_without_room_is_told_and_the_chat_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

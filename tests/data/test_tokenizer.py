@@ -192,6 +192,12 @@ def test_ids_that_only_a_template_adds_count() -> None:
     assert Tokenizer.from_json(text).vocab_size == 5001
 
 
+def test_an_id_far_beyond_all_others_is_refused() -> None:
+    text = small("sentencepiece").to_str().replace('"ids":[1]', '"ids":[4000000000]')
+    with pytest.raises(DataError, match=r"far beyond[^$]*4,000,000,000[^$]*at most 100,000"):
+        Tokenizer.from_json(text)
+
+
 def test_without_an_end_it_says_what_is_missing() -> None:
     with pytest.raises(
         DataError, match=r"no end-of-sequence token is known[\s\S]*eos_token in tokenizer_config"

@@ -337,6 +337,42 @@ def test_contexts_beyond_the_training_are_refused(model_file: Path) -> None:
             LlamaCpp(model_file, context_length=length)
 
 
+def foreign(folder: Path) -> Path:
+    """A file of an architecture that nobody knows."""
+    other = folder / "other.gguf"
+    writer = gguf.GGUFWriter(other, "nonsense")
+    writer.add_context_length(64)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return other
+
+
+def test_a_failed_load_takes_nobody_s_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What another thread writes meanwhile comes through, whole."""
+    path, ended = foreign(tmp_path), threading.Event()
+    lines = 0
+
+    def write() -> None:
+        nonlocal lines
+        while not ended.is_set():
+            os.write(2, b"a line\n")
+            lines += 1
+            ended.wait(0.001)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with pytest.raises(CreusetError, match="unknown model architecture: 'nonsense'"):
+            LlamaCpp(path)
+    finally:
+        ended.set()
+        writer.join()
+    assert lines > 1
+    assert capfd.readouterr() == ("", "a line\n" * lines)
+
+
 def test_damaged_and_foreign_files_are_refused(
     model_file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -346,13 +382,7 @@ def test_damaged_and_foreign_files_are_refused(
     cut.write_bytes(model_file.read_bytes()[:10_000_000])
     with pytest.raises(DataError, match="it was cut short"):
         LlamaCpp(cut)
-    other = tmp_path / "other.gguf"
-    writer = gguf.GGUFWriter(other, "nonsense")
-    writer.add_context_length(64)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    other = foreign(tmp_path)
     with pytest.raises(
         CreusetError, match=r"cannot load this model\n  got: .*unknown model architecture: 'nonsense'"
     ):

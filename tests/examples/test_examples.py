@@ -1,6 +1,7 @@
 """The scripts of examples/ run, and leave what they say."""
 
 import importlib.util
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,3 +54,34 @@ def test_map_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert arrays["labels"].shape == (1797,)
     with Image.open(tmp_path / "way.png") as picture:
         assert picture.size == (640, 64)
+
+
+def test_aligned_books(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = """<body><h2><a id="{title}"/>1.1. {title}</h2><p>{first}</p>
+    <h2><a id="same"/>1.2. {second}</h2><p>{third}</p><ul><li><p>ls -l</p></li><li><p>{fourth}</p></li></ul>
+    <h2><a id="unlike"/>1.3. {second}</h2>{fifth}</body>"""
+    english = ("Alone", "Nobody.", "Files", "One <b>file</b>. Two files.", "A list", "<p>One.</p>")
+    french = (
+        "Seul",
+        "Personne.",
+        "Fichiers",
+        "Un fichier. Deux\nfichiers.",
+        "Une liste",
+        "<p>Un.</p><p>Deux.</p>",
+    )
+    keys = ("title", "first", "second", "third", "fourth", "fifth")
+    for language, texts in (("en", english), ("fr", french)):
+        content = page.format(**dict(zip(keys, texts, strict=True)))
+        (tmp_path / f"ch01.{language}.html").write_text(content, encoding="utf-8")
+    out = tmp_path / "pairs.jsonl"
+    example("aligned_books")(tmp_path, out)
+    assert "4 pairs" in capsys.readouterr().out
+    found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [(one["source"], one["target"]) for one in found] == [
+        ("Files", "Fichiers"),
+        ("One file.", "Un fichier."),
+        ("Two files.", "Deux fichiers."),
+        ("A list", "Une liste"),
+    ]
+    with pytest.raises(SystemExit, match="no two files such as"):
+        example("aligned_books")(tmp_path / "nowhere", out)

@@ -1,6 +1,7 @@
 """Beam search against transformers' on small random models, and against looking at every text."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from creuset.generation.beam_search import BeamSettings, beam_search
 from creuset.generation.decoding import Writer
 from creuset.generation.written_text import TextRequest
 from creuset.models.transformer import Transformer
-from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.folder import load_folder
 from small_decoders import ours_of, random_decoder, token_ids
 from small_encoders import saved
+from small_transformers import MODERN
 
 EOS = list(range(3, 61, 4))
 """Several, so that random models end some of their texts."""
@@ -117,8 +118,8 @@ def test_greedy_writing_beside_an_encoder(name: str, tmp_path: Path) -> None:
 
 def test_enough_beams_find_the_best_of_all_texts() -> None:
     torch.manual_seed(1)
-    config = TransformerConfig(
-        architecture="decoder",
+    config = replace(
+        MODERN,
         vocab_size=4,
         embed_dim=8,
         num_layers=1,
@@ -127,11 +128,9 @@ def test_enough_beams_find_the_best_of_all_texts() -> None:
         head_dim=4,
         feedforward_dim=8,
         context_length=8,
-        norm="rms",
         norm_eps=1e-6,
-        positions="rotary",
-        rope_theta=100.0,
-        activation="silu",
+        gated=False,
+        tied_head=False,
         init_std=1.0,
     )
     model = Transformer(config).eval()

@@ -15,6 +15,7 @@ from creuset.generation.continuations import continuations, prompt_ids, text_she
 from creuset.generation.sampling import Sampling
 from creuset.models.decoder import Decoder, DecoderConfig
 from creuset.models.language_model import LanguageModel
+from small_transformers import corpus_spec
 
 CPU = torch.device("cpu")
 
@@ -25,15 +26,7 @@ def tokenizer() -> Tokenizer:
 
 
 def spec_of(tokenizer: Tokenizer, context: int = 8) -> DataSpec:
-    return DataSpec(
-        kind="corpus",
-        shape=(),
-        num_levels=0,
-        context=context,
-        tokenizer=tokenizer.fingerprint,
-        tokenizer_size=tokenizer.vocab_size,
-        bytes_per_token=1.0,
-    )
+    return corpus_spec(tokenizer.vocab_size, context, tokenizer=tokenizer.fingerprint)
 
 
 @pytest.fixture

@@ -14,22 +14,16 @@ from creuset.generation.weight_formats import Int8Linear, PlainLinear, pack
 from creuset.layers.key_value_cache import KeyValueCache
 from creuset.layers.packed_linear import PackedLinear
 from creuset.models.transformer import Transformer
-from creuset.models.transformer_config import TransformerConfig
 from small_decoders import DECODERS, ours_of, random_decoder, token_ids
+from small_transformers import PLAIN
 
-ORIGINAL = TransformerConfig(
-    architecture="decoder",
+ORIGINAL = replace(
+    PLAIN,
     vocab_size=61,
     embed_dim=24,
-    num_layers=2,
-    num_heads=3,
-    num_kv_heads=3,
     head_dim=8,
     feedforward_dim=40,
     context_length=30,
-    norm="layer",
-    norm_eps=1e-5,
-    norm_bias=True,
     norm_placement="post",
     final_norm=False,
     embedding_norm=True,
@@ -45,7 +39,7 @@ ORIGINAL = TransformerConfig(
 
 def original() -> Transformer:
     torch.manual_seed(0)
-    model = Transformer(replace(ORIGINAL, init_std=0.3)).eval()
+    model = Transformer(ORIGINAL).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)

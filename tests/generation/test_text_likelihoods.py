@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from creuset.data.corpus_split import read_stream
-from creuset.data.spec import DataSpec
 from creuset.data.token_stream import TokenStream
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_training import train_tokenizer
@@ -17,6 +16,7 @@ from creuset.models.decoder import Decoder, DecoderConfig
 from creuset.models.language_model import LanguageModel
 from creuset.models.rnn_lm import RNNLanguageModel, RNNLanguageModelConfig
 from creuset.progress import Silent
+from small_transformers import corpus_spec
 
 TEXTS = [
     "the first text of four\n",
@@ -35,15 +35,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 
 def model_of(family: str, tokenizer: Tokenizer) -> LanguageModel:
-    spec = DataSpec(
-        kind="corpus",
-        shape=(),
-        num_levels=0,
-        context=CONTEXT,
-        tokenizer=tokenizer.fingerprint,
-        tokenizer_size=tokenizer.vocab_size,
-        bytes_per_token=1.0,
-    )
+    spec = corpus_spec(tokenizer.vocab_size, CONTEXT, tokenizer=tokenizer.fingerprint)
     torch.manual_seed(0)
     if family == "decoder":
         return Decoder(DecoderConfig(family=family, size="tiny"), spec).eval()

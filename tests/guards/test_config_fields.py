@@ -51,6 +51,8 @@ def short(name: str) -> Settings:
         settings = {"model.family": name, "data.source": str(plain_text()), "data.context": 8}
     if "embeds_tokens" in found.traits:
         settings["data.tokenizer"] = "words"
+    if {"transduces_text", "embeds_texts"} & found.traits:
+        settings = {"model.family": name, "data.source": str(text_pairs())}
     if found.config.sizes:
         settings["model.size"] = "tiny"
     if "gradient" in found.traits:
@@ -91,6 +93,15 @@ def plain_text() -> Path:
     return file
 
 
+def text_pairs() -> Path:
+    """Pairs of texts in the workspace of the test."""
+    file = workspace() / "pairs.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f'{{"source": "one {number}", "target": "un {number * 7}"}}\n' for number in range(200))
+    file.write_text("".join(lines))
+    return file
+
+
 def text_file(folder: Path) -> Path:
     """Texts of two classes."""
     file = folder / "texts.tsv"
@@ -104,6 +115,8 @@ def data_of(section: type[FamilyConfig], folder: Path) -> Iterator[Settings]:
     if "texts" in section.only_for.values():
         source = str(text_file(folder))
         yield {"data.source": source, "data.text_column": "text", "data.limit": None, "data.batch_size": 8}
+    if "corpus" in section.only_for.values():
+        yield {"data.source": str(plain_text()), "data.context": 8}
 
 
 def unread_of_family(name: str, folder: Path) -> set[str]:
@@ -148,6 +161,7 @@ def unread_of_sections(folder: Path) -> dict[str, set[str]]:
         load_data(DataConfig(source=str(table), label_column="kind"), seed=0, resolve=Path)
         load_data(DataConfig(source=str(text_file(folder)), text_column="text"), seed=0, resolve=Path)
         load_data(DataConfig(source=str(plain_text()), context=8), seed=0, resolve=Path)
+        load_data(DataConfig(source=str(text_pairs())), seed=0, resolve=Path)
     reads |= found
     used = {owner for owner, _ in reads}
     # a section that a test put in the place of another one counts in its stead

@@ -13,7 +13,8 @@ from creuset.recipe.source import shipped_recipes
 
 RECIPES = shipped_recipes()
 STARTER_DATA = ("mnist-5k",)
-OWN_TEXT = ("shakespeare.txt", "texts")
+OWN_TEXT = ("shakespeare.txt", "texts", "text.txt")
+OWN_PAIRS = ("pairs.jsonl",)
 """Sources that stand for a text of one's own."""
 
 
@@ -43,6 +44,11 @@ def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path:
         own = ["--set", f"data.source={text}"]
         if recipe.data.tokenizer == "byte_bpe":  # this text holds few distinct words
             own += ["--set", "data.vocabulary_size=300"]
+    if recipe.data.source in OWN_PAIRS:
+        text = tmp_path / "pairs.jsonl"
+        line = '{{"source": "{} and {} are numbers", "target": "{} et {} sont des nombres, dit-il"}}\n'
+        text.write_text("".join(line.format(n, n * 7, n, n * 7 % 100) for n in range(1500)))
+        own = ["--set", f"data.source={text}"]
     if recipe.data.source in STARTER_DATA:
         request.getfixturevalue("starter")
     if "gradient" in family(recipe.model.family).traits:

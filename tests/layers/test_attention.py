@@ -170,21 +170,6 @@ def test_attention_to_an_encoder_s_output() -> None:
     )
 
 
-@pytest.mark.parametrize("mask", [MASKS["causal"], MASKS["window"], AttentionMask(lengths=(2, 2, 4))])
-def test_gradients_are_finite_differences(mask: AttentionMask) -> None:
-    norm = NormConfig(kind="rms", eps=1e-5)
-    layer = MultiHeadAttention(replace(CONFIG, qkv_bias=True, output_bias=True, qk_norm=norm)).double()
-    x = torch.randn(2, 4, 10, dtype=torch.float64, requires_grad=True)
-    rotation = tuple(part.double() for part in Rotary(6, 10.0)(torch.arange(4)[None]))
-    names, weights = zip(*layer.named_parameters(), strict=True)
-
-    def run(x: Tensor, *weights: Tensor) -> Tensor:
-        values = dict(zip(names, weights, strict=True))
-        return torch.func.functional_call(layer, values, (x, mask), {"rotation": rotation})
-
-    assert torch.autograd.gradcheck(run, (x, *weights), fast_mode=True)
-
-
 @pytest.mark.parametrize("num_tokens", [63, 64, 130])
 @torch.no_grad()
 def test_rounded_attention_is_about_as_near_as_torch_s(num_tokens: int) -> None:

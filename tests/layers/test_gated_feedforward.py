@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from creuset.layers.gated_feedforward import FeedForward, FeedForwardActivation, activate
 
@@ -31,16 +30,3 @@ def test_the_layer_is_its_formula(gated: bool, bias: bool) -> None:
     torch.testing.assert_close(layer(x), layer.down(hidden))
     assert (layer.gate is not None) == gated
     assert (layer.up.bias is not None) == bias
-
-
-@pytest.mark.parametrize("name", FORMULAS)
-@pytest.mark.parametrize("gated", [False, True])
-def test_gradients_are_finite_differences(name: FeedForwardActivation, gated: bool) -> None:
-    layer = FeedForward(3, 4, activation=name, gated=gated, bias=True).double()
-    x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
-    names, weights = zip(*layer.named_parameters(), strict=True)
-
-    def run(x: Tensor, *weights: Tensor) -> Tensor:
-        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,))
-
-    assert torch.autograd.gradcheck(run, (x, *weights))

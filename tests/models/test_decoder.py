@@ -9,18 +9,11 @@ from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.models.decoder import Decoder, DecoderConfig, transformer_config
+from small_transformers import corpus_spec
 
 
 def spec(vocab_size: int = 65, context: int = 64) -> DataSpec:
-    return DataSpec(
-        kind="corpus",
-        shape=(),
-        num_levels=0,
-        context=context,
-        tokenizer="made up",
-        tokenizer_size=vocab_size,
-        bytes_per_token=1.0,
-    )
+    return corpus_spec(vocab_size, context)
 
 
 def test_the_small_size_is_nanogpt_s_setting_for_a_processor() -> None:

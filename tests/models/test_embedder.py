@@ -1,12 +1,15 @@
 """Vectors of texts: pooling leaves padding out, and packing changes nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from creuset.errors import UsageError
 from creuset.models.embedder import Embedder, Pooling, pool
 from creuset.models.transformer import Transformer
-from creuset.models.transformer_config import Architecture, TransformerConfig
+from creuset.models.transformer_config import Architecture
+from small_transformers import PLAIN
 
 LENGTHS = [9, 1, 4, 6]
 every_pooling = pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
@@ -14,26 +17,7 @@ every_pooling = pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
 
 def body(architecture: Architecture) -> Transformer:
     torch.manual_seed(0)
-    return Transformer(
-        TransformerConfig(
-            architecture=architecture,
-            vocab_size=31,
-            embed_dim=12,
-            num_layers=2,
-            num_heads=3,
-            num_kv_heads=3,
-            head_dim=4,
-            feedforward_dim=20,
-            context_length=10,
-            norm="layer",
-            norm_eps=1e-5,
-            norm_bias=True,
-            positions="learned",
-            activation="gelu",
-            head="none",
-            init_std=0.3,
-        )
-    )
+    return Transformer(replace(PLAIN, architecture=architecture, head="none"))
 
 
 def texts() -> list[list[int]]:

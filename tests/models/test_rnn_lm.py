@@ -7,18 +7,11 @@ from torch import nn
 from creuset.data.spec import DataSpec
 from creuset.models.decoder import Decoder, DecoderConfig
 from creuset.models.rnn_lm import RNNLanguageModel, RNNLanguageModelConfig
+from small_transformers import corpus_spec
 
 
 def spec(vocab_size: int = 68, context: int = 64) -> DataSpec:
-    return DataSpec(
-        kind="corpus",
-        shape=(),
-        num_levels=0,
-        context=context,
-        tokenizer="made up",
-        tokenizer_size=vocab_size,
-        bytes_per_token=1.0,
-    )
+    return corpus_spec(vocab_size, context)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

@@ -18,31 +18,19 @@ from creuset.models.text_classifier import (
     TokenClassifier,
 )
 from creuset.models.transformer import Transformer
-from creuset.models.transformer_config import Architecture, TransformerConfig
+from creuset.models.transformer_config import Architecture
+from small_transformers import PLAIN
 
 LENGTHS = [9, 1, 4, 6]
-ENCODER = TransformerConfig(
+ENCODER = replace(
+    PLAIN,
     architecture="encoder",
-    vocab_size=31,
-    embed_dim=12,
-    num_layers=2,
-    num_heads=3,
-    num_kv_heads=3,
-    head_dim=4,
-    feedforward_dim=20,
-    context_length=10,
-    norm="layer",
-    norm_eps=1e-5,
-    norm_bias=True,
-    positions="learned",
-    activation="gelu",
     num_segments=2,
     tied_head=True,
     head="transformed",
     head_bias=True,
     pooler=True,
     dropout=0.2,
-    init_std=0.3,
 )
 DECODER = replace(ENCODER, architecture="decoder", num_segments=0, pooler=False)
 ALL: list[tuple[Architecture, ClassifierPooling | None]] = [

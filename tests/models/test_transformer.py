@@ -12,26 +12,9 @@ from creuset.errors import CheckpointError, UsageError
 from creuset.layers.positions import sinusoidal_embedding
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
+from small_transformers import MODERN
 
-DECODER = TransformerConfig(
-    architecture="decoder",
-    vocab_size=37,
-    embed_dim=16,
-    num_layers=3,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=6,
-    feedforward_dim=20,
-    context_length=32,
-    norm="rms",
-    norm_eps=1e-5,
-    positions="rotary",
-    rope_theta=100.0,
-    activation="silu",
-    gated=True,
-    tied_head=True,
-    init_std=0.3,
-)
+DECODER = MODERN
 ENCODER = replace(
     DECODER,
     architecture="encoder",

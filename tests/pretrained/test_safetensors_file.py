@@ -255,8 +255,8 @@ FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safete
         ({"a": FIRST, "b": 3}, "tensor b: not the name of a file"),
         ({}, "an index without a weight_map"),
         ("[]", "an index without a weight_map"),
-        ("{", "this index cannot be read"),
-        ("[" * 100_000, "this index cannot be read"),
+        ("{", "damaged: this is no JSON"),
+        ("[" * 100_000, "damaged: this is no JSON"),
         ('{"weight_map": {"a": "x.safetensors", "a": "y.safetensors"}}', "'a' stands there twice"),
     ],
 )
@@ -299,3 +299,16 @@ def test_the_real_minilm_equals_the_format_s_own_reading(starter: Path) -> None:
     path = resolve("minilm").file
     assert path is not None
     assert_same(read_weights(path.parent).tensors, safetensors.torch.load_file(path))
+
+
+def test_an_index_that_would_fill_the_memory_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {}, "metadata": [' + "{}," * 2_000_000 + "{}]}")
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"too many values for such a file[^$]*at most 500,000"):
+            read_weights(tmp_path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * index.stat().st_size

@@ -1,6 +1,7 @@
 """`creuset chat`: a conversation in the terminal."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -9,6 +10,8 @@ from creuset.cli.console import if_it_is_there, next_step, note
 
 _DRIVERS = ("llamacpp", "native")
 _PRECISIONS = ("float32", "bfloat16", "int8")
+_TEMPERATURE, _TOP_P = 0.7, 0.95
+"""For models whose files advise nothing: what reads well with most."""
 
 
 @click.command("chat")
@@ -18,16 +21,14 @@ _PRECISIONS = ("float32", "bfloat16", "int8")
 @click.option(
     "--temperature",
     type=click.FloatRange(min=0),
-    default=0.7,
-    show_default=True,
-    help="1 draws by the model's probabilities, 0 takes the likeliest token.",
+    help="1 draws by the model's probabilities, 0 takes the likeliest token; default: the model's own, else "
+    f"{_TEMPERATURE:g}.",
 )
 @click.option(
     "--top-p",
     type=click.FloatRange(min=0, max=1, min_open=True),
-    default=0.95,
-    show_default=True,
-    help="The likeliest tokens that together hold this probability are drawn from.",
+    help="The likeliest tokens that together hold this probability are drawn from; default: the model's own, "
+    f"else {_TOP_P:g}.",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Decides what is drawn."
@@ -51,8 +52,8 @@ def command(
     model: str,
     system: str | None,
     max_tokens: int | None,
-    temperature: float,
-    top_p: float,
+    temperature: float | None,
+    top_p: float | None,
     seed: int,
     stop: tuple[str, ...],
     context: int | None,
@@ -68,14 +69,16 @@ def command(
     from creuset.generation.sampling import Sampling
     from creuset.workflows.chat import Conversation
 
-    # any prompt will do: a conversation puts its turns in its place
-    sampling = Sampling(temperature=temperature, top_p=top_p, seed=seed)
-    settings = Request(prompt="-", max_tokens=max_tokens, sampling=sampling, stop=stop)
+    given = {"temperature": temperature, "top_p": top_p, "seed": seed}
+    said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     with open_engine(
         model, driver=driver, precision=precision, context_length=context, reuse_prompt=None
     ) as engine:
-        conversation = Conversation(engine, settings, system=system)
         description = engine.describe()
+        own = description.sampling or Sampling(temperature=_TEMPERATURE, top_p=_TOP_P)
+        # any prompt will do: a conversation puts its turns in its place
+        settings = Request(prompt="-", max_tokens=max_tokens, sampling=replace(own, **said), stop=stop)
+        conversation = Conversation(engine, settings, system=system)
         note(f"{description.name} by {description.driver}, {description.precision}; /clear, /exit")
         while (line := _read_line()) is not None and line != "/exit":
             if line == "/clear":

@@ -51,7 +51,7 @@ OF_FILES = ("metrics", *OF_TEXTS, *OF_PICTURES)
 @click.argument("run", required=False)
 @click.option(
     "--suite",
-    type=click.Choice(["classification", "images", "text", "pairs", "masked", "analogies"]),
+    type=click.Choice(["classification", "images", "text", "pairs", "masked", "retrieval", "analogies"]),
     help="Which measures; default: what fits the model.",
 )
 @click.option("--data", help="Other data than the run's own; samples it was trained on are left out.")

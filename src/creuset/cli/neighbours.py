@@ -22,9 +22,10 @@ def command(run: str, expressions: tuple[str, ...], num: int, checkpoint: str, a
     are left out of the answers. RUN is a model whose tokens are words, such as one of the family
     token_embeddings.
     """
+    from creuset.workflows.analogies import word_vectors
     from creuset.workflows.load import load
 
-    vectors = load(run, checkpoint=checkpoint).word_vectors
+    vectors = word_vectors(load(run, checkpoint=checkpoint))
     found = {expression: vectors.near(expression, num) for expression in expressions}
     if as_json:
         emit_json(

@@ -103,6 +103,7 @@ def pair_dataset(
             )
     shown = next(name for name in ("train", *kept) if name in kept)
     targets = kept[shown].pairs.target_rows.lengths.double()
+    before, behind = tokenizer.around()
     spec = DataSpec(
         kind="pairs",
         shape=(),
@@ -110,6 +111,8 @@ def pair_dataset(
         context=context,
         tokenizer=tokenizer.fingerprint,
         tokenizer_size=tokenizer.vocab_size,
+        ids_before=before,
+        ids_behind=behind,
         target_tokens=float(targets.mean()) + 1,
     )
     splits = {name: one.split for name, one in kept.items()}

@@ -33,10 +33,11 @@ class DataSpec:
         special_tokens: The ids that stand for no text, such as those that end or fill up texts.
         bytes_per_token: Bytes of UTF-8 that a token of a corpus's validation split stands for, on average; 0
             for other data.
-        target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
-            other data.
         word_counts: How often each id of a corpus's tokenizer stands in the training split, where its tokens
             are whole words, 0 for special tokens, unknown words among them; empty for other data.
+        ids_before, ids_behind: What the tokenizer of pairs puts around each text; empty for other data.
+        target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
+            other data.
     """
 
     kind: Kind
@@ -56,8 +57,10 @@ class DataSpec:
     mask_token: int | None = None
     special_tokens: tuple[int, ...] = ()
     bytes_per_token: float = 0.0
-    target_tokens: float = 0.0
     word_counts: tuple[int, ...] = ()
+    ids_before: tuple[int, ...] = ()
+    ids_behind: tuple[int, ...] = ()
+    target_tokens: float = 0.0
 
     @property
     def num_classes(self) -> int:

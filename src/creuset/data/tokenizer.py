@@ -34,7 +34,7 @@ from creuset.data.tokenizer_files import (
     read_special_tokens,
     settings_of,
 )
-from creuset.data.tokenizer_library import component, has_type, library_errors, refuse_growth
+from creuset.data.tokenizer_library import component, has_type, library_errors, refuse_far_ids, refuse_growth
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.files import write_atomic
 
@@ -110,6 +110,7 @@ class Tokenizer:
         """Whether each token is a word or a punctuation mark, none a piece of a word."""
         self._marks_spaces = _SPACE_MARK in json.dumps(parts[1:], ensure_ascii=False)
         refuse_growth(parts, where)
+        refuse_far_ids(self.vocab_size, len(set(ids)), where)
         self._check_special()
 
     @classmethod
@@ -189,6 +190,23 @@ class Tokenizer:
         with library_errors(self._where, "this tokenizer cannot read one of the texts"):
             found = self._backend.encode_batch_fast(list(texts), add_special_tokens=add_special)
             return [one.ids for one in found]
+
+    def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids that the tokenizer puts before a text, and behind it.
+
+        Raises:
+            DataError: It changes a text where it adds special tokens.
+        """
+        plain, whole = self.encode("a", add_special=False), self.encode("a")
+        for place in range(len(whole) - len(plain) + 1):
+            if whole[place : place + len(plain)] == plain:
+                return tuple(whole[:place]), tuple(whole[place + len(plain) :])
+        raise DataError(
+            "this tokenizer changes a text where it adds special tokens",
+            where=self._where,
+            got=whole,
+            expected=plain,
+        )
 
     def decode(self, ids: Sequence[int], skip_special: bool = True) -> str:
         """The text of ids; bytes that are no character become U+FFFD.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from creuset.data.bounded_json import parse_bounded
 from creuset.errors import DataError, NotFoundError
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -96,11 +97,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    text = read_limited(path, MAX_SETTINGS_BYTES)
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError("damaged: this is no JSON", where=path, got=error) from error
+    found = parse_bounded(read_limited(path, MAX_SETTINGS_BYTES), path)
     if not isinstance(found, dict):
         raise DataError("no object of settings", where=path, got=type(found).__name__, expected="{...}")
     return found

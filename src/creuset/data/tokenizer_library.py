@@ -12,6 +12,8 @@ from creuset.errors import DataError
 
 _MAX_GROWTH = 64
 """Replacements one after another may make a text at most so many times longer; real files stay below 4."""
+_MAX_UNUSED = 100_000
+"""Ids without a token, below the highest one: a model's embedding has a row for each of them."""
 
 
 @contextmanager
@@ -76,4 +78,15 @@ def refuse_growth(parts: Sequence[Any], where: object) -> None:
             where=where,
             got=f"up to {growth:,} characters for one",
             expected=f"at most {_MAX_GROWTH}",
+        )
+
+
+def refuse_far_ids(vocab_size: int, num_tokens: int, where: object) -> None:
+    """Refuses a token whose id lies so far beyond the others that a model could not have its rows."""
+    if vocab_size - num_tokens > _MAX_UNUSED:
+        raise DataError(
+            "a token has an id far beyond the number of tokens",
+            where=where,
+            got=f"the highest id is {vocab_size - 1:,}, of {num_tokens:,} tokens",
+            expected=f"at most {_MAX_UNUSED:,} ids without a token",
         )

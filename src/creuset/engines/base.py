@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from creuset.engines.request import Request
 from creuset.errors import UsageError
+from creuset.generation.sampling import Sampling
 
 FinishReason = Literal["stop", "length", "cancelled"]
 """Why an answer ended: by itself or at a stop string, at max_tokens, or because somebody stopped it."""
@@ -121,6 +122,9 @@ class Description:
         vocab_size: How many tokens it knows.
         precision: The number format of its weights: float32, bfloat16, Q4_1.
         abilities: What it can do beside streaming text.
+        sampling: How its makers advise to choose tokens; None where its files say nothing of it. A request's
+            own sampling is what counts: `creuset chat` begins with this one.
+        passed_over: Settings of its files that have no effect here, by name.
     """
 
     name: str
@@ -129,6 +133,8 @@ class Description:
     vocab_size: int
     precision: str
     abilities: frozenset[Ability]
+    sampling: Sampling | None = None
+    passed_over: tuple[str, ...] = ()
 
 
 class Engine(ABC):

@@ -37,6 +37,7 @@ from creuset.engines.llamacpp_wire import (
     text_log_probs,
     token_log_probs,
 )
+from creuset.engines.own_sampling import sampling_of_gguf
 from creuset.engines.request import Request
 from creuset.engines.token_engine import TokenEngine, context_length_of
 from creuset.errors import CreusetError, UsageError
@@ -86,6 +87,7 @@ class LlamaCpp(TokenEngine):
         trained = file.metadata.whole(f"{architecture}.context_length")
         context_length = context_length_of(trained, context_length, where=name)
         template = read_chat_template(file.metadata)
+        sampling, _ = sampling_of_gguf(file.metadata)
         abilities = _abilities(file.metadata, pooling, name)
         self.num_threads = torch.get_num_threads() if num_threads is None else num_threads
         self._server: LlamaServer | None = LlamaServer(
@@ -102,6 +104,7 @@ class LlamaCpp(TokenEngine):
             vocab_size=meta["n_vocab"],
             precision=meta["ftype"],
             abilities=abilities,
+            sampling=sampling,
         )
         super().__init__(description, template)
 

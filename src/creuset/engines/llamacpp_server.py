@@ -15,13 +15,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import xllamacpp
 
@@ -37,6 +37,23 @@ _LONGEST_SOCKET_PATH = 100
 """Linux allows 107 bytes, macOS 103."""
 _SILENT, _ERRORS = -1, 1
 """llama.cpp's levels of verbosity."""
+_LOADING_SECONDS = 120
+_LOAD_AGAIN = """\
+import os, sys, xllamacpp
+parameters = xllamacpp.CommonParams()
+parameters.model.path = sys.argv[1]
+parameters.hostnames = [sys.argv[2]]
+parameters.verbosity, parameters.n_ctx = int(sys.argv[3]), int(sys.argv[4])
+parameters.n_batch = parameters.n_ubatch = int(sys.argv[5])
+parameters.n_parallel, parameters.warmup, parameters.fit_params, parameters.ui = 1, False, False, False
+parameters.chat_template = "chatml"
+try:
+    xllamacpp.Server(parameters)
+except RuntimeError:
+    sys.exit()
+os._exit(0)
+"""
+"""A model that could be loaded now would be served: nothing is freed at the end."""
 
 
 class LlamaServer:
@@ -233,7 +250,7 @@ def _load(parameters: Any, path: Path, place: Path) -> Any:
         raise CreusetError(
             "llama.cpp cannot load this model",
             where=path,
-            got=_words_of_failure(parameters),
+            got=_words_of_failure(parameters, path),
             expected="a GGUF model of an architecture that llama.cpp knows, and memory for it",
         ) from error
 
@@ -253,33 +270,23 @@ def _own_signal_handlers() -> Iterator[None]:
             library.sigaction(int(number), action, None)
 
 
-def _wait_for(heard: IO[bytes], words: bytes) -> None:
-    """Until a thread of llama.cpp has written these words, or has had a second for it."""
-    deadline = time.monotonic() + 1
-    while time.monotonic() < deadline:
-        heard.seek(0)
-        if words in heard.read():
-            return
-        time.sleep(0.01)
+def _words_of_failure(parameters: Any, path: Path) -> str:
+    """Loads once more to hear why it failed, since llama.cpp says so on stderr alone.
 
-
-def _words_of_failure(parameters: Any) -> str:
-    """Loads once more, to hear why it failed: llama.cpp says so on stderr alone."""
-    parameters.verbosity = _ERRORS
-    sys.stderr.flush()
-    terminal = os.dup(2)
+    In a process of its own: to redirect this one's stderr would take it from all other threads.
+    """
+    numbers = [str(_ERRORS), str(parameters.n_ctx), str(parameters.n_batch)]
+    words = [sys.executable, "-c", _LOAD_AGAIN, str(path), parameters.hostnames[0], *numbers]
     try:
-        with tempfile.TemporaryFile() as heard:
-            os.dup2(heard.fileno(), 2)
-            try:
-                with contextlib.suppress(RuntimeError), _own_signal_handlers():
-                    xllamacpp.Server(parameters)
-                _wait_for(heard, b"error loading model:")
-            finally:
-                os.dup2(terminal, 2)
-            heard.seek(0)
-            lines = heard.read().decode(errors="replace").splitlines()
-    finally:
-        os.close(terminal)
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_LOADING_SECONDS,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    except subprocess.TimeoutExpired:
+        return "no word of it"
+    lines = done.stderr.decode(errors="replace").splitlines()
     reasons = [line.partition(" E ")[2].strip() for line in lines if "error loading model:" in line]
     return reasons[0] if reasons else " ".join(lines)[:500] or "no word of it"

@@ -90,6 +90,8 @@ class Native(TokenEngine):
             vocab_size=config.vocab_size,
             precision=stored,
             abilities=_abilities(model.chat_template, pooling),
+            sampling=model.sampling,
+            passed_over=model.passed_over,
         )
         super().__init__(description, model.chat_template)
 

@@ -6,9 +6,10 @@ A suite takes a model and data and returns scores with what a report draws besid
     images           likelihoods.py (likelihoods and reconstructions), distances.py (generated against real
                      pictures by the features of a network), copies.py (against training pictures, by pixels)
     text             texts.py
-    pairs            pairs.py
-    masked           masked.py
     analogies        analogies.py (words by their vectors), word_map.py
+    masked           masked.py
+    pairs            pairs.py
+    retrieval        partners.py
 """
 
 import hashlib
@@ -25,11 +26,13 @@ from creuset.evaluation.generated import picture_sets
 from creuset.evaluation.likelihoods import likelihood_part, reconstruction_part
 from creuset.evaluation.masked import masked_suite
 from creuset.evaluation.pairs import pairs_suite
-from creuset.evaluation.suite import Evaluation, Subject, Suite, joined, split_hash, suites
+from creuset.evaluation.partners import partner_suite
+from creuset.evaluation.suite import Evaluation, Subject, joined, split_hash, suites
 from creuset.evaluation.texts import text_suite
 from creuset.metrics.signature import Context
-from creuset.models.base import Family
+from creuset.models.base import Family, Model
 from creuset.progress import Progress
+from creuset.recipe.sections import Suite
 
 __all__ = [
     "AnalogySetting",
@@ -55,6 +58,7 @@ def evaluate(
     progress: Progress,
     distances: DistanceSetting | None = None,
     analogies: AnalogySetting | None = None,
+    untrained: Model | None = None,
     choices: Mapping[str, str | int] | None = None,
 ) -> Evaluation:
     """Runs a suite.
@@ -69,6 +73,7 @@ def evaluate(
         progress: Who watches.
         distances: How generated pictures are measured; None leaves that out.
         analogies: What is asked of words; None asks nothing. Of the data, only the tokenizer is used then.
+        untrained: For retrieval, the model before its training; None leaves that out.
         choices: Further things that change the numbers, for the signatures.
 
     Raises:
@@ -89,6 +94,8 @@ def evaluate(
         evaluation = pairs_suite(subject, dataset, split, context, progress)
     elif suite == "masked":
         evaluation = masked_suite(subject, dataset, split, context, progress)
+    elif suite == "retrieval":
+        evaluation = partner_suite(subject, untrained, dataset, split, context)
     else:
         evaluation = _images(subject, dataset, split, context, num_importance_samples, distances, progress)
     hashes = dataset.split(split).hashes

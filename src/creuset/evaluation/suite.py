@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +13,7 @@ from creuset.data.hashing import content_hash
 from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
-
-Suite = Literal["classification", "images", "text", "pairs", "masked", "analogies"]
+from creuset.recipe.sections import Suite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +100,8 @@ def suites(family: Family) -> tuple[Suite, ...]:
         found.append("pairs")
     if "fills_masks" in family.traits:
         found.append("masked")
+    if "embeds_texts" in family.traits:
+        found.append("retrieval")
     if "embeds_tokens" in family.traits:
         found.append("analogies")
     return tuple(found)

@@ -10,14 +10,16 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     classifies  logits(inputs) -> one row of scores a sample
     scores_text     token_nats(tokens, targets) -> nats of each token (models/language_model.py)
     generates_text  reader(num_rows) -> reads texts and says what comes next
-    transduces_text target_nats(pairs) -> nats of each token of a target, given its source; a `transformer`
-                    writes targets by beam search (models/encoder_decoder.py, generation/transduction.py)
     fills_masks     fill(tokens, places) -> scores of the tokens that are missing there
                     (models/masked_language_model.py)
     embeds_tokens   embeddings() -> a vector for each token
+    embeds_texts    embed(tokens, lengths) -> a vector for each text
+    transduces_text target_nats(pairs) -> nats of each token of a target, given its source; a `transformer`
+                    writes targets by beam search (models/encoder_decoder.py, generation/transduction.py)
 
 A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
-do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes.
+do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes. A
+model whose samples do (`couples_samples`) is trained on whole batches.
 `build` is called under a forked global generator that the caller has seeded, so torch's own initialisations
 may be used in it, and nowhere else.
 
@@ -49,9 +51,10 @@ Trait = Literal[
     "classifies",
     "scores_text",
     "generates_text",
-    "transduces_text",
     "fills_masks",
     "embeds_tokens",
+    "embeds_texts",
+    "transduces_text",
 ]
 Batch = Mapping[str, Tensor]
 
@@ -119,6 +122,9 @@ class Model(nn.Module):
 
     likelihood: Likelihood
     """Set by a family with the trait of that name."""
+
+    couples_samples: bool = False
+    """Whether the loss of a sample depends on the others of its batch, which is then never cut."""
 
     removes_noise: bool = False
     """Whether the model was trained to remove noise: then `disturb` adds it and `denoise` takes it away."""
@@ -233,6 +239,15 @@ class Model(nn.Module):
 
     def embeddings(self) -> Tensor:
         """The vector of each token by its id, float32 (V, E)."""
+        raise NotImplementedError(type(self).__name__)
+
+    def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """The vector of each text, float32 (B, E), of length 1.
+
+        Args:
+            tokens: int64 (B, T), padded behind.
+            lengths: How many tokens of each row are no padding, int64 (B,).
+        """
         raise NotImplementedError(type(self).__name__)
 
 

@@ -8,15 +8,8 @@ rotation of their own to each one without.
 from typing import Any
 
 from creuset.models.transformer_config import TransformerConfig
-from creuset.pretrained.hub_format import ACTIVATION_WORDS, HubFormat
-from creuset.pretrained.llama import (
-    COPIES,
-    PREFIX,
-    WITHOUT_WEIGHTS,
-    decoder_links,
-    read_sizes,
-    write_sizes,
-)
+from creuset.pretrained.hub_format import ACTIVATION_WORDS
+from creuset.pretrained.llama import decoder_format, read_attention_bias, read_sizes, write_sizes
 from creuset.pretrained.qwen import FULL, SLIDING, layer_types, sliding_layers_of
 from creuset.pretrained.rotary_settings import read_rotary, read_section
 from creuset.pretrained.settings import Settings
@@ -62,13 +55,13 @@ def _read_gemma3(settings: Settings) -> TransformerConfig:
     layers = sliding_layers_of(settings, kinds, num_layers)
     window = settings.whole("sliding_window", _WINDOW)
     scalar = settings.number("query_pre_attn_scalar", _HEAD_DIM)
-    bias = settings.flag("attention_bias", False)
     settings.only("attn_logit_softcapping", None)
     settings.only("use_bidirectional_attention", None, False)
     softcap = settings.number("final_logit_softcapping", 0.0)
     return TransformerConfig(
         **sizes,
         **_read_rotations(settings, sizes["context_length"], bool(layers)),
+        **read_attention_bias(settings),
         sliding_window=window if layers else None,
         sliding_layers=layers,
         norm_plus_one=True,
@@ -76,8 +69,6 @@ def _read_gemma3(settings: Settings) -> TransformerConfig:
         embedding_scale=sizes["embed_dim"] ** 0.5,
         query_scale=None if scalar == sizes["head_dim"] else scalar**-0.5,
         qk_norm=True,
-        qkv_bias=bias,
-        output_bias=bias,
         logit_softcap=softcap or None,
         tied_head=settings.flag("tie_word_embeddings", True),
     )
@@ -100,12 +91,4 @@ def _write_gemma3(config: TransformerConfig) -> dict[str, Any]:
     }
 
 
-GEMMA3 = HubFormat(
-    model_type="gemma3_text",
-    read=_read_gemma3,
-    write=_write_gemma3,
-    links=decoder_links,
-    prefix=PREFIX,
-    copies=COPIES,
-    without_weights=WITHOUT_WEIGHTS,
-)
+GEMMA3 = decoder_format("gemma3_text", _read_gemma3, _write_gemma3)

@@ -3,6 +3,7 @@
 Source: Touvron et al. 2023, "LLaMA"; Jiang et al. 2023, "Mistral 7B" (a sliding window in all layers).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from creuset.models.transformer_config import TransformerConfig
@@ -10,11 +11,6 @@ from creuset.pretrained.hub_format import ACTIVATION_WORDS, ACTIVATIONS, HubForm
 from creuset.pretrained.rotary_settings import read_rotary, write_scaling
 from creuset.pretrained.settings import Settings
 from creuset.pretrained.tensor_links import Link, linked_layer
-
-PREFIX = "model."
-COPIES = {"lm_head.weight": "model.embed_tokens.weight"}
-WITHOUT_WEIGHTS = ("rotary_emb.inv_freq",)
-"""Endings of names of tensors that older files hold beside the weights."""
 
 
 def read_sizes(settings: Settings, *, activation: str = "hidden_act") -> dict[str, Any]:
@@ -40,6 +36,20 @@ def read_sizes(settings: Settings, *, activation: str = "hidden_act") -> dict[st
     }
 
 
+def read_decoder(settings: Settings) -> dict[str, Any]:
+    """`read_sizes` with one rotation for all layers, and whether the head is tied."""
+    sizes = read_sizes(settings)
+    theta, scaling = read_rotary(settings, sizes["context_length"])
+    tied = settings.flag("tie_word_embeddings", False)
+    return {**sizes, "rope_theta": theta, "rope_scaling": scaling, "tied_head": tied}
+
+
+def read_attention_bias(settings: Settings) -> dict[str, Any]:
+    """One setting for the biases of queries, keys and values, and of the output."""
+    bias = settings.flag("attention_bias", False)
+    return {"qkv_bias": bias, "output_bias": bias}
+
+
 def write_sizes(config: TransformerConfig) -> dict[str, Any]:
     """The settings that all families with these words share."""
     return {
@@ -59,6 +69,23 @@ def write_sizes(config: TransformerConfig) -> dict[str, Any]:
         "rope_scaling": write_scaling(config.rope_scaling),
         "tie_word_embeddings": config.tied_head,
     }
+
+
+def decoder_format(
+    model_type: str,
+    read: Callable[[Settings], TransformerConfig],
+    write: Callable[[TransformerConfig], dict[str, Any]],
+) -> HubFormat:
+    """A family whose tensors have these names."""
+    return HubFormat(
+        model_type=model_type,
+        read=read,
+        write=write,
+        links=decoder_links,
+        prefix="model.",
+        copies={"lm_head.weight": "model.embed_tokens.weight"},
+        without_weights=("rotary_emb.inv_freq",),  # which older files hold beside the weights
+    )
 
 
 def decoder_links(config: TransformerConfig) -> list[Link]:
@@ -96,17 +123,10 @@ def _block_links(config: TransformerConfig, ours: str, theirs: str) -> list[Link
 
 
 def _read_llama(settings: Settings) -> TransformerConfig:
-    sizes = read_sizes(settings)
-    theta, scaling = read_rotary(settings, sizes["context_length"])
-    bias = settings.flag("attention_bias", False)
     return TransformerConfig(
-        **sizes,
-        rope_theta=theta,
-        rope_scaling=scaling,
-        qkv_bias=bias,
-        output_bias=bias,
+        **read_decoder(settings),
+        **read_attention_bias(settings),
         feedforward_bias=settings.flag("mlp_bias", False),
-        tied_head=settings.flag("tie_word_embeddings", False),
     )
 
 
@@ -120,17 +140,13 @@ def _write_llama(config: TransformerConfig) -> dict[str, Any]:
 
 
 def _read_mistral(settings: Settings) -> TransformerConfig:
-    sizes = read_sizes(settings)
-    theta, scaling = read_rotary(settings, sizes["context_length"])
+    sizes = read_decoder(settings)
     window = settings.whole("sliding_window") if settings.has("sliding_window") else None
     settings.unused("sliding_window")
     return TransformerConfig(
         **sizes,
-        rope_theta=theta,
-        rope_scaling=scaling,
         sliding_window=window,
         sliding_layers=() if window is None else tuple(range(sizes["num_layers"])),
-        tied_head=settings.flag("tie_word_embeddings", False),
     )
 
 
@@ -142,21 +158,5 @@ def _write_mistral(config: TransformerConfig) -> dict[str, Any]:
     }
 
 
-LLAMA = HubFormat(
-    model_type="llama",
-    read=_read_llama,
-    write=_write_llama,
-    links=decoder_links,
-    prefix=PREFIX,
-    copies=COPIES,
-    without_weights=WITHOUT_WEIGHTS,
-)
-MISTRAL = HubFormat(
-    model_type="mistral",
-    read=_read_mistral,
-    write=_write_mistral,
-    links=decoder_links,
-    prefix=PREFIX,
-    copies=COPIES,
-    without_weights=WITHOUT_WEIGHTS,
-)
+LLAMA = decoder_format("llama", _read_llama, _write_llama)
+MISTRAL = decoder_format("mistral", _read_mistral, _write_mistral)

@@ -8,16 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from creuset.models.transformer_config import TransformerConfig
-from creuset.pretrained.hub_format import HubFormat
-from creuset.pretrained.llama import (
-    COPIES,
-    PREFIX,
-    WITHOUT_WEIGHTS,
-    decoder_links,
-    read_sizes,
-    write_sizes,
-)
-from creuset.pretrained.rotary_settings import read_rotary
+from creuset.pretrained.llama import decoder_format, read_attention_bias, read_decoder, write_sizes
 from creuset.pretrained.settings import Settings
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -64,16 +55,8 @@ def _write_windows(config: TransformerConfig) -> dict[str, Any]:
 
 
 def _read_qwen2(settings: Settings) -> TransformerConfig:
-    sizes = read_sizes(settings)
-    theta, scaling = read_rotary(settings, sizes["context_length"])
-    return TransformerConfig(
-        **sizes,
-        **_read_windows(settings, sizes["num_layers"]),
-        rope_theta=theta,
-        rope_scaling=scaling,
-        qkv_bias=True,
-        tied_head=settings.flag("tie_word_embeddings", False),
-    )
+    sizes = read_decoder(settings)
+    return TransformerConfig(**sizes, **_read_windows(settings, sizes["num_layers"]), qkv_bias=True)
 
 
 def _write_qwen2(config: TransformerConfig) -> dict[str, Any]:
@@ -83,18 +66,12 @@ def _write_qwen2(config: TransformerConfig) -> dict[str, Any]:
 def _read_qwen3(settings: Settings) -> TransformerConfig:
     if not settings.has("head_dim"):
         raise settings.refusal("head_dim", "a whole number, which this family always gives")
-    sizes = read_sizes(settings)
-    theta, scaling = read_rotary(settings, sizes["context_length"])
-    bias = settings.flag("attention_bias", False)
+    sizes = read_decoder(settings)
     return TransformerConfig(
         **sizes,
         **_read_windows(settings, sizes["num_layers"]),
-        rope_theta=theta,
-        rope_scaling=scaling,
+        **read_attention_bias(settings),
         qk_norm=True,
-        qkv_bias=bias,
-        output_bias=bias,
-        tied_head=settings.flag("tie_word_embeddings", False),
     )
 
 
@@ -107,21 +84,5 @@ def _write_qwen3(config: TransformerConfig) -> dict[str, Any]:
     }
 
 
-QWEN2 = HubFormat(
-    model_type="qwen2",
-    read=_read_qwen2,
-    write=_write_qwen2,
-    links=decoder_links,
-    prefix=PREFIX,
-    copies=COPIES,
-    without_weights=WITHOUT_WEIGHTS,
-)
-QWEN3 = HubFormat(
-    model_type="qwen3",
-    read=_read_qwen3,
-    write=_write_qwen3,
-    links=decoder_links,
-    prefix=PREFIX,
-    copies=COPIES,
-    without_weights=WITHOUT_WEIGHTS,
-)
+QWEN2 = decoder_format("qwen2", _read_qwen2, _write_qwen2)
+QWEN3 = decoder_format("qwen3", _read_qwen3, _write_qwen3)

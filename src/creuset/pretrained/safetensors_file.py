@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from creuset.data.bounded_json import parse_bounded
+from creuset.data.tokenizer_files import read_limited
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.files import write_atomic, write_atomic_with
 from creuset.pretrained.mapped_file import map_file
@@ -202,13 +204,7 @@ def _tensor(view: memoryview, begin: int, entry: Entry) -> Tensor:
 
 
 def _read_index(path: Path) -> dict[str, str]:
-    size = path.stat().st_size
-    if size > _MAX_INDEX_BYTES:
-        raise DataError("too large for an index", where=path, got=f"{size:,} bytes", expected="50 MB at most")
-    try:
-        document = json.loads(path.read_bytes(), object_pairs_hook=unique_pairs)
-    except (ValueError, RecursionError) as error:
-        raise DataError("this index cannot be read", where=path, got=error) from error
+    document = parse_bounded(read_limited(path, _MAX_INDEX_BYTES), path, pairs_hook=unique_pairs)
     weight_map: Any = document.get("weight_map") if isinstance(document, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:
         raise DataError("an index without a weight_map", where=path, expected='{"weight_map": {NAME: FILE}}')

@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from creuset.data.bounded_json import parse_bounded
 from creuset.data.tokenizer import Tokenizer
-from creuset.data.tokenizer_files import MAX_SETTINGS_BYTES, read_limited, read_settings
+from creuset.data.tokenizer_files import MAX_SETTINGS_BYTES, as_json, read_limited, read_settings
 from creuset.errors import DataError, NotFoundError, UsageError
+from creuset.files import atomic_folder, write_atomic
 from creuset.layers.packed_linear import can_pack, pack_linear_layers
 from creuset.models.embedder import Embedder, Pooling
-from creuset.pretrained.folder import load_folder
+from creuset.pretrained.folder import Pretrained, load_folder, save_folder
 
 _PACK_TOKENS = 4096
 """Tokens computed at once; from 1,024 to 8,192 the speed is nearly the same."""
@@ -61,7 +63,7 @@ class SentenceEmbedder:
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
         self.num_features = weight.shape[1]
-        self._before, self._behind = _around(tokenizer)
+        self._before, self._behind = tokenizer.around()
         self._require_room(max_tokens)
         if can_pack(weight):
             pack_linear_layers(embedder)
@@ -148,6 +150,51 @@ class SentenceEmbedder:
             raise UsageError("no room for a text", got=f"{num_tokens} tokens", expected=f"at least {least}")
 
 
+def save_embedder(path: Path | str, embedder: Embedder, tokenizer: Tokenizer, *, max_tokens: int) -> None:
+    """Writes a folder that sentence-transformers and `SentenceEmbedder.from_folder` read.
+
+    Args:
+        path: The folder; it must not exist.
+        embedder: What is written; its linear layers must be as they were built.
+        tokenizer: Of the same model.
+        max_tokens: The tokens that a text may have, with those that the tokenizer puts around it.
+
+    Raises:
+        UsageError: The folder exists, or no family can say what the body computes.
+        ResourceError: The disk is full.
+    """
+    folder, body = Path(path), embedder.body
+    if folder.exists():
+        raise UsageError(
+            "there is something at this place already", where=folder, next_step="name a folder that is new"
+        )
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if embedder.normalise else [])]
+    places = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
+    modules = [
+        {"idx": number, "name": str(number), "path": place, "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, place) in enumerate(zip(kinds, places, strict=True))
+    ]
+    modes = {word: mode for mode, word in _OLDER_POOLING.items()}
+    chosen = next(word for word, pooling in _POOLING_WORDS.items() if pooling == embedder.pooling)
+    pooling = {
+        "word_embedding_dimension": body.config.embed_dim,
+        **{mode: word == chosen for word, mode in modes.items()},
+    }
+    state = {name: tensor.detach().contiguous() for name, tensor in body.state_dict().items()}
+    found = Pretrained(config=body.config, state=state, model_type="", tokenizer=tokenizer)
+    with atomic_folder(folder) as place:
+        inner = place / "model"
+        save_folder(inner, found)
+        for file in inner.iterdir():
+            file.rename(place / file.name)
+        inner.rmdir()
+        for name in places[1:]:
+            (place / name).mkdir()
+        write_atomic(place / places[1] / "config.json", as_json(pooling))
+        write_atomic(place / _MODULES, json.dumps(modules, indent=2) + "\n")
+        write_atomic(place / _LENGTH, as_json({"max_seq_length": max_tokens, "do_lower_case": False}))
+
+
 def _packs(texts: Iterator[list[int]]) -> Iterator[list[list[int]]]:
     """Texts in their order, as many at once as _PACK_TOKENS hold."""
     pack: list[list[int]] = []
@@ -162,22 +209,10 @@ def _packs(texts: Iterator[list[int]]) -> Iterator[list[list[int]]]:
         yield pack
 
 
-def _around(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The ids that the tokenizer puts before a text, and behind it."""
-    plain, whole = tokenizer.encode("a", add_special=False), tokenizer.encode("a")
-    for place in range(len(whole) - len(plain) + 1):
-        if whole[place : place + len(plain)] == plain:
-            return whole[:place], whole[place + len(plain) :]
-    raise DataError("this tokenizer changes a text where it adds special tokens", got=whole, expected=plain)
-
-
 def _read_modules(folder: Path) -> tuple[Pooling, bool]:
     """How states are pooled, and whether vectors are normalised."""
     path = folder / _MODULES
-    try:
-        modules = json.loads(read_limited(path, MAX_SETTINGS_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise DataError("damaged: this is no JSON", where=path, got=error) from error
+    modules = parse_bounded(read_limited(path, MAX_SETTINGS_BYTES), path)
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise DataError("no list of modules", where=path, expected='[{"type": ..., "path": ...}]')
     kinds = [str(module.get("type")).rpartition(".")[2] for module in modules]

@@ -16,6 +16,9 @@ _ADAM_BETAS = (0.9, 0.999)
 _VOCABULARY_SIZE = 10_000
 _EXTRACTOR = "efficientnet-lite0"
 
+Suite = Literal["classification", "images", "text", "pairs", "masked", "retrieval", "analogies"]
+"""A set of measures that are taken together (evaluation/)."""
+
 
 class Section(BaseModel):
     """A part of a recipe: frozen, without unknown keys, without silent conversions, all numbers finite."""
@@ -280,7 +283,7 @@ class TrainingConfig(Section):
 class EvaluationConfig(Section):
     """What is measured when training is over."""
 
-    suite: Literal["classification", "images", "text", "pairs", "masked", "analogies", "none"] | None = Field(
+    suite: Suite | Literal["none"] | None = Field(
         None, description="A set of measures; default: what the family's traits allow."
     )
     num_importance_samples: int = Field(

@@ -71,13 +71,21 @@ class Session:
                 data or smaller than its parts.
         """
         training = recipe.training
-        num_parts_of(recipe.data.batch_size, training.accumulate, processes)
+        num_parts = num_parts_of(recipe.data.batch_size, training.accumulate, processes)
         batches = TrainingBatches(
             dataset, recipe.data, seed=training.seed, device=processes.device, dtype=stored_dtype(precision)
         )
         model = build_model(family, recipe.model, dataset.spec, recipe.training.seed)
         assert isinstance(model, Model)
         model.to(processes.device, stored_dtype(precision))
+        if model.couples_samples and num_parts > 1:
+            raise UsageError(
+                f"a batch of the family {family.name} cannot be cut: its samples are told from each other",
+                where="training.accumulate",
+                got=f"{num_parts} parts (processes x training.accumulate)",
+                expected="1",
+                next_step="train on one process with training.accumulate: 1",
+            )
         unknown = set(recipe.players) - set(model.players)
         if unknown:
             raise UsageError(

@@ -10,9 +10,12 @@ from creuset.data.analogy_questions import read_analogies
 from creuset.errors import UsageError
 from creuset.evaluation import AnalogySetting, Suite
 from creuset.evaluation.analogies import section_metric
+from creuset.generation.neighbours import WordVectors
 from creuset.metrics.score import Score
+from creuset.models.base import Model
 from creuset.reporting.blocks import Block, Cell, Figure, Section, Table
 from creuset.reporting.charts import Axis, ScatterChart
+from creuset.workflows.load import Loaded
 
 
 def analogy_setting(
@@ -46,6 +49,17 @@ def analogy_setting(
     return AnalogySetting(
         questions=None if questions is None else read_analogies(questions), words=tuple(words)
     )
+
+
+def word_vectors(loaded: Loaded) -> WordVectors:
+    """The words of a run by their vectors: `word_vectors(loaded).near("king - man + woman")`.
+
+    Raises:
+        UsageError: The model has no vectors of tokens, or its tokens are no whole words.
+    """
+    loaded.require("embeds_tokens", "tell which words are near")
+    assert isinstance(loaded.model, Model)
+    return WordVectors.of(loaded.model, loaded.tokenizer, loaded.spec.word_counts, where=loaded.run.path)
 
 
 def analogy_blocks(document: Mapping[str, Any]) -> list[Block]:

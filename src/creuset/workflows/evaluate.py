@@ -24,6 +24,7 @@ from creuset.runs.folder import RunFolder
 from creuset.runs.rows import SampleRows
 from creuset.workflows.analogies import analogy_setting
 from creuset.workflows.distances import distance_setting
+from creuset.workflows.embed import untrained
 from creuset.workflows.load import Loaded, data_spec, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
 from creuset.workflows.plan import SPLIT_SEED
@@ -161,6 +162,7 @@ def _run(
             num_importance_samples=num_samples,
             distances=distances,
             analogies=analogies,
+            untrained=untrained(loaded) if suite == "retrieval" else None,
             seed=seed,
             progress=progress,
             choices=choices,

@@ -19,7 +19,6 @@ from creuset.errors import CheckpointError, DataError, NotFoundError, UsageError
 from creuset.generation import pictures
 from creuset.generation.continuations import continuations
 from creuset.generation.fillings import Filling, fill_masks
-from creuset.generation.neighbours import WordVectors
 from creuset.generation.pictures import Pictures
 from creuset.generation.sampling import Sampling
 from creuset.generation.transduction import transduce
@@ -151,16 +150,6 @@ class Loaded:
         model = self._having("fills_masks", "fill masks")
         assert isinstance(model, MaskedLanguageModel)
         return fill_masks(model, self.tokenizer, prompt, num=num, device=self.device)
-
-    @cached_property
-    def word_vectors(self) -> WordVectors:
-        """The words of a model by their vectors: `word_vectors.near("king - man + woman")`.
-
-        Raises:
-            UsageError: It has no vectors of tokens, or its tokens are no whole words.
-        """
-        model = self._having("embeds_tokens", "tell which words are near")
-        return WordVectors.of(model, self.tokenizer, self.spec.word_counts, where=self.run.path)
 
     def encode(self, images: Any) -> NDArray[np.float32]:
         """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""

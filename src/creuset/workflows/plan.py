@@ -31,7 +31,7 @@ SPLIT_SEED = 0
 Settings = Mapping[str, object] | Sequence[str]
 
 _SECTIONS = ("data", "training", "evaluation")
-_WITH_SAMPLES = {"samples", "encodes", "generates_text", "fills_masks"}
+_WITH_SAMPLES = {"samples", "encodes", "generates_text", "transduces_text", "fills_masks"}
 """Traits of which a training shows something as it goes."""
 _EFFECTIVE_WITHOUT_GRADIENT = {"training.seed", "training.threads", "training.device"}
 

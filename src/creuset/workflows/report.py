@@ -33,6 +33,7 @@ from creuset.workflows.chapters import (
     score_block,
     text_blocks,
 )
+from creuset.workflows.embed import partner_blocks
 from creuset.workflows.evaluate import run_data
 from creuset.workflows.joint_curves import loss_by_place
 from creuset.workflows.leakage import leakage_remark
@@ -244,6 +245,8 @@ def _scores(run: RunFolder) -> list[Block]:
             blocks.append(loss_by_place({document["split"]: document}))
         if document["suite"] == "analogies":
             blocks.extend(analogy_blocks(document))
+        if document["suite"] == "retrieval":
+            blocks.extend(partner_blocks(document))
         blocks.extend(_of_rows(run, name, document))
     return blocks
 

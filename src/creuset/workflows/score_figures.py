@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creuset.evaluation.pairs import COPIED
+from creuset.evaluation.partners import UNTRAINED
 from creuset.metrics.growth import growing_sizes, growth_of_mean
 from creuset.metrics.score import Score
 from creuset.reporting.blocks import Block, Figure, Finding, Row, Section, Table
@@ -46,7 +47,8 @@ def floor_blocks(document: Mapping[str, Any], subject: str) -> list[Block]:
     scores = {score.metric: score for score in _scores(document, "scores")}
     copied = [floor for floor in floors if floor.metric.endswith(COPIED)]
     frequencies = [floor for floor in floors if floor.metric.endswith(_FREQUENCIES)]
-    simple = [floor for floor in floors if not floor.metric.endswith((_FLOOR, COPIED, _FREQUENCIES))]
+    others = (_FLOOR, COPIED, UNTRAINED, _FREQUENCIES)
+    simple = [floor for floor in floors if not floor.metric.endswith(others)]
     real = [floor for floor in floors if floor.metric.endswith(_FLOOR)]
     blocks: list[Block] = []
     if simple:

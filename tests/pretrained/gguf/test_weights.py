@@ -1,5 +1,6 @@
 """Models of GGUF files against transformers' models that the files were made from, and their wrong forms."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from creuset.assets import resolve
 from creuset.errors import DataError
 from creuset.layers.positions import RotaryScaling
 from creuset.models.transformer import Transformer
-from creuset.pretrained.gguf.config import read_config
+from creuset.pretrained.gguf.config import passed_over, read_config
 from creuset.pretrained.gguf.file import GgufFile
+from creuset.pretrained.gguf.metadata import Metadata
 from creuset.pretrained.gguf.tokenizer import read_tokenizer
 from creuset.pretrained.gguf.weights import read_model_weights
 
@@ -192,6 +194,43 @@ def test_weights_come_in_the_number_format_that_is_asked_for(tmp_path: Path) -> 
     file = written(tmp_path, architecture, settings_of(architecture, model), tensors_of(architecture, model))
     weights = read_model_weights(file, dtype=torch.bfloat16)
     assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("attention.scale", 0.5),
+        ("attention.max_alibi_bias", 8.0),
+        ("attn_logit_softcapping", 50.0),
+        ("expert_shared_count", 1),
+        ("logit_scale", 0.25),
+        ("residual_scale", 0.5),
+        ("rope.scaling.factor", 2.0),
+        ("rope.scaling.attn_factor", 1.2),
+        ("some_new_setting", 1),
+    ],
+)
+def test_a_setting_that_is_not_known_is_refused_by_name(tmp_path: Path, key: str, value: float) -> None:
+    architecture, model = theirs("llama")
+    settings, tensors = settings_of(architecture, model), tensors_of(architecture, model)
+    file = written(tmp_path, architecture, settings | {key: value}, tensors)
+    with pytest.raises(
+        DataError, match=rf"llama\.{re.escape(key)}: a setting that is not known\n  got: {value}"
+    ):
+        read_config(file)
+
+
+def test_settings_without_effect_are_passed_over_and_listed(tmp_path: Path) -> None:
+    architecture, model = theirs("llama")
+    settings, tensors = settings_of(architecture, model), tensors_of(architecture, model)
+    plain = read_config(written(tmp_path, architecture, settings, tensors))
+    more = {"vocab_size": 40, "rope.scaling.type": "none", "rope.scaling.factor": 2.0, "expert_used_count": 0}
+    file = written(tmp_path, architecture, settings | more, tensors)
+    assert read_config(file) == plain
+    values = dict(file.metadata) | {"general.name": "x", "quantize.imatrix.file": "y"}
+    monkeyed = Metadata(values | {"general.sampling.temp": 0.5, "tokenizer.ggml.model": "gpt2"}, file.path)
+    file.metadata = monkeyed
+    assert passed_over(file) == ("general.name", "quantize.imatrix.file")
 
 
 WITHOUT = object()

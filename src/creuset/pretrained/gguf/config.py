@@ -2,6 +2,8 @@
 
 Source: llama.cpp, gguf-py/gguf/constants.py (the keys) and llama-model.cpp (what holds where one is missing).
 
+What the architecture's own keys say is read or refused: one that nobody asks for may change what is computed.
+
 Traps: the head is the token embedding where output.weight is missing; the stretched rotations of Llama 3.1
 are stored as a tensor of factors, rope_freqs; gains of "gemma3" are stored as 1 + weight.
 """
@@ -19,6 +21,9 @@ from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.gguf.file import GgufFile
 
 _ARCHITECTURE = "general.architecture"
+_ALIGNMENT = "general.alignment"
+SAMPLING = "general.sampling."
+"""How keys begin that say how tokens are best chosen."""
 ROPE_FREQS = "rope_freqs.weight"
 HEAD = "output.weight"
 
@@ -59,8 +64,26 @@ ARCHITECTURES = {
         num_layers_of_query_by_embedding=62,
     ),
 }
+_WITHOUT_EFFECT = frozenset(
+    {
+        "attention.layer_norm_epsilon",  # all of these models have another norm
+        "expert_used_count",  # experts themselves are refused
+        "pooling_type",  # of vectors of texts, which whoever asks for them says
+        "rope.freq_base_swa",  # read where a layer has a window
+        "rope.scaling.finetuned",
+        "rope.scaling.original_context_length",  # of stretched rotations that are refused
+        "tensor_data_layout",
+        "vocab_size",  # the table of embeddings says it
+    }
+)
+"""Keys of an architecture that do not change what the models here compute."""
 _SLIDING_THETA = 10_000.0
 """llama.cpp's base of rotations in layers with a sliding window, where the file does not say."""
+_HEAD_DIMS = (
+    *("attention.value_length", "rope.dimension_count", "attention.key_length_swa"),
+    *("attention.value_length_swa", "rope.dimension_count_swa"),
+)
+"""What else is as long as a head here, in layers with a window too."""
 _LLAMA_3_CONTEXT = 8192
 """Tokens that Llama 3 learned from before its rotations were stretched, of which GGUF keeps no record."""
 
@@ -70,10 +93,21 @@ def read_config(file: GgufFile) -> TransformerConfig:
 
     Raises:
         DataError: An architecture that is not read, a key that is missing or of another type, experts,
-            rotations that are stretched in an unknown way, or sizes that contradict the tensors.
+            rotations that are stretched in an unknown way, sizes that contradict the tensors, or a key of the
+            architecture that is not known; it is named.
         UsageError: A form that no Transformer can have.
     """
-    return _Keys(file).config()
+    keys = _Keys(file)
+    config = keys.config()
+    keys.require_all_read()
+    return config
+
+
+def passed_over(file: GgufFile) -> tuple[str, ...]:
+    """The keys of a file that say nothing of the computation, the tokenizer or the choice of tokens."""
+    name = file.metadata.text(_ARCHITECTURE)
+    read = (_ARCHITECTURE, _ALIGNMENT, f"{name}.", "tokenizer.", SAMPLING)
+    return tuple(sorted(key for key in file.metadata if not key.startswith(read)))
 
 
 def architecture_of(file: GgufFile) -> Architecture:
@@ -97,11 +131,22 @@ class _Keys:
         self.metadata = file.metadata
         self.name = self.metadata.text(_ARCHITECTURE)
         self.architecture = architecture_of(file)
+        self._asked: set[str] = set()
+
+    def require_all_read(self) -> None:
+        """Refuses keys of the architecture that nobody asked for, by name."""
+        own = {key for key in self.metadata if key.startswith(f"{self.name}.")}
+        unread = sorted(own - self._asked - {f"{self.name}.{key}" for key in _WITHOUT_EFFECT})
+        if unread:
+            got = f"{self.metadata[unread[0]]!r}"[:80]
+            raise self._refused(unread[0], "a setting that is not known", got, "none that is not read")
 
     def config(self) -> TransformerConfig:
         if self._has("expert_count") and self._whole("expert_count"):
             key = self._key("expert_count")
             raise self._refused(key, "a mixture of experts is not read", self._whole("expert_count"), "0")
+        if self._has("attention.causal") and not self.metadata.flag(self._key("attention.causal")):
+            raise self._refused(self._key("attention.causal"), "no decoder", False, "true")
         vocab_size, embed_dim = self._embedding()
         num_layers = self._size("block_count", at_most=len(self.file.tensors))
         num_heads = self._size("attention.head_count", at_most=embed_dim)
@@ -154,7 +199,7 @@ class _Keys:
 
     def _head_dim(self, embed_dim: int, num_heads: int) -> int:
         head_dim = self._size("attention.key_length", usual=embed_dim // num_heads)
-        for key in ("attention.value_length", "rope.dimension_count"):
+        for key in _HEAD_DIMS:
             other = self._size(key, usual=head_dim)
             if other != head_dim:
                 raise self._refused(self._key(key), "a form of heads that is not read", other, str(head_dim))
@@ -174,6 +219,7 @@ class _Keys:
                 raise self._refused(key, f"no window is known for {self.name}", "one", "none")
             return ()
         key = self._key("attention.sliding_window_pattern")
+        self._key("attention.sliding_window")  # it has no effect where no layer has a window
         listed = self.metadata.get(key)
         if isinstance(listed, np.ndarray):
             if listed.dtype != np.bool_ or len(listed) != num_layers:
@@ -186,6 +232,8 @@ class _Keys:
     def _scaling(self, head_dim: int, theta: float) -> RotaryScaling | None:
         key = "rope.scaling.type"
         kind = self.metadata.text(self._key(key)) if self._has(key) else "none"
+        if self._has(key) and kind == "none":
+            self._key("rope.scaling.factor")  # it has no effect then
         stored = self.file.tensors.get(ROPE_FREQS)
         if stored is not None and kind == "none":
             return self._llama_3_scaling(head_dim, theta)
@@ -218,6 +266,8 @@ class _Keys:
         return scaling
 
     def _key(self, key: str) -> str:
+        """The whole key, which counts as read."""
+        self._asked.add(f"{self.name}.{key}")
         return f"{self.name}.{key}"
 
     def _has(self, key: str) -> bool:

@@ -1,0 +1,108 @@
+"""The suite `retrieval`: whether the vector of a text finds the text that belongs to it.
+
+Each source of a split is a question to all targets of the split, which are ranked by their cosine. A source
+with several targets has found one of them. Beside the scores stands what the same model reached before it was
+trained.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from creuset.data.dataset import Dataset
+from creuset.data.source import counted
+from creuset.data.text_pairs import TextPairs, TokenRows
+from creuset.evaluation.suite import Evaluation, Subject
+from creuset.metrics.inputs import FloatArray
+from creuset.metrics.retrieval import Rankings, mrr, recall_at_k
+from creuset.metrics.score import Score
+from creuset.metrics.signature import Context
+from creuset.models.base import Model
+
+UNTRAINED = "_untrained"
+"""Behind the name of a metric: of the model before its training."""
+
+_MOST = 1000
+"""Pairs of a split, the first by their hashes: of more, a ranking of all by all takes long."""
+_AT_ONCE = 64
+
+
+def partner_suite(
+    subject: Subject, untrained: Model | None, dataset: Dataset, split: str, context: Context
+) -> Evaluation:
+    """Recall at 1 and 10, and the mean reciprocal rank, over the sources of a split.
+
+    Args:
+        subject: A model that embeds texts.
+        untrained: The same before its training; None to leave that out.
+        dataset: Pairs of texts.
+        split: Which of them.
+        context: Of this split.
+    """
+    pairs = dataset.split(split).pairs
+    assert pairs is not None
+    assert isinstance(subject.model, Model)
+    total = len(pairs.sources)
+    chosen = pairs.select(np.arange(min(_MOST, total)))
+    candidates = len(set(chosen.targets))
+    context = replace(context, extra={**context.extra, "candidates": candidates})
+    rankings = _rankings(subject.model, chosen, subject.device)
+    before = [] if untrained is None else _scores(_rankings(untrained, chosen, subject.device), context)
+    remarks = []
+    if len(chosen.sources) < total:
+        remarks.append(f"the first {len(chosen.sources):,} of {counted(total, 'pair')} are ranked")
+    return Evaluation(
+        suite="retrieval",
+        split=split,
+        scores=_scores(rankings, context),
+        floors=[replace(score, metric=score.metric + UNTRAINED) for score in before],
+        details={"candidates": candidates},
+        remarks=remarks,
+        rows={
+            "recall@1": rankings.recall(1),
+            "recall@10": rankings.recall(10),
+            "mrr": rankings.reciprocal_rank(),
+        },
+    )
+
+
+def _scores(rankings: Rankings, context: Context) -> list[Score]:
+    return [
+        recall_at_k(rankings, 1, context=context),
+        recall_at_k(rankings, 10, context=context),
+        mrr(rankings, context=context),
+    ]
+
+
+def _rankings(model: Model, pairs: TextPairs, device: torch.device) -> Rankings:
+    """The targets by their cosine with each source; equal texts are one."""
+    source_places, target_places = _first_places(pairs.sources), _first_places(pairs.targets)
+    sources = _vectors(model, pairs.source_rows, list(source_places.values()), device)
+    targets = _vectors(model, pairs.target_rows, list(target_places.values()), device)
+    cosines = sources @ targets.T
+    names = [str(number) for number in range(len(targets))]
+    run = {str(number): dict(zip(names, row.tolist(), strict=True)) for number, row in enumerate(cosines)}
+    queries = {text: str(number) for number, text in enumerate(source_places)}
+    documents = {text: str(number) for number, text in enumerate(target_places)}
+    judgements: dict[str, dict[str, int]] = {}
+    for source, target in zip(pairs.sources, pairs.targets, strict=True):
+        judgements.setdefault(queries[source], {})[documents[target]] = 1
+    return Rankings.from_run(run, judgements)
+
+
+def _first_places(texts: tuple[str, ...]) -> dict[str, int]:
+    """Each distinct text with the place where it stands first."""
+    places: dict[str, int] = {}
+    for place, text in enumerate(texts):
+        places.setdefault(text, place)
+    return places
+
+
+def _vectors(model: Model, rows: TokenRows, places: list[int], device: torch.device) -> FloatArray:
+    found = []
+    for part in torch.split(torch.tensor(places), _AT_ONCE):
+        tokens, lengths = rows.padded(part, 0).to(device), rows.lengths[part].to(device)
+        found.append(model.embed(tokens, lengths).double().cpu())
+    vectors: FloatArray = torch.cat(found).numpy()
+    return vectors
