@@ -88,6 +88,18 @@ def test_texts_and_their_losses_stand_beside_each_other(writers: list[RunFolder]
     assert page == page_of(writers, tmp_path)
 
 
+def test_models_that_fill_masks_stand_below_each_other(workspace: Path, tmp_path: Path) -> None:
+    workspace.mkdir(parents=True, exist_ok=True)
+    source = workspace / "text.txt"
+    source.write_text(TEXT)
+    recipe = write_recipe(workspace, LANGUAGE.format(family="encoder", source=source), "encoder")
+    runs = [train(recipe, name=f"seed-{seed}", seed=seed).folder for seed in (0, 1)]
+    page = page_of(runs, tmp_path)
+    assert "seed-1 against seed-0: " in page
+    assert "validation loss against training step" in page
+    assert page.count("</a> Passage 1</h4>") == 2
+
+
 def test_a_chart_has_the_numbers_of_the_journal(writers: list[RunFolder]) -> None:
     seconds, steps, *_ = joint_curves({run.id: run for run in writers})
     lines = [json.loads(line) for line in writers[1].journal_path.read_text().splitlines()]

@@ -23,7 +23,7 @@ OF_FILES = ("metrics", "references")
 @click.argument("systems", nargs=-1, required=True, metavar="A B [C]...")
 @click.option(
     "--suite",
-    type=click.Choice(["classification", "images", "text"]),
+    type=click.Choice(["classification", "images", "text", "pairs", "masked", "analogies"]),
     help="Whose scores; default: what A was measured with.",
 )
 @click.option("--metric", multiple=True, help="Compare this score of runs alone; may be given again.")

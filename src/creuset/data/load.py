@@ -51,7 +51,7 @@ _KIND_SETTINGS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
     }
 )
 """Settings of the `data` section that some kinds of data take."""
-_KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
+KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
     {
         "images": "pictures",
         "table": "tables",
@@ -239,7 +239,7 @@ def _refuse_settings_of_other_kinds(config: DataConfig, source: Source) -> None:
     """Refuses settings that data of this kind ignores."""
     for field, kinds in _KIND_SETTINGS.items():
         if source.kind not in kinds:
-            names = " and ".join(_KIND_NAMES[kind] for kind in kinds)
+            names = " and ".join(KIND_NAMES[kind] for kind in kinds)
             hint = _HINTS.get(kinds[0], "")
             _refuse(config, field, f"it is for {names}", expected=f"nothing for {source.origin}", hint=hint)
 

@@ -13,7 +13,7 @@ from creuset.generation.transduction import held_out
 from creuset.metrics.score import Score
 from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.masked_language_model import MaskedLanguageModel
-from creuset.reporting.blocks import Block, Figure, Measured, Scores, Section, Table, Text
+from creuset.reporting.blocks import Block, Figure, Measured, Passages, Scores, Section, Table, Text
 from creuset.reporting.charts import Axis, LineChart, ReliabilityChart, Series, confusion_matrix
 from creuset.reporting.sheet import comparison_sheet, picture_sheet
 from creuset.runs.folder import RunFolder
@@ -117,13 +117,11 @@ def picture_blocks(loaded: Loaded, dataset: Dataset, seed: int = 0) -> list[Figu
 
 
 def text_blocks(loaded: Loaded) -> list[Block]:
-    """Texts that a language model writes, a paragraph a line; nothing for other families."""
+    """Texts that a language model writes, line for line; nothing for other families."""
     if "generates_text" not in loaded.family.traits:
         return []
-    return [
-        Section(title=f"Text {number}", blocks=[Text(text="\n\n".join(text.splitlines()))])
-        for number, text in enumerate(loaded.write("", _TEXTS), 1)
-    ]
+    written = {f"Text {number}": text for number, text in enumerate(loaded.write("", _TEXTS), 1)}
+    return [Passages(texts=written, caption=f"{_TEXTS} texts that the model writes, seed 0, none left out.")]
 
 
 def pair_blocks(loaded: Loaded, dataset: Dataset) -> list[Table]:

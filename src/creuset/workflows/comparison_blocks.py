@@ -10,12 +10,13 @@ from creuset.data.dataset import Dataset
 from creuset.generation.pictures import to_pictures
 from creuset.metrics.comparison import Comparison, Verdict
 from creuset.models.base import Model
-from creuset.reporting.blocks import Block, Cell, Figure, Finding, Passages, Row, Table
+from creuset.reporting.blocks import Block, Cell, Figure, Finding, Passages, Row, Section, Table
 from creuset.reporting.numbers import fixed, number, seconds, significant_decimals
 from creuset.reporting.score_table import printed_metric
 from creuset.reporting.sheet import comparison_sheet, picture_sheet
 from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
+from creuset.workflows.chapters import pair_blocks, passage_blocks
 from creuset.workflows.load import Loaded
 from creuset.workflows.verdicts import Verdicts
 
@@ -75,14 +76,21 @@ def verdict_blocks(found: Verdicts, names: Mapping[str, str]) -> list[Block]:
 
 
 def sample_blocks(models: Mapping[str, Loaded], dataset: Dataset, *, seed: int = 0) -> list[Block]:
-    """What the models make, side by side: pictures, reconstructions, texts, as their families allow.
+    """What the models make, side by side: pictures, reconstructions, texts, as their families allow; and one
+    below the other what they make of held-out texts.
 
     Args:
         models: By the names that they are shown by.
         dataset: The data of all of them.
         seed: Decides what is drawn.
     """
-    return [*_drawn(models, seed), *_rebuilt(models, dataset), *_written(models, seed)]
+    of_texts = [
+        Section(title=name, blocks=blocks)
+        for name, model in models.items()
+        if model.spec == dataset.spec
+        and (blocks := [*pair_blocks(model, dataset), *passage_blocks(model, dataset)])
+    ]
+    return [*_drawn(models, seed), *_rebuilt(models, dataset), *_written(models, seed), *of_texts]
 
 
 def _facts(model: Loaded, *, per_token: bool) -> list[Cell]:

@@ -12,8 +12,8 @@ from creuset.runs.journal import read_journal
 from creuset.workflows.chapters import words
 
 _LOSS = "loss"
-_ONE_LOSS: tuple[Trait, ...] = ("classifies", "scores_text")
-"""Families that share one of these share what their loss is: nats of a label, nats of a token."""
+_ONE_LOSS: tuple[Trait, ...] = ("classifies", "scores_text", "transduces_text", "fills_masks")
+"""Families that share one of these share what their loss is: nats of a label, or of a token of some kind."""
 _AXES = {"seconds": "seconds of training", "step": "training step"}
 
 

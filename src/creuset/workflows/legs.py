@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from creuset.data.load import is_plain_text, kinds_of_field
+from creuset.data.load import KIND_NAMES, is_plain_text, kinds_of_field
 from creuset.data.spec import Kind
 from creuset.errors import Problem, RecipeError, UsageError
 from creuset.models import family
@@ -12,14 +12,6 @@ from creuset.recipe.settings import settings_tree
 from creuset.recipe.tree import Node, printable
 from creuset.workflows.itinerary import Itinerary
 from creuset.workflows.plan import check_effects, read, with_absolute_source
-
-_KINDS: Mapping[Kind, str] = {
-    "images": "pictures",
-    "table": "tables",
-    "texts": "labelled texts",
-    "corpus": "plain text",
-    "pairs": "pairs of texts",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +135,13 @@ def _of_other_data(setting: str, kind: Kind) -> Problem | None:
     fields = {} if data is None or not isinstance(data.value, dict) else data.value
     for name, entry in fields.items():
         if kind not in kinds_of_field(name):
-            return entry.place.problem(f"data.{name} has no effect on {_KINDS[kind]}")
+            return entry.place.problem(f"data.{name} has no effect on {KIND_NAMES[kind]}")
         source = entry.node.value
         if name == "source" and isinstance(source, str) and is_plain_text(source) != (kind == "corpus"):
             what = "plain text" if kind != "corpus" else "no plain text"
-            return entry.node.place.problem(f"this source is {what}, and these models are of {_KINDS[kind]}")
+            return entry.node.place.problem(
+                f"this source is {what}, and these models are of {KIND_NAMES[kind]}"
+            )
     return None
 
 

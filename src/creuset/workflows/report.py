@@ -105,8 +105,7 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
         chapters.append(Chapter(title="Pictures", blocks=pictures))
     texts = text_blocks(loaded)
     if texts:
-        lead = f"{len(texts)} texts that the model writes, seed 0, none left out."
-        chapters.append(Chapter(title="Texts", lead=lead, blocks=texts))
+        chapters.append(Chapter(title="Texts", blocks=texts))
     pairs = pair_blocks(loaded, dataset)
     if pairs:
         chapters.append(Chapter(title="Texts", blocks=pairs))
