@@ -127,15 +127,18 @@ def read(recipe: str | Path, settings: Settings = (), seed: int | None = None) -
 
 
 def with_absolute_source(recipe: Recipe) -> Recipe:
-    """The recipe with source, tokenizer and extractor that are paths written in full, so that the run works
-    from any folder."""
+    """The recipe with source, tokenizer, base and extractor that are paths written in full, so that the run
+    works from any folder."""
     data, evaluation = recipe.data, recipe.evaluation
     places = {"source": _absolute(data.source)}
     if data.tokenizer not in TOKENIZERS:
         places["tokenizer"] = _absolute(data.tokenizer)
     if evaluation.extractor != EvaluationConfig().extractor:
         evaluation = evaluation.model_copy(update={"extractor": _absolute(evaluation.extractor)})
-    return replace(recipe, data=data.model_copy(update=places), evaluation=evaluation)
+    model = recipe.model
+    if model.base_name is not None:
+        model = model.model_copy(update={"base": _absolute(model.base_name)})
+    return replace(recipe, model=model, data=data.model_copy(update=places), evaluation=evaluation)
 
 
 def _absolute(name: str) -> str:
