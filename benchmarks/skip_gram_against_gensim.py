@@ -4,14 +4,15 @@ processes.
     .venv/bin/python benchmarks/skip_gram_against_gensim.py --data corpus.txt
 
 The first call sets up gensim's own environment under benchmarks/.venvs. Equal on both sides: the words (cut
-by creuset's tokenizer), the vocabulary, features, window, noise words of a pair, thinning out, times through
-the text, threads. gensim runs as it comes: a step for each pair, its learning rate falling from 0.025; creuset
-runs its shipped recipe, embeddings-words, with Adam on batches.
+by creuset's tokenizer), the vocabulary, features, window, noise words of a pair, thinning out, times
+through the text, threads. gensim runs as it comes: a step for each pair, its learning rate falling from
+0.025; creuset runs its shipped recipe, embeddings-words, with Adam on batches.
 
 Speed is words of the vocabulary in the training text, a second of training alone. What it was for is shown
-beside it: the loss in nats of both on the validation text, with windows and noise words drawn once for both, and the accuracy on
-questions-words.txt, which lies in gensim's package. The smaller the loss, the better; 6 log 2 = 4.159 says
-nothing. A text of a few megabytes teaches no analogies: read their accuracy with its interval.
+beside it: the loss in nats of both on the validation text, with windows and noise words drawn once for
+both, and the accuracy on questions-words.txt, which lies in gensim's package. The smaller the loss, the
+better; 6 log 2 = 4.159 says nothing. A text of a few megabytes teaches no analogies: read their accuracy
+with its interval.
 """
 
 import argparse
