@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--text", type=Path, required=True, help="a text file in UTF-8")
     parser.add_argument("--gguf", type=Path, help="another model (default: the SmolLM2 starter)")
     parser.add_argument("--places", type=int, default=2000, help="how many (default 2000)")
-    parser.add_argument("--texts", type=int, default=8, help="pieces of the text (default 8)")
+    parser.add_argument("--texts", type=int, default=4, help="pieces of the text (default 4)")
     parser.add_argument("--top", type=int, default=8192, help="tokens that llama.cpp tells (default 8192)")
     parser.add_argument("--whole", type=int, default=16, help="places of the whole vocabulary (default 16)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: torch's")

@@ -56,3 +56,17 @@ def starter(own_places: None, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip("needs the starter assets (creuset models pull starter)")
     monkeypatch.setenv("CREUSET_HOME", str(STARTER_HOME))
     return STARTER_HOME
+
+
+@pytest.fixture(scope="module")
+def model_file() -> Path:
+    """The GGUF file of the SmolLM2 starter; the test is skipped where it was not pulled."""
+    from creuset.assets import resolve
+    from creuset.errors import BlockedError, NotFoundError
+
+    try:
+        found = resolve("smollm2-135m")
+    except (NotFoundError, BlockedError):
+        pytest.skip("needs the starter assets (creuset models pull starter)")
+    assert found.file is not None
+    return found.file

@@ -41,7 +41,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"positions": "sinusoidal"},
     ),
     "encoder_decoder": ({"positions": "learned", "dropout": 0.1}, {"positions": "sinusoidal"}),
-    "text_embedder": ({"pooling": "cls", "dropout": 0.1}, {"pooling": "last"}),
+    "text_embedder": ({"pooling": "last", "dropout": 0.1},),
     "rnn_lm": ({"cell": "gru", "num_layers": 2, "dropout": 0.1},),
     "encoder": (
         {"positions": "rotary", "norm": "rms", "dropout": 0.1},

@@ -326,6 +326,30 @@ def test_a_template_s_process_ends_with_it() -> None:
         os.kill(number, 0)
 
 
+def test_no_process_outlives_one_that_was_killed() -> None:
+    program = """
+import os
+from creuset.data.chat_template import ChatTemplate
+template = ChatTemplate("x")
+template.render([{"role": "user", "content": "x"}])
+os.write(1, str(template.process_id).encode())
+os._exit(9)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    state = Path(f"/proc/{int(done.stdout)}/stat")
+    if not state.parent.parent.joinpath("self").exists():
+        pytest.skip("needs /proc")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if state.read_text().rpartition(")")[2].split()[0] == "Z":  # it ended, and nobody waits for it
+                return
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        time.sleep(0.01)
+    raise AssertionError("it is still there")
+
+
 def test_a_forked_process_has_a_process_of_its_own() -> None:
     template = ChatTemplate("{{ messages[0].content }}")
     assert template.render([{**USER, "content": "a"}]) == "a"

@@ -3,7 +3,7 @@
 import torch
 
 from creuset.data.batches import BatchOrder
-from creuset.data.token_stream import IGNORED, Document, EpochOffsets, TokenStream, block_batch
+from creuset.data.token_stream import IGNORED, Document, EpochOffsets, TokenStream, block_batch, block_padding
 
 
 def stream(*lengths: int, context: int = 4, separator: int | None = None) -> TokenStream:
@@ -22,6 +22,12 @@ def test_each_token_but_the_first_is_a_target_once() -> None:
         assert targets.tolist() == list(range(1, length))
         inputs = batch["tokens"][batch["targets"] != IGNORED]
         assert (inputs + 1).tolist() == targets.tolist()
+
+
+def test_padding_is_where_a_block_holds_no_token() -> None:
+    for length in range(2, 20):
+        rows = stream(length).all_blocks()
+        assert torch.equal(block_padding(block_batch(rows)["targets"]), rows[:, :-1] != IGNORED)
 
 
 def test_documents_stand_behind_their_separator() -> None:

@@ -17,10 +17,9 @@ import numpy as np
 import pytest
 import torch
 
-from creuset import assets
 from creuset.engines.llamacpp import LlamaCpp
 from creuset.engines.request import Message, Request
-from creuset.errors import BlockedError, CreusetError, DataError, NotFoundError, UsageError
+from creuset.errors import CreusetError, DataError, NotFoundError, UsageError
 from creuset.generation.sampling import Sampling
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.tokenizer import read_chat_template
@@ -31,16 +30,6 @@ CAPITAL = Request(prompt="The capital of France is", max_tokens=12)
 ENDLESS = Sampling(logit_bias={0: -100.0, 2: -100.0})
 LONG = Request(prompt="Once upon a time", max_tokens=300, sampling=ENDLESS)
 """Long, since the tokens that end a text are forbidden."""
-
-
-@pytest.fixture(scope="module")
-def model_file() -> Path:
-    try:
-        found = assets.resolve("smollm2-135m")
-    except (NotFoundError, BlockedError):
-        pytest.skip("needs the starter assets (creuset models pull starter)")
-    assert found.file is not None
-    return found.file
 
 
 @pytest.fixture(scope="module")

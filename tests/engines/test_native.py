@@ -12,7 +12,6 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from creuset import assets
 from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
@@ -21,7 +20,7 @@ from creuset.engines.llamacpp import LlamaCpp
 from creuset.engines.native import Native
 from creuset.engines.native_loading import NativeModel
 from creuset.engines.request import Message, Request
-from creuset.errors import BlockedError, DataError, NotFoundError, UsageError
+from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.generation.sampling import Sampling
 from creuset.generation.weight_formats import WeightFormat
 from creuset.pretrained.folder import Pretrained, save_folder
@@ -189,16 +188,6 @@ def test_what_it_cannot_do_is_refused(tiny: Native) -> None:
     plain = Native(small_model(), name="plain", precision="float32")
     with pytest.raises(UsageError, match="no vectors of texts"):
         plain.embed(["a"])
-
-
-@pytest.fixture(scope="module")
-def model_file() -> Path:
-    try:
-        found = assets.resolve("smollm2-135m")
-    except (NotFoundError, BlockedError):
-        pytest.skip("needs the starter assets (creuset models pull starter)")
-    assert found.file is not None
-    return found.file
 
 
 @pytest.fixture(scope="module")

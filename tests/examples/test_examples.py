@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from creuset.pretrained.folder import load_folder
 from source_tree import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -85,3 +86,11 @@ def test_aligned_books(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     ]
     with pytest.raises(SystemExit, match="no two files such as"):
         example("aligned_books")(tmp_path / "nowhere", out)
+
+
+def test_fill_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example("fill_masks")(num_steps=20, folder=tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("nats_per_masked_token ")
+    assert lines[1].startswith('After Monday comes [MASK]. "')
+    assert load_folder(tmp_path / "bert").model_type == "bert"

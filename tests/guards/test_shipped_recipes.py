@@ -42,13 +42,13 @@ def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path:
         text = tmp_path / "text.txt"
         text.write_text("".join(f"{number} and {number * 7 % 100} are numbers\n" for number in range(1000)))
         own = ["--set", f"data.source={text}"]
-        if recipe.data.tokenizer == "byte_bpe":  # this text holds few distinct words
-            own += ["--set", "data.vocabulary_size=300"]
     if recipe.data.source in OWN_PAIRS:
         text = tmp_path / "pairs.jsonl"
         line = '{{"source": "{} and {} are numbers", "target": "{} et {} sont des nombres, dit-il"}}\n'
         text.write_text("".join(line.format(n, n * 7, n, n * 7 % 100) for n in range(1500)))
         own = ["--set", f"data.source={text}"]
+    if own and recipe.data.tokenizer in ("byte_bpe", "wordpiece", "unigram"):  # few words, all told
+        own += ["--set", "data.vocabulary_size=300"]
     if recipe.data.source in STARTER_DATA:
         request.getfixturevalue("starter")
     if "gradient" in family(recipe.model.family).traits:

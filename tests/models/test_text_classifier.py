@@ -257,6 +257,10 @@ def test_forms_without_meaning_are_refused() -> None:
         TokenClassifier(encoder, 1)
     with pytest.raises(UsageError, match=r"a probability[^$]*got: 1\.0"):
         TokenClassifier(encoder, 2, dropout=1.0)
+    with pytest.raises(TypeError, match="frozen"):
+        TokenClassifier(encoder, 2, frozen=True)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="paddings"):
+        TokenClassifier(encoder, 2)(torch.tensor([[1]]), paddings=None)
 
 
 def test_texts_and_labels_that_do_not_fit_are_refused() -> None:

@@ -1,5 +1,6 @@
 """The text embedder: what stands around a text, which pairs are no wrong answers, its vectors elsewhere."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_training import train_tokenizer
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
+from creuset.models import family
 from creuset.models.text_embedder import TextEmbedder, TextEmbedderConfig, plain_targets, with_ids_around
 from creuset.objectives.contrastive import info_nce_nats
 from creuset.pretrained.sentence_embedder import SentenceEmbedder, save_embedder
+from creuset.training.session import build_model
 
 SENTENCES = ["the cat sat on the mat", "a dog", "one two three four five six seven", "mat", "the the cat"]
 
@@ -121,3 +124,27 @@ def test_its_folder_gives_the_same_vectors_here_and_in_sentence_transformers(
     assert ((theirs * expected).sum(1) >= 0.99999).all()
     with pytest.raises(UsageError, match="something at this place already"):
         save_embedder(folder, model.embedder, tokenizer, max_tokens=model.max_tokens)
+
+
+def test_a_base_is_taken_with_its_form_and_its_tokenizer(wordpiece: Tokenizer, tmp_path: Path) -> None:
+    made = build(wordpiece)
+    folder = tmp_path / "base"
+    save_embedder(folder, made.embedder, wordpiece, max_tokens=made.max_tokens)
+    section = TextEmbedderConfig(family="text_embedder", base=str(folder), dropout=0.1)
+    model = build_model(family("text_embedder"), section, spec_of(wordpiece), seed=0)
+    assert isinstance(model, TextEmbedder)
+    expected = SentenceEmbedder.from_folder(folder).embed(SENTENCES)
+    np.testing.assert_allclose(embedded(model, wordpiece, SENTENCES), expected, atol=1e-5)
+    assert model.embedder.body.config.dropout == 0.1
+    assert all(weight.requires_grad for weight in model.parameters())
+    other = train_tokenizer(SENTENCES, "byte_bpe", vocabulary_size=270)
+    with pytest.raises(UsageError, match=r"reads other tokens(.*\n)*.*next: set data.tokenizer: "):
+        build_model(family("text_embedder"), section, spec_of(other), seed=0)
+    long = replace(spec_of(wordpiece), context=41)
+    with pytest.raises(UsageError, match=r"longer than this model reads(.*\n)*.*set data.context: 40"):
+        build_model(family("text_embedder"), section, long, seed=0)
+
+
+def test_a_base_decides_the_form() -> None:
+    with pytest.raises(ValueError, match="num_layers has no effect: the form is that of base"):
+        TextEmbedderConfig(family="text_embedder", base="minilm", num_layers=3)

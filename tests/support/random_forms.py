@@ -69,7 +69,7 @@ def _decoder(family: str, seed: int, draw: random.Random) -> nn.Module:
     num_kv_heads = 1 if seed % 3 == 0 else num_kv_heads
     sizes: dict[str, Any] = {
         "vocab_size": VOCAB_SIZE,
-        "hidden_size": draw.choice((20, 28, 36)) if family != "qwen2" else num_heads * draw.choice((6, 10)),
+        "hidden_size": num_heads * draw.choice((6, 10)),
         "intermediate_size": draw.choice((30, 50)),
         "num_hidden_layers": draw.choice((1, 2, 3)),
         "num_attention_heads": num_heads,
@@ -81,7 +81,7 @@ def _decoder(family: str, seed: int, draw: random.Random) -> nn.Module:
         "eos_token_id": None,
     }
     if family != "qwen2":
-        sizes["head_dim"] = draw.choice((4, 6, 14))
+        sizes["head_dim"] = draw.choice((4, 8, 14))
     if family in ("mistral", "gemma3_text"):
         sizes["sliding_window"] = draw.choice((3, 8))
     if family == "gemma3_text":

@@ -6,19 +6,8 @@ from pathlib import Path
 import pytest
 
 from command_line import run_command
-from creuset import assets
-from creuset.errors import BlockedError, NotFoundError, UsageError
+from creuset.errors import NotFoundError, UsageError
 from creuset.workflows.write import write
-
-
-@pytest.fixture(scope="module")
-def model_file() -> Path:
-    try:
-        found = assets.resolve("smollm2-135m")
-    except (NotFoundError, BlockedError):
-        pytest.skip("needs the starter assets (creuset models pull starter)")
-    assert found.file is not None
-    return found.file
 
 
 @pytest.mark.starter

@@ -41,6 +41,7 @@ from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.layers.interpolation import Path, interpolate_codes
+from creuset.models.transformer import Transformer
 from creuset.recipe.sections import FamilyConfig
 
 Trait = Literal[
@@ -85,12 +86,15 @@ class Family:
         build: Makes an untrained model from its section and the form of the data. Raises UsageError for
             data that the family cannot take.
         traits: What its models can do.
+        build_on: Makes a model on a body that others trained, where its section names a `base`; None for a
+            family that begins from scratch alone.
     """
 
     name: str
     config: type[FamilyConfig]
     build: "Callable[[Any, DataSpec], Model | FittedModel]"
     traits: frozenset[Trait]
+    build_on: "Callable[[Any, DataSpec, Transformer], Model] | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ Legend of shapes: B texts, T tokens, E features, K classes, ... the texts (B) or
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal, Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,28 @@ from creuset.models.transformer import Transformer
 from creuset.objectives.cross_entropy import classification_loss
 
 ClassifierPooling = Literal["cls", "mean", "last", "pooler"]
+
+
+class HeadOptions(TypedDict, total=False):
+    """How a head is made beside its number of classes, as `TextClassifier` explains it."""
+
+    dropout: float
+    bias: bool
+    freeze_body: bool
+
+
+class TextInputs(TypedDict, total=False):
+    """What is known of texts beside their tokens.
+
+    Args:
+        padding: bool (B, T), True where a token is; None for tokens everywhere.
+        segments: int64 (B, T), the kind of segment of each token; None for kind 0 everywhere.
+        generator: Draws all dropout, one row a text; nothing is dropped without.
+    """
+
+    padding: Tensor | None
+    segments: Tensor | None
+    generator: BatchGenerator | None
 
 
 class TextClassifier(nn.Module, ABC):
@@ -83,21 +105,12 @@ class TextClassifier(nn.Module, ABC):
             body.requires_grad_(False).eval()
         self._set_aside(body.head)
 
-    def forward(
-        self,
-        token_ids: Tensor,
-        *,
-        padding: Tensor | None = None,
-        segments: Tensor | None = None,
-        generator: BatchGenerator | None = None,
-    ) -> Tensor:
+    def forward(self, token_ids: Tensor, **inputs: Unpack[TextInputs]) -> Tensor:
         """One score a class.
 
         Args:
             token_ids: int64 (B, T).
-            padding: bool (B, T), True where a token is; None for tokens everywhere.
-            segments: int64 (B, T), the kind of segment of each token; None for kind 0 everywhere.
-            generator: Draws all dropout, one row a text; nothing is dropped without.
+            inputs: As `TextInputs` has them.
 
         Returns:
             (..., K), float32 at least; those at padding mean nothing.
@@ -105,6 +118,7 @@ class TextClassifier(nn.Module, ABC):
         Raises:
             UsageError: A text is longer than the context, or has no token.
         """
+        padding, generator = inputs.get("padding"), inputs.get("generator")
         if padding is not None and not bool(padding.any(1).all()):
             raise UsageError(
                 "a text without tokens has no class",
@@ -113,9 +127,9 @@ class TextClassifier(nn.Module, ABC):
             )
         if self.freeze_body:
             with torch.no_grad():
-                features = self._features(token_ids, padding, segments, None)
+                features = self._features(token_ids, {**inputs, "generator": None})
         else:
-            features = self._features(token_ids, padding, segments, generator)
+            features = self._features(token_ids, inputs)
         features = features.to(self.output.weight.dtype)
         logits: Tensor = self.output(self.dropout(features, generator))
         return logits
@@ -125,33 +139,30 @@ class TextClassifier(nn.Module, ABC):
         token_ids: Tensor,
         labels: Tensor,
         *,
-        padding: Tensor | None = None,
-        segments: Tensor | None = None,
-        generator: BatchGenerator | None = None,
         class_weights: Tensor | None = None,
         label_smoothing: float = 0.0,
+        **inputs: Unpack[TextInputs],
     ) -> dict[str, Tensor]:
         """The mean cross entropy of what has a label as "loss", in nats, with "accuracy", a fraction.
 
         Args:
             token_ids: int64 (B, T).
             labels: int64 (...), in [0, K), or IGNORED where none is to be predicted.
-            padding: As for `forward`; a label at padding is ignored too.
-            segments: As for `forward`.
-            generator: As for `forward`.
             class_weights: As for `cross_entropy`.
             label_smoothing: As for `cross_entropy`.
+            inputs: As `TextInputs` has them; a label at padding is ignored too.
 
         Raises:
             UsageError: What `forward` refuses, or labels that do not fit, or none at all.
         """
         self._check_labels(token_ids, labels)
+        padding = inputs.get("padding")
         if padding is not None and labels.ndim == 2:
             labels = labels.masked_fill(~padding, IGNORED)
         counted = labels != IGNORED
         if not bool(counted.any()):
             raise self._unfit("there is nothing to learn from", "no label", "at least one label a batch")
-        logits = self(token_ids, padding=padding, segments=segments, generator=generator)
+        logits = self(token_ids, **inputs)
         return classification_loss(
             logits[counted], labels[counted], class_weights=class_weights, label_smoothing=label_smoothing
         )
@@ -190,13 +201,7 @@ class TextClassifier(nn.Module, ABC):
         return self
 
     @abstractmethod
-    def _features(
-        self,
-        token_ids: Tensor,
-        padding: Tensor | None,
-        segments: Tensor | None,
-        generator: BatchGenerator | None,
-    ) -> Tensor:
+    def _features(self, token_ids: Tensor, inputs: TextInputs) -> Tensor:
         """What the layer reads, (..., E); arguments as for `forward`."""
 
     @abstractmethod
@@ -229,9 +234,7 @@ class SequenceClassifier(TextClassifier):
         num_classes: K, at least 2.
         pooling: Which vector: "cls", the first token's state; "mean" of all tokens; "last", the last token's;
             "pooler", the body's own dense layer with tanh on the first token's, which learns with the body.
-        dropout: Probability of a zero in that vector, in [0, 1).
-        bias: Whether the linear layer has a bias.
-        freeze_body: As for `TextClassifier`.
+        options: As for `TextClassifier`; the dropout is that of the vector.
 
     Raises:
         UsageError: The body has no pooler, or is a decoder whose first token reads nothing of the text.
@@ -243,9 +246,7 @@ class SequenceClassifier(TextClassifier):
         num_classes: int,
         *,
         pooling: ClassifierPooling,
-        dropout: float = 0.0,
-        bias: bool = True,
-        freeze_body: bool = False,
+        **options: Unpack[HeadOptions],
     ) -> None:
         if pooling == "pooler" and body.pooler is None:
             raise _impossible("this body has no pooler", "pooler", "pooling cls, mean or last")
@@ -253,19 +254,13 @@ class SequenceClassifier(TextClassifier):
             raise _impossible(
                 "the first token of a decoder reads nothing of the text", "cls", "pooling last or mean"
             )
-        super().__init__(body, num_classes, dropout=dropout, bias=bias, freeze_body=freeze_body)
+        super().__init__(body, num_classes, **options)
         self.pooling: ClassifierPooling = pooling
         if pooling != "pooler":
             self._set_aside(body.pooler)
 
-    def _features(
-        self,
-        token_ids: Tensor,
-        padding: Tensor | None,
-        segments: Tensor | None,
-        generator: BatchGenerator | None,
-    ) -> Tensor:
-        states = self.body.hidden(token_ids, padding=padding, segments=segments, generator=generator)
+    def _features(self, token_ids: Tensor, inputs: TextInputs) -> Tensor:
+        states, padding = self.body.hidden(token_ids, **inputs), inputs.get("padding")
         if self.pooling != "pooler":
             return pool(states, self.pooling, padding)  # (B, E)
         first = pool(states, "cls", padding).to(states.dtype)
@@ -281,26 +276,12 @@ class TokenClassifier(TextClassifier):
     The arguments are those of `TextClassifier`.
     """
 
-    def __init__(
-        self,
-        body: Transformer,
-        num_classes: int,
-        *,
-        dropout: float = 0.0,
-        bias: bool = True,
-        freeze_body: bool = False,
-    ) -> None:
-        super().__init__(body, num_classes, dropout=dropout, bias=bias, freeze_body=freeze_body)
+    def __init__(self, body: Transformer, num_classes: int, **options: Unpack[HeadOptions]) -> None:
+        super().__init__(body, num_classes, **options)
         self._set_aside(body.pooler)
 
-    def _features(
-        self,
-        token_ids: Tensor,
-        padding: Tensor | None,
-        segments: Tensor | None,
-        generator: BatchGenerator | None,
-    ) -> Tensor:
-        return self.body.hidden(token_ids, padding=padding, segments=segments, generator=generator)
+    def _features(self, token_ids: Tensor, inputs: TextInputs) -> Tensor:
+        return self.body.hidden(token_ids, **inputs)
 
     def _label_shape(self, token_ids: Tensor) -> tuple[int, ...]:
         return tuple(token_ids.shape)

@@ -18,6 +18,7 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
+from creuset.errors import UsageError
 from creuset.models.base import Batch, Family, Model, require_kind, require_tokens
 from creuset.models.embedder import Embedder, Pooling
 from creuset.models.transformer import Transformer
@@ -49,10 +50,31 @@ class TextEmbedderConfig(FamilyConfig):
         "mean",
         description="A text's vector: the mean of its tokens' states, or that of cls, its first, or last.",
     )
+    base: str | None = Field(
+        None,
+        description="An encoder that others trained, to begin from: a folder, or a name such as minilm. Its "
+        "form is taken, and data.tokenizer must name it too.",
+    )
     temperature: float = Field(
         0.05, gt=0, description="What cosines are divided by: the lower, the more near wrong texts count."
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Probability of a zero in training, everywhere.")
+
+    @property
+    def base_name(self) -> str | None:
+        return self.base
+
+    @property
+    def base_dropout(self) -> float:
+        return self.dropout
+
+    @model_validator(mode="after")
+    def _a_base_decides_the_form(self) -> "TextEmbedderConfig":
+        usual = {"size": "small", **self.size_defaults("small")}
+        changed = [name for name, value in usual.items() if getattr(self, name) != value]
+        if self.base is not None and changed:
+            raise ValueError(f"{changed[0]} has no effect: the form is that of base; leave the key out")
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> "TextEmbedderConfig":
@@ -67,20 +89,23 @@ class TextEmbedder(Model):
     Args:
         config: The recipe's section.
         spec: The form of the data.
+        body: The encoder that others trained, where the section names a base.
 
     Raises:
-        UsageError: The data holds no pairs of texts.
+        UsageError: The data holds no pairs of texts, or longer ones than the body reads.
     """
 
     couples_samples = True
 
-    def __init__(self, config: TextEmbedderConfig, spec: DataSpec) -> None:
+    def __init__(self, config: TextEmbedderConfig, spec: DataSpec, body: Transformer | None = None) -> None:
         require_kind(spec, config.family, "pairs")
         super().__init__()
         self.temperature = config.temperature
         self.context = spec.context
         self._before, self._behind = spec.ids_before, spec.ids_behind
-        body = Transformer(transformer_config(config, spec))
+        if body is None:
+            body = Transformer(transformer_config(config, spec))
+        self._require_room(body)
         self.embedder = Embedder(body, pooling=config.pooling, normalise=True)
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
@@ -101,6 +126,17 @@ class TextEmbedder(Model):
     @torch.no_grad()
     def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         return self._vectors(tokens, lengths, None).float()
+
+    def _require_room(self, body: Transformer) -> None:
+        limit = body.config.context_length
+        if limit is not None and self.max_tokens > limit:
+            raise UsageError(
+                "the texts may be longer than this model reads",
+                where="data.context",
+                got=f"{self.context} tokens, and {self.max_tokens - self.context} around each text",
+                expected=f"at most {limit} in all",
+                next_step=f"set data.context: {limit - self.max_tokens + self.context}, or less",
+            )
 
     def _report(self, batch: Batch, generator: BatchGenerator | None) -> dict[str, Tensor]:
         sources, source_lengths = batch["source"], batch["source_lengths"]
@@ -204,4 +240,5 @@ FAMILY = Family(
     config=TextEmbedderConfig,
     build=TextEmbedder,
     traits=frozenset({"gradient", "embeds_texts"}),
+    build_on=TextEmbedder,
 )

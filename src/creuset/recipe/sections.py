@@ -61,6 +61,16 @@ class FamilyConfig(Section):
         ):
             raise TypeError(f"{cls.__name__}.sizes: each size, the default one too, sets the same fields")
 
+    @property
+    def base_name(self) -> str | None:
+        """The model that others trained from which this one begins; None to begin from scratch."""
+        return None
+
+    @property
+    def base_dropout(self) -> float:
+        """The dropout of a base in training."""
+        return 0.0
+
     @classmethod
     def recipe_keys(cls) -> dict[str, FieldInfo]:
         """All fields, but no dial where it turns nothing."""

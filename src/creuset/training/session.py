@@ -14,6 +14,7 @@ from creuset.models.base import Family, FittedModel, Model, weight_of
 from creuset.recipe.resolve import Recipe
 from creuset.recipe.sections import FamilyConfig, PlayerConfig
 from creuset.runs.checkpoint import Checkpoint
+from creuset.training.base import base_body
 from creuset.training.batches import TrainingBatches, split_batches
 from creuset.training.distributed import Processes
 from creuset.training.loop import Loop
@@ -35,6 +36,10 @@ def build_model(family: Family, config: FamilyConfig, spec: DataSpec, seed: int)
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initial weights"))
+        if config.base_name is not None:
+            assert family.build_on is not None
+            body = base_body(config.base_name, spec, dropout=config.base_dropout)
+            return family.build_on(config, spec, body)
         return family.build(config, spec)
 
 

@@ -24,10 +24,11 @@ from creuset.training.schedule import Schedule
 from creuset.training.session import Session
 from creuset.workflows.distances import measure_generated, num_drawn
 from creuset.workflows.evaluate import default_split, evaluate
-from creuset.workflows.execute import make_session, sheet_writer
+from creuset.workflows.execute import make_session
 from creuset.workflows.extrapolate import Cost, Timings, growing, line, power_law
 from creuset.workflows.plan import Plan, Settings, read, with_absolute_source
 from creuset.workflows.report import write_run_report
+from creuset.workflows.step_samples import sample_writer
 from creuset.workflows.train import create_run
 
 _TRAINING_SECONDS = 5.0
@@ -142,7 +143,7 @@ def estimate(
 def _measure_steps(plan: Plan, session: Session, folder: RunFolder) -> Estimate:
     """The parts of a training by steps, all processes together."""
     processes, model = plan.processes, session.model
-    draw_sheet = sheet_writer(session, folder)
+    draw_sheet = sample_writer(session, folder)
     loop = session.loop(
         Recorder(None, None, step=0, progress=Silent()),
         sample=draw_sheet,

@@ -100,23 +100,29 @@ def evaluate(
         choices=choices,
         progress=watcher,
     )
+    asked = (data, split, num_importance_samples, num_generated, extractor, seed, checkpoint)
+    usual = asked == (None, None, None, None, None, 0, "best")
+    source = loaded.recipe.data.source if data is None else data
+    _keep(loaded, evaluation, usual=usual, source=source, seed=seed)
+    return evaluation
+
+
+def _keep(loaded: Loaded, evaluation: Evaluation, *, usual: bool, source: str, seed: int) -> None:
+    """Writes what was measured into the run, the usual measures under the suite's plain name."""
     document = {
         "format": FORMAT,
         "run": loaded.run.id,
         "step": loaded.step,
         "checkpoint": loaded.checkpoint_hash,
-        "data": loaded.recipe.data.source if data is None else data,
+        "data": source,
         "seed": seed,
         **evaluation.to_json(),
     }
-    asked = (data, split, num_importance_samples, num_generated, extractor, seed, checkpoint)
-    usual = asked == (None, None, None, None, None, 0, "best")
     loaded.run.write_evaluation(
-        chosen if usual else _unusual_name(chosen, document),
+        evaluation.suite if usual else _unusual_name(evaluation.suite, document),
         document,
         SampleRows(arrays={**evaluation.rows, **evaluation.pictures}, samples=evaluation.samples),
     )
-    return evaluation
 
 
 def _measured(

@@ -1,25 +1,12 @@
 """Carries out a planned training inside its run folder: journal, checkpoints, samples, status, scores."""
 
-from collections.abc import Callable
 from contextlib import suppress
-
-import torch
 
 from creuset.device import memory_errors
 from creuset.errors import CheckpointError, CreusetError, Interrupted, ResourceError
 from creuset.evaluation import suites
-from creuset.files import write_atomic
-from creuset.generation import pictures
-from creuset.generation.continuations import continuations, text_sheet
-from creuset.generation.fillings import held_out_passages, passage_sheet
-from creuset.generation.sampling import Sampling
-from creuset.generation.transduction import held_out, pair_sheet
 from creuset.models.base import FittedModel
-from creuset.models.encoder_decoder import EncoderDecoder
-from creuset.models.language_model import LanguageModel
-from creuset.models.masked_language_model import MaskedLanguageModel
 from creuset.progress import Progress, Silent
-from creuset.reporting.sheet import picture_sheet
 from creuset.runs.checkpoint import Checkpoint, load_checkpoint
 from creuset.runs.folder import RunFolder
 from creuset.runs.journal import Journal, go_back
@@ -31,15 +18,7 @@ from creuset.training.session import Session, build_model
 from creuset.workflows.evaluate import evaluate
 from creuset.workflows.plan import Plan
 from creuset.workflows.report import write_run_report
-
-_SHEET = 64
-"""Pictures on a sheet of samples."""
-_PAIRS = 4
-"""Held-out sources of which a step's samples show what becomes."""
-_TEXTS, _TEXT_TOKENS, _TEMPERATURE = 2, 200, 0.8
-"""Samples of text: how many, tokens of each, and a temperature below 1, at which small models read best."""
-_PASSAGES, _GUESSES = 3, 5
-"""Samples of filled masks: passages, and guesses of each mask."""
+from creuset.workflows.step_samples import sample_writer
 
 
 def make_session(plan: Plan) -> Session | FittedModel:
@@ -172,7 +151,7 @@ def _train(
             progress.say(f"{plan.family.name} on {plan.device}, {plan.precision_reason}")
             loop = session.loop(
                 recorder,
-                sample=sheet_writer(session, folder),
+                sample=sample_writer(session, folder),
                 save=lambda saved, best: folder.keep(saved, best=best),
             )
             if checkpoint is not None:
@@ -239,111 +218,6 @@ def _fit(
         signal_number=None,
         seconds=float(checkpoint.facts["seconds"]),
     )
-
-
-def sheet_writer(session: Session, folder: RunFolder) -> Callable[[int], None] | None:
-    """What draws the sheet of a step, samples or originals beside their reconstructions; None for neither."""
-    traits, device = session.family.traits, session.processes.device
-    seed = session.recipe.training.seed
-    if "generates_text" in traits:
-        return text_writer(session, folder)
-    if "transduces_text" in traits and "validation" in session.dataset.splits:
-        return pair_writer(session, folder)
-    if "fills_masks" in traits:
-        return passage_writer(session, folder)
-    if "samples" in traits:
-
-        def draw() -> torch.Tensor:
-            return pictures.sample(session.model, _SHEET, seed=seed, device=device)
-
-    elif "encodes" in traits and "validation" in session.dataset.splits:
-
-        def draw() -> torch.Tensor:
-            available = session.dataset.splits["validation"].num_samples
-            originals = session.dataset.batch("validation", torch.arange(min(_SHEET // 2, available)))[
-                "images"
-            ]
-            copies = pictures.reconstruct(session.model, originals, device)
-            return torch.stack([originals, copies], dim=1).flatten(0, 1)
-
-    else:
-        return None
-
-    def write(step: int) -> None:
-        drawn = pictures.to_pictures(draw())
-        if session.processes.first:
-            sheet = picture_sheet(drawn, alt=f"step {step}")
-            write_atomic(folder.samples / f"step-{step:08d}.png", sheet.png)
-
-    return write
-
-
-def text_writer(session: Session, folder: RunFolder) -> Callable[[int], None]:
-    """What writes the text samples of a step: texts without a prompt, one below another."""
-    tokenizer, model = session.dataset.tokenizer, session.model
-    assert tokenizer is not None
-    assert isinstance(model, LanguageModel)
-
-    def write(step: int) -> None:
-        model.eval()
-        texts = continuations(
-            model,
-            tokenizer,
-            "",
-            num_texts=_TEXTS,
-            max_tokens=_TEXT_TOKENS,
-            sampling=Sampling(temperature=_TEMPERATURE, seed=session.recipe.training.seed),
-            device=session.processes.device,
-        )
-        model.train()
-        if session.processes.first:
-            write_atomic(folder.samples / f"step-{step:08d}.txt", text_sheet(texts))
-
-    return write
-
-
-def pair_writer(session: Session, folder: RunFolder) -> Callable[[int], None]:
-    """What writes the samples of a step: a few held-out sources, what is wanted, and what the model makes."""
-    model = session.model
-    assert isinstance(model, EncoderDecoder)
-
-    def write(step: int) -> None:
-        model.eval()
-        shown = held_out(model, session.dataset, "validation", _PAIRS, device=session.processes.device)
-        model.train()
-        if session.processes.first:
-            write_atomic(folder.samples / f"step-{step:08d}.txt", pair_sheet(shown))
-
-    return write
-
-
-def passage_writer(session: Session, folder: RunFolder) -> Callable[[int], None] | None:
-    """What writes the samples of a step: held-out passages with masks, and what is put into them."""
-    tokenizer, model = session.dataset.tokenizer, session.model
-    held_out = session.dataset.splits.get("validation")
-    if held_out is None:
-        return None
-    stream = held_out.stream
-    assert tokenizer is not None
-    assert stream is not None
-    assert isinstance(model, MaskedLanguageModel)
-
-    def write(step: int) -> None:
-        model.eval()
-        passages = held_out_passages(
-            model,
-            tokenizer,
-            stream,
-            num_passages=_PASSAGES,
-            num=_GUESSES,
-            seed=session.recipe.training.seed,
-            device=session.processes.device,
-        )
-        model.train()
-        if session.processes.first:
-            write_atomic(folder.samples / f"step-{step:08d}.txt", passage_sheet(passages))
-
-    return write
 
 
 def _smaller(checkpoint: Checkpoint | None) -> str:

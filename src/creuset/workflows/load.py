@@ -1,7 +1,6 @@
 """`creuset.load`: a run as a model that can be used, with its recipe, data form and device at hand."""
 
 import errno
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,12 @@ from numpy.typing import NDArray
 from creuset.assets import workspace
 from creuset.data.dataset import standardise
 from creuset.data.spec import DataSpec
-from creuset.data.tokenizer import Tokenizer
 from creuset.data.vocabulary import encode
-from creuset.device import BatchGenerator, resolve_device
-from creuset.errors import CheckpointError, DataError, NotFoundError, UsageError
+from creuset.device import resolve_device
+from creuset.errors import DataError, NotFoundError
 from creuset.generation import pictures
-from creuset.generation.continuations import continuations
-from creuset.generation.fillings import Filling, fill_masks
-from creuset.generation.pictures import Pictures
-from creuset.generation.sampling import Sampling
-from creuset.generation.transduction import transduce
-from creuset.layers.interpolation import Path as InterpolationPath
 from creuset.models import family, family_configs
-from creuset.models.base import Family, FittedModel, Model, placed
-from creuset.models.encoder_decoder import EncoderDecoder
-from creuset.models.language_model import LanguageModel
-from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.models.base import FittedModel, Model, placed
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.source import read_text
 from creuset.runs.checkpoint import (
@@ -38,6 +27,8 @@ from creuset.runs.checkpoint import (
 )
 from creuset.runs.folder import RunFolder
 from creuset.training.session import build_model, stored_dtype
+from creuset.workflows.picture_handle import PictureHandle
+from creuset.workflows.text_handle import TextHandle
 
 _CHUNK = 500
 """Samples classified at once."""
@@ -45,191 +36,11 @@ _TRIES = 5
 """To read a checkpoint of a run that is training."""
 
 
-class Loaded:
-    """A trained model with everything around it. Pictures go in and out as uint8 (N, H, W, C) in 0..255.
+class Loaded(PictureHandle, TextHandle):
+    """A trained model with all that can be asked of it, and everything around it (`Handle`).
 
-    Attributes:
-        run: The run folder it came from.
-        recipe: The resolved recipe.
-        spec: The form of the data.
-        family: Its family, with the traits that say what it can do.
-        model: The model itself, over tensors, in evaluation mode.
-        step: The training steps that its checkpoint holds.
-        checkpoint_hash: SHA-256 of its weights file, for signatures.
+    Pictures go in and out as uint8 (N, H, W, C) in 0..255.
     """
-
-    def __init__(
-        self,
-        run: RunFolder,
-        recipe: Recipe,
-        spec: DataSpec,
-        family: Family,
-        model: Model | FittedModel,
-        *,
-        device: torch.device,
-        step: int,
-        checkpoint_hash: str,
-    ) -> None:
-        self.run, self.recipe, self.spec, self.family, self.model = run, recipe, spec, family, model
-        self.device, self.step, self.checkpoint_hash = device, step, checkpoint_hash
-
-    def generate(self, num_samples: int = 64, *, seed: int = 0) -> Pictures:
-        """New pictures, uint8 (num_samples, H, W, C); the seed alone decides them."""
-        model = self._having("samples", "draw samples")
-        return pictures.to_pictures(pictures.sample(model, num_samples, seed=seed, device=self.device))
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer of a model of plain text, as the run holds it.
-
-        Raises:
-            CheckpointError: It is not the one that the model was trained with.
-        """
-        tokenizer = Tokenizer.from_folder(self.run.tokenizer_path)
-        if tokenizer.fingerprint != self.spec.tokenizer:
-            raise CheckpointError(
-                "this tokenizer is not the one that the model was trained with",
-                where=self.run.tokenizer_path,
-                got=f"fingerprint {tokenizer.fingerprint[:16]}",
-                expected=f"fingerprint {self.spec.tokenizer[:16]}",
-                next_step="put the run's own tokenizer back",
-            )
-        return tokenizer
-
-    def write(
-        self,
-        prompt: str = "",
-        num_texts: int = 1,
-        *,
-        max_tokens: int = 200,
-        temperature: float = 0.8,
-        seed: int = 0,
-    ) -> list[str]:
-        """What a language model goes on with behind a prompt, which is not repeated.
-
-        Args:
-            prompt: In words that the tokenizer knows; empty for a text from the beginning of a line.
-            num_texts: How many.
-            max_tokens: Tokens of each at most.
-            temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest.
-            seed: Decides the draws.
-        """
-        model = self._having("generates_text", "write texts")
-        assert isinstance(model, LanguageModel)
-        return continuations(
-            model,
-            self.tokenizer,
-            prompt,
-            num_texts=num_texts,
-            max_tokens=max_tokens,
-            sampling=Sampling(temperature=temperature, seed=seed),
-            device=self.device,
-        )
-
-    def transduce(self, text: str, num_texts: int = 1, *, max_tokens: int | None = None) -> list[str]:
-        """What a model that makes a text of another one makes of this one: the best by beam search, best
-        first.
-
-        Args:
-            text: The source. A model that learned on plain text fills in what is missing, where it says <1>,
-                <2> and so on, and the whole text is returned.
-            num_texts: How many.
-            max_tokens: Tokens of each at most; None for as many as the model can write.
-        """
-        model = self._having("transduces_text", "make a text of another one")
-        assert isinstance(model, EncoderDecoder)
-        return transduce(model, self.tokenizer, text, num_texts=num_texts, max_tokens=max_tokens)
-
-    def fill(self, prompt: str, num: int = 5) -> tuple[Filling, ...]:
-        """What a model puts into each mask of a prompt, the likeliest `num` tokens with probabilities.
-
-        Args:
-            prompt: With [MASK], or the tokenizer's own mask token, in place of each token to be guessed.
-            num: Guesses of each.
-        """
-        model = self._having("fills_masks", "fill masks")
-        assert isinstance(model, MaskedLanguageModel)
-        return fill_masks(model, self.tokenizer, prompt, num=num, device=self.device)
-
-    def encode(self, images: Any) -> NDArray[np.float32]:
-        """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""
-        model = self._having("encodes", "encode pictures")
-        return pictures.encode(model, pictures.to_images(images, self.spec), self.device).numpy()
-
-    def decode(self, codes: Any) -> Pictures:
-        """The picture of each code (N, L), uint8 (N, H, W, C)."""
-        model = self._having("encodes", "decode codes")
-        return pictures.to_pictures(
-            pictures.decode(model, torch.as_tensor(codes, dtype=torch.float32), self.device)
-        )
-
-    def reconstruct(self, images: Any) -> Pictures:
-        """Each picture through encoder and decoder, uint8 (N, H, W, C)."""
-        model = self._having("encodes", "reconstruct pictures")
-        return pictures.to_pictures(
-            pictures.reconstruct(model, pictures.to_images(images, self.spec), self.device)
-        )
-
-    @property
-    def removes_noise(self) -> bool:
-        """Whether the model was trained to remove noise from pictures."""
-        return isinstance(self.model, Model) and self.model.removes_noise
-
-    def add_noise(self, images: Any, *, seed: int = 0) -> Pictures:
-        """The pictures with the noise that the model was trained to remove, uint8 (N, H, W, C)."""
-        model = self._denoising()
-        tensor = pictures.to_images(images, self.spec)
-        draws = BatchGenerator(seed, "noise", size=len(tensor), device=self.device)
-        return pictures.to_pictures(model.disturb(placed(tensor, model, self.device), draws))
-
-    def denoise(self, images: Any) -> Pictures:
-        """Noisy pictures without their noise, uint8 (N, H, W, C); for a model that was trained to do so."""
-        model = self._denoising()
-        return pictures.to_pictures(
-            pictures.denoise(model, pictures.to_images(images, self.spec), self.device)
-        )
-
-    def interpolate(
-        self, first: Any, second: Any, num_steps: int = 8, path: InterpolationPath = "linear"
-    ) -> Pictures:
-        """The way from one picture (H, W, C) to another through the codes, uint8 (num_steps, H, W, C).
-
-        Args:
-            first, second: Where it begins and ends.
-            num_steps: Pictures, at least 2, the ends among them.
-            path: "linear", or "spherical": with norms between those of the ends (`interpolate_codes`).
-        """
-        model = self._having("encodes", "interpolate between pictures")
-        images = pictures.to_images(np.stack([np.asarray(first), np.asarray(second)]), self.spec)
-        images = placed(images, model, self.device)
-        return pictures.to_pictures(model.interpolate(images[:1], images[1:], num_steps, path)[0])
-
-    def log_likelihood(
-        self, images: Any, *, num_importance_samples: int | None = None, seed: int = 0
-    ) -> NDArray[np.float32]:
-        """log p(picture) in nats, float32 (N,); a bound where the family gives one.
-
-        These are the numbers of `creuset eval`, bit for bit, for all pictures of a split in its order, with
-        the same seed, number of importance samples and device, where pictures have 256 levels or are given
-        as floats. Draws depend on a picture's place: alone, or in another order, it has other ones.
-
-        Args:
-            images: uint8 (N, H, W, C) in 0..255, or float (N, C, H, W) in [-1, 1].
-            num_importance_samples: Draws per picture for a bound; default: the recipe's.
-            seed: Decides the draws: of binary pixels, where the likelihood is of such, and of codes.
-        """
-        model = self._having("likelihood", "give likelihoods")
-        return pictures.log_likelihood(
-            model,
-            pictures.to_images(images, self.spec),
-            num_importance_samples=(
-                self.recipe.evaluation.num_importance_samples
-                if num_importance_samples is None
-                else num_importance_samples
-            ),
-            seed=seed,
-            device=self.device,
-        ).numpy()
 
     def logits(self, inputs: Any) -> NDArray[np.float32]:
         """One score a class, float32 (N, K), for pictures, for table rows (N, F) as a file holds them, or for
@@ -253,17 +64,6 @@ class Loaded:
         """The most likely class of each picture, row or text, by name."""
         return [self.spec.class_names[label] for label in self.logits(inputs).argmax(1)]
 
-    def _denoising(self) -> Model:
-        model = self._having("encodes", "remove noise")
-        if not model.removes_noise:
-            raise UsageError(
-                "this model has not learned to remove noise",
-                where=self.run.path,
-                expected="a model that was trained on noisy pictures",
-                next_step="train an autoencoder with model.noise: gaussian, or ask for a reconstruction",
-            )
-        return model
-
     def _rows(self, inputs: Any) -> torch.Tensor:
         """Table rows as the model takes them."""
         rows = torch.as_tensor(np.asarray(inputs, dtype=np.float64))
@@ -285,21 +85,6 @@ class Loaded:
                 expected="a list of texts, each with a word at least",
             )
         return encode(texts, self.spec)[0].long()
-
-    def _having(self, trait: str, ability: str) -> Model:
-        self.require(trait, ability)
-        assert isinstance(self.model, Model)
-        return self.model
-
-    def require(self, trait: str, ability: str) -> None:
-        """Raises UsageError where the family has not this trait; `ability` is what was asked for."""
-        if trait not in self.family.traits:
-            raise UsageError(
-                f"a model of the family {self.family.name} cannot {ability}",
-                where=self.run.path,
-                got=f"traits {', '.join(sorted(self.family.traits))}",
-                expected=f"a family with the trait {trait}",
-            )
 
 
 def find_run(name: str | Path) -> RunFolder:

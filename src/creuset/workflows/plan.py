@@ -24,6 +24,7 @@ from creuset.recipe.sections import EvaluationConfig, Section
 from creuset.recipe.source import find_recipe
 from creuset.training.distributed import Processes, world_size
 from creuset.workflows.distances import check_extractor
+from creuset.workflows.step_samples import TRAITS_WITH_SAMPLES
 
 SPLIT_SEED = 0
 """Splits follow from the data alone: runs with different seeds are tested on the same samples."""
@@ -31,8 +32,6 @@ SPLIT_SEED = 0
 Settings = Mapping[str, object] | Sequence[str]
 
 _SECTIONS = ("data", "training", "evaluation")
-_WITH_SAMPLES = {"samples", "encodes", "generates_text", "transduces_text", "fills_masks"}
-"""Traits of which a training shows something as it goes."""
 _EFFECTIVE_WITHOUT_GRADIENT = {"training.seed", "training.threads", "training.device"}
 
 
@@ -128,15 +127,18 @@ def read(recipe: str | Path, settings: Settings = (), seed: int | None = None) -
 
 
 def with_absolute_source(recipe: Recipe) -> Recipe:
-    """The recipe with source, tokenizer and extractor that are paths written in full, so that the run works
-    from any folder."""
+    """The recipe with source, tokenizer, base and extractor that are paths written in full, so that the run
+    works from any folder."""
     data, evaluation = recipe.data, recipe.evaluation
     places = {"source": _absolute(data.source)}
     if data.tokenizer not in TOKENIZERS:
         places["tokenizer"] = _absolute(data.tokenizer)
     if evaluation.extractor != EvaluationConfig().extractor:
         evaluation = evaluation.model_copy(update={"extractor": _absolute(evaluation.extractor)})
-    return replace(recipe, data=data.model_copy(update=places), evaluation=evaluation)
+    model = recipe.model
+    if model.base_name is not None:
+        model = model.model_copy(update={"base": _absolute(model.base_name)})
+    return replace(recipe, model=model, data=data.model_copy(update=places), evaluation=evaluation)
 
 
 def _absolute(name: str) -> str:
@@ -160,7 +162,7 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
                 ignored[key] = f"the family {kind.name} is fitted in one go, without steps"
             if key.startswith(("data.augmentation.", "data.batch_size")):
                 ignored[key] = f"the family {kind.name} is fitted in one go, without batches"
-    if "training.sample_every" in written and not kind.traits & _WITH_SAMPLES:
+    if "training.sample_every" in written and not kind.traits & TRAITS_WITH_SAMPLES:
         ignored["training.sample_every"] = f"the family {kind.name} makes neither pictures nor texts"
     suite = recipe.evaluation.suite
     if "evaluation.num_importance_samples" in written:

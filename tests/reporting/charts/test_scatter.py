@@ -1,4 +1,5 @@
 import re
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from creuset.errors import UsageError
 from creuset.reporting.charts import Axis, ScatterChart
+from creuset.reporting.svg import text_width
 
 X, Y = Axis(label="first"), Axis(label="second")
 
@@ -107,3 +109,28 @@ def test_points_and_labels_must_fit() -> None:
         chart(np.zeros((3, 2)), labels=np.zeros(2, dtype=int), class_names=("a",))
     with pytest.raises(UsageError, match="a label has no class"):
         chart(np.zeros((3, 2)), labels=np.array([0, 1, 2]), class_names=("a", "b"))
+
+
+def test_names_stand_beside_their_points_and_over_nothing(parse: type[Any]) -> None:
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(120, 2))
+    names = [f"name{number}" for number in range(120)]
+    drawing = parse(chart(points, names=names).svg())
+    shown = {text.text: text for text in drawing.all("text", "label") if text.text.startswith("name")}
+    assert len(shown) > 45
+    assert "name0" in shown  # the first ones first
+    (note,) = drawing.all("text", "note")
+    assert note.text == f"{120 - len(shown)} of 120 names find no room."
+    boxes = []
+    for text in shown.values():
+        x, y, width = float(text.attrib["x"]), float(text.attrib["y"]), text_width(text.text)
+        left = x - {"middle": width / 2, "end": width}.get(text.attrib.get("text-anchor", ""), 0)
+        boxes.append((left, y - 9, left + width, y + 3))
+    for one, other in combinations(boxes, 2):
+        apart = one[2] <= other[0] + 0.2 or other[2] <= one[0] + 0.2
+        assert apart or one[3] <= other[1] + 0.2 or other[3] <= one[1] + 0.2
+
+
+def test_each_point_needs_a_name_where_there_are_names() -> None:
+    with pytest.raises(UsageError, match="each point needs one name"):
+        chart(np.zeros((3, 2)), names=["a"])

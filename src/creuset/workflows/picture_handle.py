@@ -1,0 +1,115 @@
+"""What can be asked of a model of pictures: drawing, encoding, decoding, removing noise, likelihoods."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from creuset.device import BatchGenerator
+from creuset.errors import UsageError
+from creuset.generation import pictures
+from creuset.generation.pictures import Pictures
+from creuset.layers.interpolation import Path as InterpolationPath
+from creuset.models.base import Model, placed
+from creuset.workflows.handle import Handle
+
+
+class PictureHandle(Handle):
+    """The part of a trained model that is about pictures, in and out as uint8 (N, H, W, C) in 0..255."""
+
+    def generate(self, num_samples: int = 64, *, seed: int = 0) -> Pictures:
+        """New pictures, uint8 (num_samples, H, W, C); the seed alone decides them."""
+        model = self.having("samples", "draw samples")
+        return pictures.to_pictures(pictures.sample(model, num_samples, seed=seed, device=self.device))
+
+    def encode(self, images: Any) -> NDArray[np.float32]:
+        """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""
+        model = self.having("encodes", "encode pictures")
+        return pictures.encode(model, pictures.to_images(images, self.spec), self.device).numpy()
+
+    def decode(self, codes: Any) -> Pictures:
+        """The picture of each code (N, L), uint8 (N, H, W, C)."""
+        model = self.having("encodes", "decode codes")
+        return pictures.to_pictures(
+            pictures.decode(model, torch.as_tensor(codes, dtype=torch.float32), self.device)
+        )
+
+    def reconstruct(self, images: Any) -> Pictures:
+        """Each picture through encoder and decoder, uint8 (N, H, W, C)."""
+        model = self.having("encodes", "reconstruct pictures")
+        return pictures.to_pictures(
+            pictures.reconstruct(model, pictures.to_images(images, self.spec), self.device)
+        )
+
+    @property
+    def removes_noise(self) -> bool:
+        """Whether the model was trained to remove noise from pictures."""
+        return isinstance(self.model, Model) and self.model.removes_noise
+
+    def add_noise(self, images: Any, *, seed: int = 0) -> Pictures:
+        """The pictures with the noise that the model was trained to remove, uint8 (N, H, W, C)."""
+        model = self._denoising()
+        tensor = pictures.to_images(images, self.spec)
+        draws = BatchGenerator(seed, "noise", size=len(tensor), device=self.device)
+        return pictures.to_pictures(model.disturb(placed(tensor, model, self.device), draws))
+
+    def denoise(self, images: Any) -> Pictures:
+        """Noisy pictures without their noise, uint8 (N, H, W, C); for a model that was trained to do so."""
+        model = self._denoising()
+        return pictures.to_pictures(
+            pictures.denoise(model, pictures.to_images(images, self.spec), self.device)
+        )
+
+    def interpolate(
+        self, first: Any, second: Any, num_steps: int = 8, path: InterpolationPath = "linear"
+    ) -> Pictures:
+        """The way from one picture (H, W, C) to another through the codes, uint8 (num_steps, H, W, C).
+
+        Args:
+            first, second: Where it begins and ends.
+            num_steps: Pictures, at least 2, the ends among them.
+            path: "linear", or "spherical": with norms between those of the ends (`interpolate_codes`).
+        """
+        model = self.having("encodes", "interpolate between pictures")
+        images = pictures.to_images(np.stack([np.asarray(first), np.asarray(second)]), self.spec)
+        images = placed(images, model, self.device)
+        return pictures.to_pictures(model.interpolate(images[:1], images[1:], num_steps, path)[0])
+
+    def log_likelihood(
+        self, images: Any, *, num_importance_samples: int | None = None, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """log p(picture) in nats, float32 (N,); a bound where the family gives one.
+
+        These are the numbers of `creuset eval`, bit for bit, for all pictures of a split in its order, with
+        the same seed, number of importance samples and device, where pictures have 256 levels or are given
+        as floats. Draws depend on a picture's place: alone, or in another order, it has other ones.
+
+        Args:
+            images: uint8 (N, H, W, C) in 0..255, or float (N, C, H, W) in [-1, 1].
+            num_importance_samples: Draws per picture for a bound; default: the recipe's.
+            seed: Decides the draws: of binary pixels, where the likelihood is of such, and of codes.
+        """
+        model = self.having("likelihood", "give likelihoods")
+        return pictures.log_likelihood(
+            model,
+            pictures.to_images(images, self.spec),
+            num_importance_samples=(
+                self.recipe.evaluation.num_importance_samples
+                if num_importance_samples is None
+                else num_importance_samples
+            ),
+            seed=seed,
+            device=self.device,
+        ).numpy()
+
+    def _denoising(self) -> Model:
+        model = self.having("encodes", "remove noise")
+        if not model.removes_noise:
+            raise UsageError(
+                "this model has not learned to remove noise",
+                where=self.run.path,
+                expected="a model that was trained on noisy pictures",
+                next_step="train an autoencoder with model.noise: gaussian, or ask for a reconstruction",
+            )
+        return model

@@ -1,0 +1,91 @@
+"""What can be asked of a model of texts: to go on with a prompt, fill masks, make a text of another one."""
+
+from functools import cached_property
+
+from creuset.data.tokenizer import Tokenizer
+from creuset.errors import CheckpointError
+from creuset.generation.continuations import continuations
+from creuset.generation.fillings import Filling, fill_masks
+from creuset.generation.sampling import Sampling
+from creuset.generation.transduction import transduce
+from creuset.models.encoder_decoder import EncoderDecoder
+from creuset.models.language_model import LanguageModel
+from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.workflows.handle import Handle
+
+
+class TextHandle(Handle):
+    """The part of a trained model that is about texts."""
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of a model of plain text, as the run holds it.
+
+        Raises:
+            CheckpointError: It is not the one that the model was trained with.
+        """
+        tokenizer = Tokenizer.from_folder(self.run.tokenizer_path)
+        if tokenizer.fingerprint != self.spec.tokenizer:
+            raise CheckpointError(
+                "this tokenizer is not the one that the model was trained with",
+                where=self.run.tokenizer_path,
+                got=f"fingerprint {tokenizer.fingerprint[:16]}",
+                expected=f"fingerprint {self.spec.tokenizer[:16]}",
+                next_step="put the run's own tokenizer back",
+            )
+        return tokenizer
+
+    def write(
+        self,
+        prompt: str = "",
+        num_texts: int = 1,
+        *,
+        max_tokens: int = 200,
+        temperature: float = 0.8,
+        seed: int = 0,
+    ) -> list[str]:
+        """What a language model goes on with behind a prompt, which is not repeated.
+
+        Args:
+            prompt: In words that the tokenizer knows; empty for a text from the beginning of a line.
+            num_texts: How many.
+            max_tokens: Tokens of each at most.
+            temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest.
+            seed: Decides the draws.
+        """
+        model = self.having("generates_text", "write texts")
+        assert isinstance(model, LanguageModel)
+        return continuations(
+            model,
+            self.tokenizer,
+            prompt,
+            num_texts=num_texts,
+            max_tokens=max_tokens,
+            sampling=Sampling(temperature=temperature, seed=seed),
+            device=self.device,
+        )
+
+    def transduce(self, text: str, num_texts: int = 1, *, max_tokens: int | None = None) -> list[str]:
+        """What a model that makes a text of another one makes of this one: the best by beam search, best
+        first.
+
+        Args:
+            text: The source. A model that learned on plain text fills in what is missing, where it says <1>,
+                <2> and so on, and the whole text is returned.
+            num_texts: How many.
+            max_tokens: Tokens of each at most; None for as many as the model can write.
+        """
+        model = self.having("transduces_text", "make a text of another one")
+        assert isinstance(model, EncoderDecoder)
+        return transduce(model, self.tokenizer, text, num_texts=num_texts, max_tokens=max_tokens)
+
+    def fill(self, prompt: str, num: int = 5) -> tuple[Filling, ...]:
+        """What a model puts into each mask of a prompt, the likeliest `num` tokens with probabilities.
+
+        Args:
+            prompt: With [MASK], or the tokenizer's own mask token, in place of each token to be guessed.
+            num: Guesses of each.
+        """
+        model = self.having("fills_masks", "fill masks")
+        assert isinstance(model, MaskedLanguageModel)
+        return fill_masks(model, self.tokenizer, prompt, num=num, device=self.device)
