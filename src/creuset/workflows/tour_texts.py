@@ -22,7 +22,7 @@ from creuset.workflows.legs import Leg, Station
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.plan import placed_errors
 
-_STEPS = 1500
+_STEPS = 1200
 _SETTINGS = (
     "training.validate_every=100",
     "training.log_every=50",
