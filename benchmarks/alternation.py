@@ -17,6 +17,8 @@ from typing import Any
 
 from creuset.device import machine_facts
 
+ENVIRONMENTS = Path(__file__).resolve().parent / ".venvs"
+
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 """The rows of each contender, one a round."""
@@ -63,6 +65,23 @@ def measure(command: Sequence[str], threads: int) -> Row:
         raise SystemExit(done.stderr[-3000:])
     row: Row = json.loads(done.stdout.strip().splitlines()[-1])
     return row
+
+
+def peer_python(name: str, pinned: Sequence[str]) -> Path:
+    """The interpreter of a peer's own environment, benchmarks/.venvs/NAME, which is made on first use.
+
+    Args:
+        name: The environment's folder.
+        pinned: What is installed there, with versions; another list makes the environment anew.
+    """
+    place = ENVIRONMENTS / name
+    python, ready = place / "bin" / "python", place / "ready"
+    wanted = "\n".join(pinned)
+    if not ready.exists() or ready.read_text() != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *pinned], check=True)
+        ready.write_text(wanted)
+    return python
 
 
 def require_equal(rows: Rows, names: Iterable[str]) -> None:

@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/decode_against_transformers.py [--gguf MODEL.gguf] [--json]
 
-Without --gguf it is the SmolLM2 starter (creuset models pull starter). It is saved once as a folder that both
-sides read, the GGUF file's weights in float32 and its tokenizer; each side then takes them in its format.
+The first call sets up transformers' own environment under benchmarks/.venvs. Without --gguf it is the
+SmolLM2 starter (creuset models pull starter). It is saved once as a folder that both sides read, the GGUF
+file's weights in float32 and its tokenizer; each side then takes them in its format.
 
 Equal on both sides, and checked: the prompt, the number of tokens, threads, torch. No token ends a text. The
 8 texts of a batch have the same prompt. Compared are tokens per second behind the first token, the best of a
@@ -31,6 +32,7 @@ from alternation import (
     measure,
     medians,
     parser_of,
+    peer_python,
     ratio,
     report,
     require_equal,
@@ -42,6 +44,7 @@ from creuset.pretrained.folder import Pretrained, save_folder
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / "results" / "decode_against_transformers.json"
+PINNED = ("transformers==5.23.0", "torch==2.13.0")
 PROMPT = "The history of the lighthouse begins with fires that were lit on hills above a harbour, and"
 REFERENCE = "transformers float32"
 CONTENDERS = {
@@ -118,7 +121,8 @@ def command(folder: Path, name: str, options: argparse.Namespace) -> list[str]:
     """What generates for a contender."""
     side, precision, batch = CONTENDERS[name]
     numbers = [str(number) for number in (batch, options.tokens, options.threads, options.repeats)]
-    return [sys.executable, str(HERE / "peers" / f"decode_{side}.py"), str(folder), precision, *numbers]
+    python = str(peer_python("transformers", PINNED)) if side == "transformers" else sys.executable
+    return [python, str(HERE / "peers" / f"decode_{side}.py"), str(folder), precision, *numbers]
 
 
 def progress(row: Row) -> str:

@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/minilm_against_sentence_transformers.py --data corpus.jsonl.gz
 
-The corpus is that of SciFact: a JSON object a line with "title" and "sentences" (a list); a document is the
-title and all of them. The model is the starter asset minilm, whose folder both sides read.
+The first call sets up sentence-transformers' own environment under benchmarks/.venvs. The corpus is that of
+SciFact: a JSON object a line with "title" and "sentences" (a list); a document is the title and all of
+them. The model is the starter asset minilm, whose folder both sides read.
 
 Equal on both sides, and checked where it can differ: the texts and their order, at most 256 tokens of each,
 the threads, torch's version, the number of features. sentence-transformers runs as it comes: float32, 32
@@ -32,6 +33,7 @@ from alternation import (
     measure,
     medians,
     parser_of,
+    peer_python,
     report,
     require_equal,
     times_as_fast,
@@ -41,6 +43,7 @@ from creuset import assets
 
 HERE = Path(__file__).resolve().parent
 RESULT = HERE / "results" / "minilm_against_sentence_transformers.json"
+PINNED = ("sentence-transformers==6.2.0", "transformers==5.23.0", "torch==2.13.0")
 MAX_TOKENS = 256
 REFERENCE = "sentence-transformers"
 EQUAL = ("num_texts", "num_features", "torch")
@@ -95,15 +98,17 @@ def commands(texts: Path, folder: Path, threads: int) -> dict[str, list[str]]:
     """What embeds the texts for each contender; sentence-transformers is the first."""
     model = str(assets.resolve("minilm").path)
 
-    def command(program: str, name: str, *more: str) -> list[str]:
+    def command(python: str, program: str, name: str, *more: str) -> list[str]:
         numbers = [str(MAX_TOKENS), str(threads), str(vectors_of(folder, name))]
-        return [sys.executable, str(HERE / "peers" / program), str(texts), model, *numbers, *more]
+        return [python, str(HERE / "peers" / program), str(texts), model, *numbers, *more]
 
     own = "minilm_creuset.py"
     return {
-        REFERENCE: command("minilm_sentence_transformers.py", REFERENCE),
+        REFERENCE: command(
+            str(peer_python("sentence_transformers", PINNED)), "minilm_sentence_transformers.py", REFERENCE
+        ),
         **{
-            f"creuset {precision}": command(own, f"creuset {precision}", precision)
+            f"creuset {precision}": command(sys.executable, own, f"creuset {precision}", precision)
             for precision in ("float32", "bfloat16")
         },
     }

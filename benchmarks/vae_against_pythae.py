@@ -17,7 +17,6 @@ as it goes), and the whole call (from reading the file to the saved model, after
 bfloat16 is a third contender, of another number format than the others.
 """
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +32,7 @@ from alternation import (
     measure,
     medians,
     parser_of,
+    peer_python,
     report,
     require_equal,
     times_as_fast,
@@ -40,7 +40,6 @@ from alternation import (
 from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
-PEER = HERE / ".venvs" / "pythae"
 PINNED = ("pythae==0.1.2", "torch==2.13.0")
 RESULT = HERE / "results" / "vae_against_pythae.json"
 BATCH_SIZE = 100
@@ -104,20 +103,10 @@ def commands(data: Path, num_epochs: int, threads: int) -> dict[str, list[str]]:
     numbers = [str(data), str(num_epochs), str(threads)]
     own = [sys.executable, str(HERE / "peers" / "vae_creuset.py"), *numbers]
     return {
-        "pythae": [str(peer_python()), str(HERE / "peers" / "vae_pythae.py"), *numbers],
+        "pythae": [str(peer_python("pythae", PINNED)), str(HERE / "peers" / "vae_pythae.py"), *numbers],
         "creuset float32": [*own, "float32"],
         "creuset bfloat16": [*own, "bfloat16"],
     }
-
-
-def peer_python() -> Path:
-    """The interpreter of pythae's environment, which is made on first use."""
-    python = PEER / "bin" / "python"
-    if not (PEER / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", PEER], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINNED], check=True)
-        (PEER / "ready").touch()
-    return python
 
 
 def progress(row: dict[str, Any]) -> str:

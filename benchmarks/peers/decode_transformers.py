@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 
 import torch
-
-from creuset.device import peak_memory_bytes
+from measuring import peak_memory_bytes
 
 
 def main() -> None:
