@@ -64,8 +64,7 @@ def evaluate(
         num_generated: Pictures drawn for distances, 0 for none; default: the recipe's.
         extractor: What turns pictures into features (workflows/extractors.py); default: the recipe's. Where
             that is not on this machine, distances are left out, with a remark.
-        questions: A file of analogies to ask (data/analogy_questions.py); default: none.
-        words: Words whose nearest neighbours are kept beside analogies.
+        questions, words: A file of analogies to ask, and words whose nearest neighbours are kept beside them.
         seed: Decides the draws of the evaluation.
         checkpoint: "best", "last", or a name.
         dataset: The run's own data, where the caller has loaded it already.
@@ -85,9 +84,7 @@ def evaluate(
     distances = distance_setting(loaded, chosen, num_generated, extractor)
     analogies = analogy_setting(chosen, questions, words, data, split)
     own = run_data(loaded.run, watcher) if dataset is None else dataset
-    # of the data analogies need the tokenizer alone
-    asked_split = split if analogies is None else "train"
-    measured, part, choices = _measured(loaded, own, data, asked_split, watcher)
+    measured, part, choices = _measured(loaded, own, data, "train" if analogies else split, watcher)
     evaluation = _run(
         loaded,
         measured,
