@@ -4,35 +4,18 @@ processes.
     .venv/bin/python benchmarks/skip_gram_against_gensim.py --data corpus.txt
 
 The first call sets up gensim's own environment under benchmarks/.venvs. Equal on both sides: the words (cut
-<<<<<<< HEAD
-by creuset's tokenizer), the vocabulary, features, window, noise words of a pair, thinning out, times
-through the text, threads. gensim runs as it comes: a step for each pair, its learning rate falling from
-0.025; creuset runs its shipped recipe, embeddings-words, with Adam on batches.
-
-Speed is words of the vocabulary in the training text, a second of training alone. What it was for is shown
-beside it: the loss in nats of both on the validation text, with windows and noise words drawn once for
-both, and the accuracy on questions-words.txt, which lies in gensim's package. The smaller the loss, the
-better; 6 log 2 = 4.159 says nothing. A text of a few megabytes teaches no analogies: read their accuracy
-with its interval.
-=======
 by creuset's tokenizer), the vocabulary, features, window, noise words of a pair, thinning out, times through
 the text, threads. gensim runs as it comes: a step for each pair, its learning rate falling from 0.025;
 creuset runs its shipped recipe, embeddings-words, with Adam on batches.
 
 Speed is words of the vocabulary in the training text, a second of training alone, and a second of processor
-time, which other work on the machine moves less. What it was for is shown
-beside it: the loss in nats of both on the validation text, with windows and noise words drawn once for both,
-and the accuracy on questions-words.txt, which lies in gensim's package. The smaller the loss, the better;
-6 log 2 = 4.159 says nothing. A text of a few megabytes teaches no analogies: read their accuracy with its
-interval.
->>>>>>> w3
+time, which other work on the machine moves less. What it was for is shown beside it: the loss in nats of
+both on the validation text, with windows and noise words drawn once for both, and the accuracy on
+questions-words.txt, which lies in gensim's package. The smaller the loss, the better; 6 log 2 = 4.159 says
+nothing. A text of a few megabytes teaches no analogies: read their accuracy with its interval.
 """
 
-import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -40,36 +23,40 @@ from typing import Any
 
 import numpy as np
 import torch
+from alternation import (
+    Row,
+    between,
+    heading,
+    in_turn,
+    machine,
+    measure,
+    medians,
+    parser_of,
+    peer_python,
+    ratio,
+    report,
+)
 
 from creuset.data.analogy_questions import read_analogies
 from creuset.data.load import load_data
-from creuset.device import machine_facts
 from creuset.metrics.intervals import wilson_interval
 from creuset.objectives.skip_gram import noise_distribution, skip_gram_nats, window_pairs
 from creuset.recipe.sections import DataConfig
 
 HERE = Path(__file__).resolve().parent
-PEER = HERE / ".venvs" / "gensim"
 PINNED = ("gensim==4.4.0",)
 RESULT = HERE / "results" / "skip_gram_against_gensim.json"
 QUESTIONS = "gensim/test/test_data/questions-words.txt"
 WINDOW, NEGATIVES, CONTEXT = 5, 5, 128
 
-Row = dict[str, Any]
-
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = parser_of(__doc__, RESULT, "trains")
     parser.add_argument("--data", type=Path, required=True, help="a text file")
     parser.add_argument("--vocabulary", type=int, default=10_000, help="words at most (default 10000)")
     parser.add_argument("--epochs", type=int, default=5, help="times through the text (default 5)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each side trains (default 3)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: one a processor")
-    parser.add_argument(
-        "--json", type=Path, nargs="?", const=RESULT, help="write all figures to a file (default results/)"
-    )
     options = parser.parse_args()
-    python = peer_python()
+    python = peer_python("gensim", PINNED)
     data = load_data(
         DataConfig(
             source=str(options.data),
@@ -81,7 +68,6 @@ def main() -> None:
         seed=0,
         resolve=Path,
     )
-    rows: dict[str, list[Row]] = {"gensim": [], "creuset": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_words(data, folder)
@@ -97,26 +83,25 @@ def main() -> None:
                 str(options.vocabulary),
             ],
         }
-        for number in range(options.rounds):
-            for side in list(commands) if number % 2 == 0 else list(reversed(commands)):
-                row = measured(commands[side], options.threads)
-                row |= quality(folder / f"{side}.npz", data, python)
-                rows[side].append(row)
-                print(f"round {number + 1} {side}: {row['words_per_second']:,.0f} words/s", file=sys.stderr)
-    facts = machine_facts()
+
+        def trained(side: str, _: int) -> Row:
+            row = measure(commands[side], options.threads)
+            return row | quality(folder / f"{side}.npz", data, python)
+
+        rows = in_turn(
+            commands, options.rounds, trained, lambda row: f"{row['words_per_second']:,.0f} words/s"
+        )
     document = {
         "benchmark": "skip_gram_against_gensim",
-        "machine": {name: facts[name] for name in ("processor", "system", "python")},
-        "threads": options.threads,
+        "rounds": options.rounds,
+        "machine": machine(options.threads),
+        "versions": {side: found[0]["version"] for side, found in rows.items()},
         "epochs": options.epochs,
         "num_words": sum(data.spec.word_counts),
         "vocabulary": sum(count > 0 for count in data.spec.word_counts),
         "rows": rows,
     }
-    print(summary(document))
-    if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    report(document, summary(document), options.json)
 
 
 def write_words(data: Any, folder: Path) -> None:
@@ -128,16 +113,6 @@ def write_words(data: Any, folder: Path) -> None:
     (folder / "words.txt").write_text("\n".join(lines) + "\n")
     stated = {"words": words, "num_words": len(kept), "num_tokens": len(ids)}
     (folder / "vocabulary.json").write_text(json.dumps(stated))
-
-
-def measured(command: list[str], threads: int) -> Row:
-    """The row that a side prints as its last line."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr[-3000:])
-    row: Row = json.loads(done.stdout.strip().splitlines()[-1])
-    return row
 
 
 def quality(path: Path, data: Any, python: Path) -> Row:
@@ -180,26 +155,16 @@ def analogies(vectors: np.ndarray, data: Any, python: Path) -> Row:
     return {"questions": asked, "right": right}
 
 
-def peer_python() -> Path:
-    """The interpreter of gensim's environment, which is made on first use."""
-    python = PEER / "bin" / "python"
-    if not (PEER / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", PEER], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PINNED], check=True)
-        (PEER / "ready").touch()
-    return python
-
-
 def summary(document: dict[str, Any]) -> str:
     """All figures on a few lines: medians over the rounds, and the ratio of speeds within each."""
-    about, rows = document["machine"], document["rows"]
+    rows = document["rows"]
     told = [
-        f"{about['processor']}, threads {document['threads']}, {about['system']}, Python {about['python']}",
+        *heading(document),
         f"{document['num_words']:,} words, {document['vocabulary']:,} different, {document['epochs']} times",
     ]
     for side, found in rows.items():
         keys = "words_per_second", "words_per_processor_second", "validation_nats", "peak_memory_bytes"
-        speed, by_processor, loss, memory = (statistics.median(row[key] for row in found) for key in keys)
+        speed, by_processor, loss, memory = medians(found, *keys)
         last = found[-1]
         line = (
             f"{side:8} {speed:9,.0f} words/s, {by_processor:9,.0f} by processor time  "
@@ -210,10 +175,8 @@ def summary(document: dict[str, Any]) -> str:
             line += f"  analogies {last['right']} of {last['questions']} [{low:.3f}, {high:.3f}]"
         told.append(line)
     for key, what in (("words_per_second", ""), ("words_per_processor_second", " by processor time")):
-        pairs = zip(rows["creuset"], rows["gensim"], strict=True)
-        ratios = [own[key] / theirs[key] for own, theirs in pairs]
-        spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
-        told.append(f"creuset against gensim{what}: {statistics.median(ratios):.2f} times as fast {spread}")
+        spread = ratio(rows["creuset"], rows["gensim"], key)
+        told.append(f"creuset against gensim{what}: {spread['median']:.2f} times as fast {between(spread)}")
     return "\n".join(told)
 
 
