@@ -243,6 +243,18 @@ def open_quote(folder: Path) -> None:
     (folder / "reviews.csv").write_text("\n".join(["review\tlabel", *rows]).replace("\t", ","))
 
 
+def faulty_pairs(folder: Path) -> None:
+    """pairs.jsonl: two pairs that are right, and four lines that are not."""
+    lines = ['{"source": "un", "target": "one"}', '{"source": "deux", "target": "two"}']
+    lines += ['{"sorce": "trois", "target": "three"}', '{"source": "quatre", "target": " "}']
+    lines += ['{"source": "cinq", "target": 5}', '{"source": "six"']
+    (folder / "pairs.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def pair_table(folder: Path) -> None:
+    (folder / "pairs.tsv").write_text("francais\tenglish\nun\tone\ndeux\ttwo\n")
+
+
 def damaged_gzip(folder: Path) -> None:
     packed = gzip.compress("\n".join(["height,width,label", *_ROWS]).encode())
     (folder / "table.csv.gz").write_bytes(packed[: len(packed) // 2])
@@ -405,6 +417,8 @@ PREPARATIONS: dict[str, Prepare] = {
         reviews,
         empty_text,
         text_without_label_cell,
+        faulty_pairs,
+        pair_table,
         text_in_latin_1,
         open_quote,
         damaged_gzip,

@@ -14,7 +14,7 @@ import creuset
 from command_line import run_command
 from creuset.errors import UsageError
 from creuset.evaluation import pairs as pairs_suite
-from creuset.generation.transduction import best_targets, pairs_of, readable, spans, targets
+from creuset.generation.transduction import best_targets, pairs_of, readable, spans, taking_out, targets
 from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
@@ -140,9 +140,8 @@ def test_likelihoods_are_sums_over_the_split(run: RunFolder) -> None:
     found = evaluate(run)
     scores = {score.metric: score for score in found.scores}
     nats, counts = [], []
-    batch = pairs_of(
-        model, dataset, "test", torch.arange(min(64, dataset.split("test").num_samples)), device=loaded.device
-    )
+    draws = taking_out(dataset, "test", device=loaded.device)
+    batch = pairs_of(model, dataset, "test", 0, dataset.split("test").num_samples, draws)
     with torch.no_grad():
         for row in range(len(batch["source"])):
             source = batch["source"][row : row + 1, : int(batch["source_lengths"][row])]
@@ -194,7 +193,7 @@ def test_spans_count_that_come_back_exactly(trained: dict[str, RunFolder]) -> No
     score = next(score for score in found.scores if score.metric == "spans_filled")
     dataset = run_data(run, Silent())
     number = dataset.split("test").num_samples
-    batch = pairs_of(model, dataset, "test", torch.arange(number), device=loaded.device)
+    batch = pairs_of(model, dataset, "test", 0, number, taking_out(dataset, "test", device=loaded.device))
     shares = []
     for wanted, (ours, *_) in zip(targets(model, batch), best_targets(model, batch), strict=True):
         gaps, filled = spans(model, wanted), spans(model, ours)

@@ -1,4 +1,4 @@
-"""Each family through the whole of `creuset.train`: digits, pictures in folders, tables, plain text."""
+"""Each family through the whole of `creuset.train`: digits, pictures in folders, tables, texts, pairs."""
 
 from pathlib import Path
 
@@ -37,9 +37,15 @@ LANGUAGE_MODELS = {
     ],
     "rnn_lm": ["{family: rnn_lm, size: tiny}", "{family: rnn_lm, size: tiny, cell: gru}"],
 }
+TRANSDUCERS = {
+    "encoder_decoder": [
+        "{family: encoder_decoder, size: tiny}",
+        "{family: encoder_decoder, size: tiny, positions: learned}",
+    ],
+}
 
 
-WITHOUT_INTERVAL = {"psnr", "fd", "density", "memorisation"}
+WITHOUT_INTERVAL = {"psnr", "fd", "density", "memorisation", "bleu", "chrf"}
 """A distance at N never has one; the others have none where nothing varies, as with a model of 4 steps."""
 
 
@@ -64,7 +70,7 @@ def check(run: Run) -> Loaded:
 
 
 def test_each_family_is_trained_here() -> None:
-    assert MODELS.keys() | LANGUAGE_MODELS.keys() == set(family_names())
+    assert MODELS.keys() | LANGUAGE_MODELS.keys() | TRANSDUCERS.keys() == set(family_names())
 
 
 @pytest.mark.parametrize("model", [model for models in MODELS.values() for model in models])
@@ -73,6 +79,20 @@ def test_a_family_trains_on_digits(model: str, workspace: Path) -> None:
     loaded = check(run)
     suite = "classification" if "classifies" in loaded.family.traits else "images"
     assert run.folder.evaluations().keys() == {suite}
+
+
+@pytest.mark.parametrize("model", [model for models in TRANSDUCERS.values() for model in models])
+@pytest.mark.parametrize("tokenizer", ["characters", "wordpiece, vocabulary_size: 60"])
+def test_a_family_of_pairs_trains_on_a_table(
+    model: str, tokenizer: str, workspace: Path, tmp_path: Path
+) -> None:
+    rows = (f"{number} and more;{number * 7} et plus" for number in range(200))
+    source = tmp_path / "pairs.csv"
+    source.write_text("\n".join(["en;fr", *rows]) + "\n")
+    data = f"{source}, source_column: en, target_column: fr, context: 20"
+    run = trained(workspace, model, data, f", tokenizer: {tokenizer}")
+    assert run.folder.evaluations().keys() == {"pairs"}
+    assert len(check(run).transduce("7 and more", 2)) == 2
 
 
 @pytest.mark.parametrize("model", [model for models in LANGUAGE_MODELS.values() for model in models])

@@ -9,24 +9,24 @@ Legend of shapes: N samples of the split, M of which targets are written.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import torch
 
 from creuset.data.dataset import Dataset
 from creuset.data.source import counted
 from creuset.data.token_stream import IGNORED
 from creuset.data.tokenizer import Tokenizer
+from creuset.device import BatchGenerator
 from creuset.evaluation.suite import Evaluation, Subject
 from creuset.generation.text_likelihoods import text_scores, token_scores
-from creuset.generation.transduction import NUM_BEAMS, best_targets, pairs_of, spans, targets
+from creuset.generation.transduction import NUM_BEAMS, best_targets, pairs_of, spans, taking_out, targets
 from creuset.metrics.inputs import FloatArray
 from creuset.metrics.signature import Context, FieldValue
 from creuset.metrics.text.bleu import bleu
 from creuset.metrics.text.chrf import chrf
 from creuset.metrics.text.perplexity import DocumentLikelihoods, WindowSetting
 from creuset.metrics.text.rows import TextRows, mean_rows, mean_statistic
+from creuset.models.base import Batch
 from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.progress import Progress
 
@@ -44,8 +44,7 @@ class _Measured:
     model: EncoderDecoder
     dataset: Dataset
     split: str
-    device: torch.device
-    seed: int
+    draws: BatchGenerator
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -56,10 +55,9 @@ class _Measured:
     def num_samples(self) -> int:
         return self.dataset.split(self.split).num_samples
 
-    def batch(self, start: int, stop: int) -> Any:
-        """Samples as sources and targets; what is taken out of blocks follows from the seed."""
-        places = torch.arange(start, min(stop, self.num_samples))
-        return pairs_of(self.model, self.dataset, self.split, places, device=self.device, seed=self.seed)
+    def batch(self, start: int, stop: int) -> Batch:
+        """Samples [start, stop), as far as there are any, as sources and targets."""
+        return pairs_of(self.model, self.dataset, self.split, start, min(stop, self.num_samples), self.draws)
 
 
 def pairs_suite(
@@ -68,7 +66,8 @@ def pairs_suite(
     """Nats per target token, perplexity and the nats of a whole target; and what is written."""
     model = subject.model
     assert isinstance(model, EncoderDecoder)
-    measured = _Measured(model=model, dataset=dataset, split=split, device=subject.device, seed=context.seed)
+    draws = taking_out(dataset, split, device=subject.device, seed=context.seed)
+    measured = _Measured(model=model, dataset=dataset, split=split, draws=draws)
     likelihoods = _likelihoods(measured, progress)
     whole = TextRows(
         metric="target_nll",

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from creuset.data.dataset import Dataset
 from creuset.data.tokenizer import Tokenizer
@@ -116,7 +115,7 @@ def held_out(
     tokenizer = dataset.tokenizer
     assert tokenizer is not None
     number = min(num_samples, dataset.split(split).num_samples)
-    pairs = pairs_of(model, dataset, split, torch.arange(number), device=device)
+    pairs = pairs_of(model, dataset, split, 0, number, taking_out(dataset, split, device=device))
     written = [outputs[0] for outputs in best_targets(model, pairs)]
     return [
         Transduced(
@@ -141,20 +140,18 @@ def pair_sheet(shown: Sequence[Transduced]) -> str:
     return "".join(parts)
 
 
+def taking_out(dataset: Dataset, split: str, *, device: torch.device, seed: int = 0) -> BatchGenerator:
+    """What decides the spans that are taken out of a split's blocks: the same of a block whoever asks."""
+    return BatchGenerator(seed, "taken out", split, size=dataset.split(split).num_samples, device=device)
+
+
 def pairs_of(
-    model: EncoderDecoder,
-    dataset: Dataset,
-    split: str,
-    places: Tensor,
-    *,
-    device: torch.device,
-    seed: int = 0,
+    model: EncoderDecoder, dataset: Dataset, split: str, start: int, stop: int, draws: BatchGenerator
 ) -> Batch:
-    """Samples of a split as sources and targets; what is taken out of a block follows from seed and split."""
-    batch = {name: rows.to(device) for name, rows in dataset.batch(split, places).items()}
-    first = int(places[0])
-    draws = BatchGenerator(seed, "taken out", split, first, size=len(places), device=device)
-    return model.as_pairs(batch, draws)
+    """Samples [start, stop) of a split as sources and targets, where `draws` (of `taking_out`) is."""
+    found = dataset.batch(split, torch.arange(start, stop))
+    batch = {name: rows.to(draws.device) for name, rows in found.items()}
+    return model.as_pairs(batch, draws.slice(start, stop))
 
 
 def best_targets(

@@ -2,10 +2,9 @@
 target that reads its source."""
 
 import numpy as np
-import torch
 
 from creuset.data.dataset import Dataset, Split
-from creuset.generation.transduction import pairs_of
+from creuset.generation.transduction import pairs_of, taking_out
 from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.language_model import LanguageModel
 from creuset.reporting.blocks import Block, Figure
@@ -53,8 +52,9 @@ def cross_attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     model, part = loaded.model, dataset.splits.get(_SPLIT)
     if not isinstance(model, EncoderDecoder) or part is None:
         return []
-    places = _short_pair(part)
-    pairs = pairs_of(model, dataset, _SPLIT, places, device=loaded.device)
+    place = _short_pair(part)
+    draws = taking_out(dataset, _SPLIT, device=loaded.device)
+    pairs = pairs_of(model, dataset, _SPLIT, place, place + 1, draws)
     weights = model.cross_attention(pairs)
     num_read = int(pairs["source_lengths"][0])
     source, written = pairs["source"][0, :num_read].tolist(), pairs["tokens"][0].tolist()
@@ -81,14 +81,14 @@ def cross_attention_blocks(loaded: Loaded, dataset: Dataset) -> list[Block]:
     ]
 
 
-def _short_pair(part: Split) -> torch.Tensor:
+def _short_pair(part: Split) -> int:
     """The place of the pair whose texts are longest among those that a map has room for, else of the
     shortest; the first block of a corpus."""
     if part.pairs is None:
-        return torch.tensor([0])
+        return 0
     longer = part.inputs.amax(1)
     fits = longer <= _TOKENS
-    return (longer * fits).argmax()[None] if bool(fits.any()) else longer.argmin()[None]
+    return int((longer * fits).argmax() if bool(fits.any()) else longer.argmin())
 
 
 def _shown_token(loaded: Loaded, model: EncoderDecoder, number: int) -> str:

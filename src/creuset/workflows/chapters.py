@@ -1,5 +1,6 @@
 """The blocks that the report of a run and the report of the tour are made of, from a run folder."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ _SHEET = 60
 _COMPARED = 10
 _TEXTS = 2
 _PAIRS = 6
+_LONG_WORD = re.compile(r"\S{24}(?=\S)")
 _MAP_POINTS = 2000
 """Points of a latent map: more only cover each other."""
 
@@ -132,11 +134,16 @@ def pair_blocks(loaded: Loaded, dataset: Dataset) -> list[Table]:
     return [
         Table(
             header=["source", "reference", "output"],
-            rows=[[one.source, one.reference, one.output] for one in shown],
+            rows=[[*map(_breakable, (one.source, one.reference, one.output))] for one in shown],
             caption=f"The first {len(shown)} {what} of the {split} split, and what the model writes: the "
             "best text of a beam search.",
         )
     ]
+
+
+def _breakable(text: str) -> str:
+    """A text with places to break a line within words that are too long for a column."""
+    return _LONG_WORD.sub("\\g<0>\u200b", text)
 
 
 def classification_figures(document: dict[str, Any]) -> list[Figure]:

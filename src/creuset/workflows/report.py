@@ -138,9 +138,11 @@ def _fit_remarks(run: RunFolder) -> list[Block]:
 
 
 def _model_facts(loaded: Loaded) -> Facts:
-    config = loaded.recipe.model.model_dump()
+    section = loaded.recipe.model
     facts: dict[str, str | float | int | None] = {
-        name: value if isinstance(value, int | float | str) else str(value) for name, value in config.items()
+        name: value if isinstance(value, int | float | str) else str(value)
+        for name, value in section.model_dump().items()
+        if section.only_for.get(name, loaded.spec.kind) == loaded.spec.kind
     }
     if isinstance(loaded.model, Model):
         facts["parameters"] = sum(parameter.numel() for parameter in loaded.model.parameters())
