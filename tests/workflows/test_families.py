@@ -43,7 +43,8 @@ TRANSDUCERS = {
         "{family: encoder_decoder, size: tiny, positions: learned}",
     ],
 }
-
+EMBEDDERS = {"token_embeddings": "test_word_vectors.py", "text_embedder": "test_embed.py"}
+"""Families that are trained in a file of their own."""
 
 WITHOUT_INTERVAL = {"psnr", "fd", "density", "memorisation", "bleu", "chrf"}
 """A distance at N never has one; the others have none where nothing varies, as with a model of 4 steps."""
@@ -70,7 +71,9 @@ def check(run: Run) -> Loaded:
 
 
 def test_each_family_is_trained_here() -> None:
-    assert MODELS.keys() | LANGUAGE_MODELS.keys() | TRANSDUCERS.keys() == set(family_names())
+    here = MODELS.keys() | LANGUAGE_MODELS.keys() | TRANSDUCERS.keys()
+    assert here | EMBEDDERS.keys() == set(family_names())
+    assert all(Path(__file__).with_name(file).is_file() for file in EMBEDDERS.values())
 
 
 @pytest.mark.parametrize("model", [model for models in MODELS.values() for model in models])
