@@ -17,7 +17,8 @@ from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.layers.encoder import PictureDecoder, PictureEncoder
 from creuset.layers.feedforward import Activation
-from creuset.models.base import Batch, Family, Model, require_pictures, require_shape
+from creuset.models.base import Batch, Family, Model
+from creuset.models.requirements import require_pictures, require_shape
 from creuset.objectives.reconstruction import bernoulli_log_likelihood
 from creuset.recipe.sections import FamilyConfig
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.layers.dropout import Dropout
-from creuset.models.base import Batch, Model, model_inputs, require_classes
+from creuset.models.base import Batch, Model, model_inputs
+from creuset.models.requirements import require_classes
 from creuset.objectives.cross_entropy import balanced_class_weights, classification_loss
 from creuset.recipe.sections import FamilyConfig
 

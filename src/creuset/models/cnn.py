@@ -18,8 +18,9 @@ from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.layers.convolution import ConvEncoder, stage_sizes
 from creuset.layers.dropout import Dropout
-from creuset.models.base import Family, require_pictures, require_shape
+from creuset.models.base import Family
 from creuset.models.classifier import Classifier, ClassifierConfig
+from creuset.models.requirements import require_pictures, require_shape
 
 
 class CNNConfig(ClassifierConfig):

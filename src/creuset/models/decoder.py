@@ -18,8 +18,9 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Family, require_tokens
+from creuset.models.base import Family
 from creuset.models.language_model import LanguageModel
+from creuset.models.requirements import require_tokens
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.recipe.sections import FamilyConfig

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
-from creuset.models.base import Family, require_tokens
+from creuset.models.base import Family
 from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.models.requirements import require_tokens
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.objectives.masked_tokens import MASK_SHARE

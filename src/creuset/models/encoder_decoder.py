@@ -25,7 +25,8 @@ from creuset.data.text_pairs import NUM_MARKS, end_mark, start_mark
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Batch, Family, Model, require_kind
+from creuset.models.base import Batch, Family, Model
+from creuset.models.requirements import require_kind, require_tokens
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.objectives.next_token import next_token_nats
@@ -126,7 +127,7 @@ class EncoderDecoder(Model):
         if self.corruption is None:
             return batch
         tokens = batch["tokens"]
-        self._require_tokens(tokens, self.context)
+        require_tokens(tokens, self.context)
         lengths = (1 + (batch["targets"] != IGNORED).sum(1)).clamp_max(tokens.shape[1])
         return self.corruption.corrupt(tokens, lengths, generator)
 
@@ -154,8 +155,8 @@ class EncoderDecoder(Model):
         return record.cross
 
     def _nats(self, pairs: Batch, generator: BatchGenerator | None) -> Tensor:
-        self._require_tokens(pairs["source"], self.context)
-        self._require_tokens(pairs["tokens"], self.context + 1)
+        require_tokens(pairs["source"], self.context)
+        require_tokens(pairs["tokens"], self.context + 1)
         memory, padding = self._memory(pairs, generator)
         states = self.transformer.hidden(
             pairs["tokens"], memory=memory, memory_padding=padding, generator=generator
@@ -174,14 +175,6 @@ class EncoderDecoder(Model):
         padding = torch.arange(source.shape[1], device=source.device) < lengths[:, None]
         shown = None if bool(padding.all()) else padding
         return self.transformer.encode(source, padding=shown, generator=generator), shown
-
-    def _require_tokens(self, tokens: Tensor, most: int) -> None:
-        if tokens.ndim != 2 or tokens.is_floating_point() or tokens.shape[1] > most:
-            raise UsageError(
-                "samples of another shape than the model was built for",
-                got=tuple(tokens.shape),
-                expected=f"(batch, tokens), whole numbers, at most {most} tokens",
-            )
 
 
 def _corruption(config: EncoderDecoderConfig, spec: DataSpec, first_sentinel: int) -> SpanCorruption:

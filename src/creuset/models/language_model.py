@@ -16,7 +16,8 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
-from creuset.models.base import Batch, require_tokens
+from creuset.models.base import Batch
+from creuset.models.requirements import require_tokens
 from creuset.models.token_model import TokenModel
 from creuset.objectives.next_token import next_token_nats
 

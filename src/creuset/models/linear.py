@@ -31,7 +31,8 @@ from creuset.layers.one_against_one import (
     pair_decisions,
     votes,
 )
-from creuset.models.base import Family, FittedModel, require_classes, require_kind
+from creuset.models.base import Family, FittedModel
+from creuset.models.requirements import require_classes, require_kind
 from creuset.recipe.sections import FamilyConfig
 
 _MAX_SEED = 2**32

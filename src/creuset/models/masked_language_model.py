@@ -16,7 +16,8 @@ from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED, block_padding
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Batch, require_tokens
+from creuset.models.base import Batch
+from creuset.models.requirements import require_tokens
 from creuset.models.token_model import TokenModel
 from creuset.objectives.masked_tokens import (
     HiddenTokens,

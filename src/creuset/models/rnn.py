@@ -20,8 +20,9 @@ from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.layers.dropout import Dropout
 from creuset.layers.recurrent import Recurrent
-from creuset.models.base import Family, require_kind, require_pictures, require_shape
+from creuset.models.base import Family
 from creuset.models.classifier import Classifier, ClassifierConfig
+from creuset.models.requirements import require_kind, require_pictures, require_shape
 
 
 class RNNConfig(ClassifierConfig):

@@ -19,8 +19,9 @@ from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Batch, Family, Model, require_kind, require_tokens
+from creuset.models.base import Batch, Family, Model
 from creuset.models.embedder import Embedder, Pooling
+from creuset.models.requirements import require_kind, require_tokens
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.objectives.contrastive import info_nce_nats, sharing

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Batch, Family, Model, require_kind, require_tokens
+from creuset.models.base import Batch, Family, Model
+from creuset.models.requirements import require_kind, require_tokens
 from creuset.objectives.skip_gram import (
     keep_probabilities,
     noise_distribution,

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from creuset.data.spec import DataSpec
-from creuset.models.base import Model, require_kind, require_tokens
+from creuset.models.base import Model
+from creuset.models.requirements import require_kind, require_tokens
 
 
 class TokenModel(Model):

@@ -23,8 +23,9 @@ from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.layers.encoder import PictureDecoder, PictureEncoder
 from creuset.layers.feedforward import Activation
-from creuset.models.base import Batch, Family, Model, require_pictures, require_shape
+from creuset.models.base import Batch, Family, Model
 from creuset.models.pixel_likelihood import PixelLikelihoodName, pixel_likelihood
+from creuset.models.requirements import require_pictures, require_shape
 from creuset.objectives.elbo import gaussian_kl, importance_weighted_bound, log_prior_over_posterior
 from creuset.recipe.sections import FamilyConfig
 

@@ -1,0 +1,106 @@
+"""What families demand of data and of samples, refused in one way everywhere."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from creuset.data.spec import DataSpec, Kind
+from creuset.errors import UsageError
+
+_KIND_NAMES: Mapping[Kind, str] = {
+    "images": "pictures",
+    "table": "a table",
+    "texts": "texts",
+    "corpus": "plain text",
+    "pairs": "pairs of texts",
+}
+_NEXT_STEPS: Mapping[Kind, str] = {
+    "images": "choose a family for pictures, such as model.family: cnn",
+    "table": "set data.image_size if each row holds a picture, or model.family: linear for a table",
+    "texts": "choose a family for texts, such as model.family: rnn",
+    "corpus": "choose a family for plain text, such as model.family: decoder",
+    "pairs": "choose a family for pairs of texts, such as model.family: encoder_decoder",
+}
+"""What to do with data of a kind that a family does not take."""
+
+
+def require_kind(spec: DataSpec, family: str, *kinds: Kind) -> None:
+    """UsageError for data of none of these kinds; `family` is named in it."""
+    if spec.kind not in kinds:
+        columns = f" with {spec.shape[0]} columns" if spec.kind == "table" else ""
+        expected = " or ".join(_KIND_NAMES[kind] for kind in kinds)
+        raise UsageError(
+            f"{family} takes {expected}",
+            where="data.source",
+            got=f"{_KIND_NAMES[spec.kind]}{columns}",
+            expected=expected,
+            next_step=_NEXT_STEPS[spec.kind],
+        )
+
+
+def require_pictures(spec: DataSpec, family: str, num_halvings: int = 0) -> tuple[int, int, int]:
+    """The (C, H, W) of picture data that can be halved so often; UsageError for other data."""
+    require_kind(spec, family, "images")
+    channels, height, width = spec.shape
+    if min(height, width) < 2**num_halvings:
+        deepest = min(height, width).bit_length() - 1
+        raise UsageError(
+            f"pictures too small for {num_halvings} stages that each halve them",
+            where="model.channels",
+            got=f"pictures of {height} x {width}",
+            expected=f"at least {2**num_halvings} x {2**num_halvings}",
+            next_step=f"give model.channels at most {deepest} numbers",
+        )
+    return channels, height, width
+
+
+def require_classes(spec: DataSpec, family: str) -> int:
+    """K of data with at least two classes, all of them with training samples; UsageError for other data."""
+    if not spec.class_names:
+        raise UsageError(
+            f"{family} learns classes, and the data has no labels",
+            where="data.source",
+            expected="a label for each sample",
+            next_step="put pictures into one folder a class, or name the CSV's column in data.label_column",
+        )
+    counts = spec.class_counts or (1,) * spec.num_classes
+    there = [name for name, count in zip(spec.class_names, counts, strict=True) if count > 0]
+    if len(there) < 2:
+        raise UsageError(
+            "one class only",
+            where="data.source",
+            got=", ".join(f'"{name}"' for name in there) or "no training sample",
+            expected="training samples of at least two classes",
+        )
+    missing = [name for name in spec.class_names if name not in there]
+    if missing:
+        raise UsageError(
+            "a class without training samples",
+            where="data.source",
+            got=", ".join(f'"{name}"' for name in missing),
+            expected=f"training samples of all {spec.num_classes} classes",
+            next_step="raise data.limit, or leave the class out of the data",
+        )
+    return spec.num_classes
+
+
+def require_shape(inputs: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """`inputs` as they are if each sample has this shape; else UsageError."""
+    if inputs.shape[1:] != shape:
+        raise UsageError(
+            "samples of another shape than the model was built for",
+            got=tuple(inputs.shape),
+            expected=f"({', '.join(['batch', *map(str, shape)])})",
+        )
+    return inputs
+
+
+def require_tokens(tokens: Tensor, context: int) -> Tensor:
+    """`tokens` as they are if they are whole numbers (B, T), at most `context` a row; else UsageError."""
+    if tokens.ndim != 2 or tokens.is_floating_point() or tokens.shape[1] > context:
+        raise UsageError(
+            "samples of another shape than the model was built for",
+            got=tuple(tokens.shape),
+            expected=f"(batch, tokens), whole numbers, at most {context} tokens",
+        )
+    return tokens
