@@ -670,7 +670,7 @@ def test_training_teaches_what_is_missing(name: str, settings: dict[str, Any]) -
 @cases("fills_masks")
 def test_data_without_a_mask_token_is_refused(name: str, settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=rf"{name} needs a mask token, and this tokenizer has none\n.*\n.*"):
-        family(name).build(configure(name, settings), corpus_spec())
+        family(name).build(configure(name, settings), corpus_spec(NUM_TOKENS, CONTEXT))
 
 
 @pytest.mark.parametrize("name", [name for name in family_names() if of_text(name)])

@@ -1,9 +1,16 @@
 import json
+from typing import get_args
 
 import pytest
 
 from command_line import run_command
+from creuset.cli.console import SUITES
+from creuset.recipe.sections import Suite
 from creuset.runs.folder import RunFolder
+
+
+def test_the_suites_of_the_command_line_are_those_of_recipes() -> None:
+    assert get_args(Suite) == SUITES
 
 
 def test_scores_are_printed_with_what_simple_models_reach(vae: RunFolder) -> None:

@@ -43,7 +43,11 @@ TRANSDUCERS = {
         "{family: encoder_decoder, size: tiny, positions: learned}",
     ],
 }
-EMBEDDERS = {"token_embeddings": "test_word_vectors.py", "text_embedder": "test_embed.py"}
+ELSEWHERE = {
+    "encoder": "test_encoder.py",
+    "token_embeddings": "test_word_vectors.py",
+    "text_embedder": "test_embed.py",
+}
 """Families that are trained in a file of their own."""
 
 WITHOUT_INTERVAL = {"psnr", "fd", "density", "memorisation", "bleu", "chrf"}
@@ -72,8 +76,8 @@ def check(run: Run) -> Loaded:
 
 def test_each_family_is_trained_here() -> None:
     here = MODELS.keys() | LANGUAGE_MODELS.keys() | TRANSDUCERS.keys()
-    assert here | EMBEDDERS.keys() == set(family_names())
-    assert all(Path(__file__).with_name(file).is_file() for file in EMBEDDERS.values())
+    assert here | ELSEWHERE.keys() == set(family_names())
+    assert all(Path(__file__).with_name(file).is_file() for file in ELSEWHERE.values())
 
 
 @pytest.mark.parametrize("model", [model for models in MODELS.values() for model in models])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, note, say, table
+from creuset.cli.console import SUITES, TerminalProgress, emit_json, json_option, next_step, note, say, table
 from creuset.cli.evaluate_files import metric_names
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ OF_FILES = ("metrics", "references")
 @click.argument("systems", nargs=-1, required=True, metavar="A B [C]...")
 @click.option(
     "--suite",
-    type=click.Choice(["classification", "images", "text", "pairs", "masked", "analogies"]),
+    type=click.Choice(SUITES),
     help="Whose scores; default: what A was measured with.",
 )
 @click.option("--metric", multiple=True, help="Compare this score of runs alone; may be given again.")

@@ -18,6 +18,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _LINE_SECONDS = 10.0
 """Where stderr is no terminal, a line of progress appears at most this often."""
 
+SUITES = ("classification", "images", "text", "pairs", "masked", "retrieval", "analogies")
+"""Those of recipe/sections.py, which help need not import."""
+
 
 def json_option(function: F) -> F:
     """`--json` for each verb that reads."""

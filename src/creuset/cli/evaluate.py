@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, note, say
+from creuset.cli.console import SUITES, TerminalProgress, emit_json, json_option, next_step, note, say
 from creuset.cli.evaluate_files import (
     FOR_PICTURES,
     FOR_TEXTS,
@@ -51,7 +51,7 @@ OF_FILES = ("metrics", *OF_TEXTS, *OF_PICTURES)
 @click.argument("run", required=False)
 @click.option(
     "--suite",
-    type=click.Choice(["classification", "images", "text", "pairs", "masked", "retrieval", "analogies"]),
+    type=click.Choice(SUITES),
     help="Which measures; default: what fits the model.",
 )
 @click.option("--data", help="Other data than the run's own; samples it was trained on are left out.")
