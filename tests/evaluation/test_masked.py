@@ -13,6 +13,7 @@ from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
+from creuset.errors import NumericalError
 from creuset.evaluation import Evaluation, Subject, evaluate
 from creuset.models import family
 from creuset.models.encoder import Encoder, EncoderConfig
@@ -107,6 +108,42 @@ def test_intervals_are_over_blocks(encoder: Encoder, dataset: Dataset) -> None:
     assert low < mean.value < high
     for field in ("interval:bca95", "rows:blocks"):
         assert f"|{field}" in mean.signature
+
+
+class Indifferent(Encoder):
+    """Gives all tokens the same score, which may be no number."""
+
+    score = 0.0
+
+    def fill(self, tokens: Tensor, places: Tensor, *, padding: Tensor | None = None) -> Tensor:
+        return torch.full((int(places.sum()), self.vocab_size), self.score)
+
+
+@pytest.fixture
+def indifferent(dataset: Dataset) -> Indifferent:
+    return Indifferent(EncoderConfig(family="encoder", size="tiny"), dataset.spec).eval()
+
+
+def test_a_model_that_scores_all_tokens_alike_tells_nothing(
+    indifferent: Indifferent, dataset: Dataset
+) -> None:
+    """Of equal scores that of the lower id stands before: five ids are among the first five, one is first."""
+    truth = torch.cat([targets[targets != IGNORED] for _, targets in hidden_blocks(indifferent, dataset)])
+    nats, first, top = measured(indifferent, dataset).scores
+    assert nats.value == pytest.approx(math.log(indifferent.vocab_size))
+    assert first.value == float((truth == 0).double().mean()) < 0.2
+    assert top.value == pytest.approx(float((truth < 5).double().mean()))
+    assert top.value < 0.5
+    assert first.interval is not None  # of no hits at all
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_no_numbers_are_refused(
+    indifferent: Indifferent, dataset: Dataset, score: float
+) -> None:
+    indifferent.score = score
+    with pytest.raises(NumericalError, match=r"NaN or infinity in the scores of tokens\n  got: \d+ of \d+"):
+        measured(indifferent, dataset)
 
 
 def test_the_floor_counts_training_tokens(encoder: Encoder, dataset: Dataset) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.device import BatchGenerator
+from creuset.errors import NumericalError
 from creuset.evaluation import Evaluation, Subject, evaluate
 from creuset.metrics.intervals import wilson_interval
 from creuset.models import family
@@ -92,3 +93,8 @@ def test_a_model_that_says_the_same_of_all_finds_one_by_chance(tmp_path: Path) -
     recall = found.scores[0]
     assert recall.value == pytest.approx(1 / recall.n)
     assert recall.interval == wilson_interval(1, recall.n)
+
+
+def test_vectors_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NumericalError, match=r"NaN or infinity in the vectors of texts\n  got: 32 of 32"):
+        measured(dataset(tmp_path), "nan")

@@ -27,6 +27,7 @@ from creuset.metrics.inputs import FloatArray
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context, FieldValue, short_hash
 from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.models.requirements import require_finite
 from creuset.objectives.masked_tokens import MASK_SHARE
 from creuset.progress import Progress
 
@@ -46,7 +47,7 @@ class Told:
 
     Args:
         nats: -log p of each, float64 (N,).
-        ranks: How many tokens were held likelier than it, int64 (N,).
+        ranks: How many tokens were held likelier than it, or as likely and have a lower id, int64 (N,).
         sizes: How many of them each block has, in their order, from 1, int64 (M,).
     """
 
@@ -68,6 +69,7 @@ def masked_suite(
 
     Raises:
         DataError: No token of the split can be hidden.
+        NumericalError: The model's scores are not finite.
     """
     model, tokenizer = subject.model, dataset.tokenizer
     assert isinstance(model, MaskedLanguageModel)
@@ -125,10 +127,9 @@ def _told(
     done = 0
     for tokens, wanted, padding in _hidden_blocks(model, dataset, split, seed, device):
         places = wanted != IGNORED
-        scores = model.fill(tokens, places, padding=padding).double()  # (N, V)
-        true = scores.gather(1, wanted[places][:, None])
-        nats.append((scores.logsumexp(1) - true[:, 0]).cpu())
-        ranks.append((scores > true).sum(1).cpu())
+        scores = require_finite(model.fill(tokens, places, padding=padding), "the scores of tokens").double()
+        nats.append((scores.logsumexp(1) - scores.gather(1, wanted[places][:, None])[:, 0]).cpu())
+        ranks.append(_ranks(scores, wanted[places]).cpu())
         targets.append(wanted[places].cpu())
         sizes.append(places.sum(1).cpu())
         done += len(tokens)
@@ -140,6 +141,16 @@ def _told(
         raise DataError("no token of this split can be hidden: all are special ones", where=split)
     found = Told(nats=torch.cat(nats).numpy(), ranks=torch.cat(ranks).numpy(), sizes=of_blocks.numpy())
     return found, torch.cat(targets)
+
+
+def _ranks(scores: Tensor, true: Tensor) -> Tensor:
+    """How many tokens stand before the true ones (N,) by falling scores (N, V), equal ones by id: (N,).
+
+    So a model that holds all tokens for equally likely tells the one of id 0 alone.
+    """
+    own = scores.gather(1, true[:, None])
+    earlier = torch.arange(scores.shape[1], device=scores.device) < true[:, None]
+    return ((scores > own) | ((scores == own) & earlier)).sum(1)
 
 
 def _hidden_blocks(

@@ -20,6 +20,7 @@ from creuset.metrics.retrieval import Rankings
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
 from creuset.models.base import Model
+from creuset.models.requirements import require_finite
 
 UNTRAINED = "_untrained"
 """Behind the name of a metric: of the model before its training."""
@@ -42,6 +43,9 @@ def partner_suite(
         dataset: Pairs of texts.
         split: Which of them.
         context: Of this split.
+
+    Raises:
+        NumericalError: A vector is not finite.
     """
     pairs = dataset.split(split).pairs
     assert pairs is not None
@@ -115,6 +119,6 @@ def _vectors(model: Model, rows: TokenRows, places: list[int], device: torch.dev
     found = []
     for part in torch.split(torch.tensor(places), _AT_ONCE):
         tokens, lengths = rows.padded(part, 0).to(device), rows.lengths[part].to(device)
-        found.append(model.embed(tokens, lengths).double().cpu())
+        found.append(require_finite(model.embed(tokens, lengths), "the vectors of texts").double().cpu())
     vectors: FloatArray = torch.cat(found).numpy()
     return vectors
