@@ -398,6 +398,40 @@ def test_training_lowers_the_loss(name: str, settings: dict[str, Any], digits: d
     assert numbers(model.validation_loss(held_out, draws(200)))["loss"] < 0.95 * before
 
 
+def shortened(data: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same, of blocks of a corpus with the last one as short as at the end of a text."""
+    if "targets" not in data or "source" in data:
+        return data
+    targets = data["targets"].clone()
+    targets[-1, 4:] = -1
+    return {**data, "targets": targets}
+
+
+@cases("gradient")
+def test_validation_does_not_depend_on_how_much_is_read_at_once(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings).double().eval()
+    group = model.validation_group
+    total = 25 if group == 1 else 3 * group
+    batch = {
+        key: value.double() if value.is_floating_point() else value
+        for key, value in shortened(part(data_of(name, digits), 0, total)).items()
+    }
+    generator = draws(total)
+    whole = numbers(model.validation_loss(batch, generator))
+    for size in (1, 7, 24) if group == 1 else (group, 2 * group):
+        totals, weight = dict.fromkeys(whole, 0.0), 0
+        for start in range(0, total, size):
+            stop = min(start + size, total)
+            one = part(batch, start, stop)
+            weight += model.weight_of(one)
+            for key, value in numbers(model.validation_loss(one, generator.slice(start, stop))).items():
+                totals[key] += model.weight_of(one) * value
+        assert weight == model.weight_of(batch)
+        assert {key: value / weight for key, value in totals.items()} == pytest.approx(whole, rel=1e-10)
+
+
 @cases("gradient")
 def test_wrong_shape_names_what_was_expected(
     name: str, settings: dict[str, Any], digits: dict[str, Tensor]

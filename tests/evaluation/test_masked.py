@@ -13,8 +13,8 @@ from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.data.token_stream import IGNORED
 from creuset.device import BatchGenerator
+from creuset.errors import NumericalError
 from creuset.evaluation import Evaluation, Subject, evaluate
-from creuset.metrics.intervals import mean_estimate, wilson_interval
 from creuset.models import family
 from creuset.models.encoder import Encoder, EncoderConfig
 from creuset.progress import Silent
@@ -69,25 +69,81 @@ def hidden_blocks(encoder: Encoder, dataset: Dataset, seed: int = 0) -> list[tup
 
 
 def test_scores_are_those_of_each_block_by_itself(encoder: Encoder, dataset: Dataset) -> None:
-    nats, ranks = [], []
-    for tokens, targets in hidden_blocks(encoder, dataset):
+    nats, ranks, block = [], [], []
+    for number, (tokens, targets) in enumerate(hidden_blocks(encoder, dataset)):
         log_probs = encoder.transformer(tokens[None])[0].detach().log_softmax(-1)
         for place in (targets != IGNORED).nonzero()[:, 0].tolist():
             assert tokens[place] == encoder.mask_token
             true = int(targets[place])
+            block.append(number)
             nats.append(-float(log_probs[place, true]))
             ranks.append(sum(float(value) > float(log_probs[place, true]) for value in log_probs[place]))
     found = measured(encoder, dataset)
     assert tuple(score.metric for score in found.scores) == METRICS
     mean, first, top = found.scores
-    assert mean.n == first.n == top.n == len(nats)
+    assert mean.n == first.n == top.n == len(set(block)) < len(nats)
+    assert found.details["num_hidden"] == len(nats)
     assert mean.value == pytest.approx(np.mean(nats), rel=1e-5)
-    assert mean.interval == pytest.approx(mean_estimate(nats).interval, rel=1e-5)
-    hits = sum(rank == 0 for rank in ranks)
-    assert (first.value, first.interval) == (hits / len(ranks), wilson_interval(hits, len(ranks)))
+    assert first.value == sum(rank == 0 for rank in ranks) / len(ranks)
     assert top.value == sum(rank < 5 for rank in ranks) / len(ranks)
-    np.testing.assert_allclose(found.rows["nats_per_masked_token"], nats, rtol=1e-4)
-    assert found.rows["accuracy"].tolist() == [float(rank == 0) for rank in ranks]
+    columns = {"nats_per_masked_token": nats, "accuracy": [float(rank == 0) for rank in ranks]}
+    for name, values in columns.items():
+        sums = np.bincount(block, weights=values)
+        np.testing.assert_allclose(found.rows[name] * len(nats) / len(sums), sums, rtol=1e-4)
+        assert found.rows[name].mean() == pytest.approx(np.mean(values), rel=1e-5)
+
+
+def test_intervals_are_over_blocks(encoder: Encoder, dataset: Dataset) -> None:
+    """By hand: whole blocks are drawn again, and each resample's sum is divided by its own number."""
+    found = measured(encoder, dataset)
+    sizes = np.array([int((targets != IGNORED).sum()) for _, targets in hidden_blocks(encoder, dataset)])
+    sums = found.rows["nats_per_masked_token"] * sizes.mean()
+    draws = np.random.default_rng(0)
+    chosen = draws.integers(len(sizes), size=(20_000, len(sizes)))
+    ratios = sums[chosen].sum(1) / sizes[chosen].sum(1)
+    mean = found.scores[0]
+    assert mean.interval is not None
+    low, high = mean.interval
+    assert high - low == pytest.approx(np.subtract(*np.quantile(ratios, [0.975, 0.025])), rel=0.15)
+    assert low < mean.value < high
+    for field in ("interval:bca95", "rows:blocks"):
+        assert f"|{field}" in mean.signature
+
+
+class Indifferent(Encoder):
+    """Gives all tokens the same score, which may be no number."""
+
+    score = 0.0
+
+    def fill(self, tokens: Tensor, places: Tensor, *, padding: Tensor | None = None) -> Tensor:
+        return torch.full((int(places.sum()), self.vocab_size), self.score)
+
+
+@pytest.fixture
+def indifferent(dataset: Dataset) -> Indifferent:
+    return Indifferent(EncoderConfig(family="encoder", size="tiny"), dataset.spec).eval()
+
+
+def test_a_model_that_scores_all_tokens_alike_tells_nothing(
+    indifferent: Indifferent, dataset: Dataset
+) -> None:
+    """Of equal scores that of the lower id stands before: five ids are among the first five, one is first."""
+    truth = torch.cat([targets[targets != IGNORED] for _, targets in hidden_blocks(indifferent, dataset)])
+    nats, first, top = measured(indifferent, dataset).scores
+    assert nats.value == pytest.approx(math.log(indifferent.vocab_size))
+    assert first.value == float((truth == 0).double().mean()) < 0.2
+    assert top.value == pytest.approx(float((truth < 5).double().mean()))
+    assert top.value < 0.5
+    assert first.interval is not None  # of no hits at all
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_no_numbers_are_refused(
+    indifferent: Indifferent, dataset: Dataset, score: float
+) -> None:
+    indifferent.score = score
+    with pytest.raises(NumericalError, match=r"NaN or infinity in the scores of tokens\n  got: \d+ of \d+"):
+        measured(indifferent, dataset)
 
 
 def test_the_floor_counts_training_tokens(encoder: Encoder, dataset: Dataset) -> None:

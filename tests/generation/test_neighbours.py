@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from creuset.data.tokenizer_training import train_tokenizer
-from creuset.errors import UsageError
+from creuset.errors import NumericalError, UsageError
 from creuset.generation.neighbours import WordVectors, parse_expression
 from planted_words import PLANTED, planted
 
@@ -84,3 +85,11 @@ def test_pieces_of_words_have_no_neighbours() -> None:
     model, _, _ = planted()
     with pytest.raises(UsageError, match=r"no whole words(.*\n)*.*data.tokenizer: words"):
         WordVectors.of(model, train_tokenizer(["abc"], "characters"), [])
+
+
+def test_vectors_that_are_no_numbers_are_refused() -> None:
+    model, tokenizer, counts = planted()
+    with torch.no_grad():
+        model.table[3, 1] = torch.nan
+    with pytest.raises(NumericalError, match=r"NaN or infinity in the vectors of words\n  got: 1 of"):
+        WordVectors.of(model, tokenizer, counts)

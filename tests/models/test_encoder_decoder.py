@@ -86,6 +86,19 @@ def test_the_loss_is_of_what_was_taken_out() -> None:
     torch.testing.assert_close(loss["loss"], validation["loss"])
 
 
+def test_validation_counts_the_tokens_that_are_taken_out() -> None:
+    of_text, batch, generator = model().double(), blocks(5, last=3), draws(5)
+    pairs = of_text.as_pairs(batch, generator)
+    assert of_text.weight_of(batch) == int((pairs["targets"] != -1).sum())
+    whole = float(of_text.validation_loss(batch, generator.slice(0, 5))["loss"].detach())
+    total = 0.0
+    for start, stop in ((0, 4), (4, 5)):
+        part = {name: rows[start:stop] for name, rows in batch.items()}
+        loss = of_text.validation_loss(part, generator.slice(start, stop))["loss"]
+        total += of_text.weight_of(part) * float(loss.detach())
+    assert total / of_text.weight_of(batch) == pytest.approx(whole, rel=1e-10)
+
+
 def test_blocks_are_corrupted_anew_by_the_generator_alone() -> None:
     of_text, batch = model(), blocks(3)
     first, again, other = (of_text.as_pairs(batch, draws(3, seed)) for seed in (0, 0, 1))

@@ -42,8 +42,10 @@ def test_augmentation_changes_pictures_and_no_labels() -> None:
 
 def test_a_split_comes_once_in_its_order() -> None:
     dataset = digits()
-    parts = list(split_batches(dataset, "validation", 64, device=CPU, dtype=torch.float64))
-    images = torch.cat([part["images"] for part in parts])
-    everything = torch.arange(dataset.splits["validation"].num_samples)
-    assert torch.equal(images, dataset.batch("validation", everything)["images"].double())
+    for number in (dataset.splits["validation"].num_samples, 70):
+        parts = list(
+            split_batches(dataset, "validation", 64, num_samples=number, device=CPU, dtype=torch.float64)
+        )
+        images = torch.cat([part["images"] for part in parts])
+        assert torch.equal(images, dataset.batch("validation", torch.arange(number))["images"].double())
     assert parts[0]["labels"].dtype == torch.int64

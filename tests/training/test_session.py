@@ -1,7 +1,9 @@
 import pytest
 import torch
+from torch import Tensor
 
 from creuset.device import BatchGenerator
+from creuset.models.base import Batch
 from creuset.training.session import build_model
 from players import Players, digits, recipe, session
 
@@ -33,6 +35,31 @@ def test_validation_is_the_mean_over_the_split() -> None:
     with torch.no_grad():
         expected = {name: float(value) for name, value in model.loss(doubles, "critic", draws).items()}
     assert values == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("at_once", [500, 130, 10])
+@pytest.mark.parametrize("group", [1, 50, 10_000])
+def test_samples_that_are_told_from_each_other_are_measured_in_whole_groups(
+    at_once: int, group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    class Grouped(Players):
+        validation_group = group
+
+        def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
+            sizes.append(len(batch["images"]))
+            return super().validation_loss(batch, generator)
+
+    monkeypatch.setattr("creuset.training.session._VALIDATION_BATCH", at_once)
+    made = session((), Grouped)
+    made.validate()
+    number = made.dataset.splits["validation"].num_samples
+    assert 50 < number < 10_000
+    assert number % 50 != 0
+    assert sum(sizes) == (number - number % 50 if group == 50 else number)
+    if group == 50:
+        assert {size % 50 for size in sizes} == {0}
 
 
 @pytest.mark.parametrize(

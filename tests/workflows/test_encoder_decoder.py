@@ -194,11 +194,15 @@ def test_spans_count_that_come_back_exactly(trained: dict[str, RunFolder]) -> No
     dataset = run_data(run, Silent())
     number = dataset.split("test").num_samples
     batch = pairs_of(model, dataset, "test", 0, number, taking_out(dataset, "test", device=loaded.device))
-    shares = []
+    hits, sizes = [], []
     for wanted, (ours, *_) in zip(targets(model, batch), best_targets(model, batch), strict=True):
         gaps, filled = spans(model, wanted), spans(model, ours)
-        shares.append(sum(filled.get(gap) == ids for gap, ids in gaps.items()) / len(gaps))
-    assert score.value == pytest.approx(np.mean(shares))
+        hits.append(sum(filled.get(gap) == ids for gap, ids in gaps.items()))
+        sizes.append(len(gaps))
+    assert score.value == pytest.approx(sum(hits) / sum(sizes))
+    assert score.n == len(sizes)
+    assert found.rows["spans_filled"].mean() == pytest.approx(score.value)
+    assert "|rows:blocks" in score.signature
     assert 0 < score.value < 1
     assert "corruption_seed:0" in score.signature
     assert {one.metric for one in found.scores} == {

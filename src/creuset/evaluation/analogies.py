@@ -94,6 +94,7 @@ def analogy_suite(
 
     Raises:
         UsageError: The tokens are no whole words, or a word that was named is not in the vocabulary.
+        NumericalError: A vector is not finite.
     """
     assert isinstance(subject.model, Model)
     vectors = WordVectors.of(subject.model, tokenizer, counts, where=subject.family.name)

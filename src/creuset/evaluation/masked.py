@@ -3,10 +3,10 @@
 Of each block a share of the tokens, the same for all models, is hidden behind the mask token; which ones
 follows from the seed and the block's number, so that models of one tokenizer and context are asked the same.
 Beside the scores stands what the frequencies of the training tokens reach without reading anything.
-Each hidden token is a row. Those of a block are read by the same model at once, and their errors may hang
-together: the intervals, which take them as independent, are rather too narrow than too wide.
+Those of a block are told by the same text, so their errors hang together: a row is a block, with what its
+hidden tokens sum up to and their number (shares.py), and n counts the blocks that have any.
 
-Legend of shapes: B blocks, T tokens, V vocabulary, N hidden tokens.
+Legend of shapes: B blocks, T tokens, V vocabulary, N hidden tokens, M blocks with hidden tokens.
 """
 
 from collections.abc import Iterator
@@ -21,12 +21,13 @@ from creuset.data.dataset import Dataset
 from creuset.data.token_stream import IGNORED, block_batch, block_padding
 from creuset.device import BatchGenerator
 from creuset.errors import DataError
+from creuset.evaluation.shares import ratio_score, rows_of_ratio
 from creuset.evaluation.suite import Evaluation, Subject, split_hash
 from creuset.metrics.inputs import FloatArray
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context, FieldValue, short_hash
-from creuset.metrics.text.rows import TextRows, mean_rows, mean_statistic
 from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.models.requirements import require_finite
 from creuset.objectives.masked_tokens import MASK_SHARE
 from creuset.progress import Progress
 
@@ -46,19 +47,19 @@ class Told:
 
     Args:
         nats: -log p of each, float64 (N,).
-        ranks: How many tokens were held likelier than it, int64 (N,).
+        ranks: How many tokens were held likelier than it, or as likely and have a lower id, int64 (N,).
+        sizes: How many of them each block has, in their order, from 1, int64 (M,).
     """
 
     nats: FloatArray
     ranks: NDArray[np.int64]
+    sizes: NDArray[np.int64]
 
-    def rows(self) -> dict[str, FloatArray]:
-        """One number a hidden token for each metric, whose mean the metric is."""
-        return {
-            NATS: self.nats,
-            FIRST: (self.ranks < 1).astype(np.float64),
-            TOP: (self.ranks < _TOP).astype(np.float64),
-        }
+    def sums(self) -> dict[str, FloatArray]:
+        """What the hidden tokens of each block sum up to, for each metric, (M,)."""
+        values = {NATS: self.nats, FIRST: self.ranks < 1, TOP: self.ranks < _TOP}
+        starts = np.cumsum(self.sizes) - self.sizes
+        return {name: np.add.reduceat(column.astype(np.float64), starts) for name, column in values.items()}
 
 
 def masked_suite(
@@ -68,12 +69,13 @@ def masked_suite(
 
     Raises:
         DataError: No token of the split can be hidden.
+        NumericalError: The model's scores are not finite.
     """
     model, tokenizer = subject.model, dataset.tokenizer
     assert isinstance(model, MaskedLanguageModel)
     assert tokenizer is not None
     told, targets = _told(model, dataset, split, context.seed, subject.device, progress)
-    floor = _told_by_frequency(model, dataset, targets)
+    floor = _told_by_frequency(model, dataset, targets, told.sizes)
     fields: dict[str, FieldValue] = {
         "context_length": model.context,
         "masked": MASK_SHARE,
@@ -89,26 +91,25 @@ def masked_suite(
         split=split,
         scores=_scores(told, fields, context),
         floors=_scores(floor, {**fields, **trained_on}, context, ending=f"_{FLOOR}"),
-        details={"num_blocks": dataset.split(split).num_samples},
-        rows=told.rows(),
+        details={"num_blocks": dataset.split(split).num_samples, "num_hidden": len(told.nats)},
+        rows={name: rows_of_ratio(sums, told.sizes) for name, sums in told.sums().items()},
     )
 
 
 def _scores(told: Told, fields: dict[str, FieldValue], context: Context, ending: str = "") -> list[Score]:
-    nats, *shares = (
-        TextRows(
-            metric=f"{name}{ending}",
+    return [
+        ratio_score(
+            f"{name}{ending}",
+            sums,
+            told.sizes,
             unit="nats" if name == NATS else "fraction",
             better="lower" if name == NATS else "higher",
-            rows=mean_rows(values),
-            statistic=mean_statistic,
-            spread="t" if name == NATS else "wilson",
+            clusters="blocks",
             fields=fields,
-            bounds=(0.0, np.inf) if name == NATS else None,
-        ).score(context=context)
-        for name, values in told.rows().items()
-    )
-    return [nats, *shares]
+            context=context,
+        )
+        for name, sums in told.sums().items()
+    ]
 
 
 def _told(
@@ -122,22 +123,34 @@ def _told(
     """How the model tells the hidden tokens of a split, and which they are, int64 (N,)."""
     num_blocks = dataset.split(split).num_samples
     progress.start("masked tokens", num_blocks, "blocks")
-    nats, ranks, targets = [], [], []
+    nats, ranks, targets, sizes = [], [], [], []
     done = 0
     for tokens, wanted, padding in _hidden_blocks(model, dataset, split, seed, device):
         places = wanted != IGNORED
-        scores = model.fill(tokens, places, padding=padding).double()  # (N, V)
-        true = scores.gather(1, wanted[places][:, None])
-        nats.append((scores.logsumexp(1) - true[:, 0]).cpu())
-        ranks.append((scores > true).sum(1).cpu())
+        scores = require_finite(model.fill(tokens, places, padding=padding), "the scores of tokens").double()
+        nats.append((scores.logsumexp(1) - scores.gather(1, wanted[places][:, None])[:, 0]).cpu())
+        ranks.append(_ranks(scores, wanted[places]).cpu())
         targets.append(wanted[places].cpu())
+        sizes.append(places.sum(1).cpu())
         done += len(tokens)
         progress.advance(done)
     progress.finish()
-    if not sum(map(len, targets)):
+    of_blocks = torch.cat(sizes)
+    of_blocks = of_blocks[of_blocks > 0]
+    if not len(of_blocks):
         raise DataError("no token of this split can be hidden: all are special ones", where=split)
-    found = Told(nats=torch.cat(nats).numpy(), ranks=torch.cat(ranks).numpy())
+    found = Told(nats=torch.cat(nats).numpy(), ranks=torch.cat(ranks).numpy(), sizes=of_blocks.numpy())
     return found, torch.cat(targets)
+
+
+def _ranks(scores: Tensor, true: Tensor) -> Tensor:
+    """How many tokens stand before the true ones (N,) by falling scores (N, V), equal ones by id: (N,).
+
+    So a model that holds all tokens for equally likely tells the one of id 0 alone.
+    """
+    own = scores.gather(1, true[:, None])
+    earlier = torch.arange(scores.shape[1], device=scores.device) < true[:, None]
+    return ((scores > own) | ((scores == own) & earlier)).sum(1)
 
 
 def _hidden_blocks(
@@ -166,7 +179,9 @@ def _hidden_blocks(
         )
 
 
-def _told_by_frequency(model: MaskedLanguageModel, dataset: Dataset, targets: Tensor) -> Told:
+def _told_by_frequency(
+    model: MaskedLanguageModel, dataset: Dataset, targets: Tensor, sizes: NDArray[np.int64]
+) -> Told:
     """How the frequencies of the training tokens tell these tokens, int64 (N,), whatever stands around."""
     stream = dataset.split("train").stream
     assert stream is not None
@@ -177,4 +192,4 @@ def _told_by_frequency(model: MaskedLanguageModel, dataset: Dataset, targets: Te
     order = torch.sort(counts, descending=True, stable=True).indices
     ranks = torch.empty_like(order)
     ranks[order] = torch.arange(len(order))
-    return Told(nats=-log_probs[targets].numpy(), ranks=ranks[targets].numpy())
+    return Told(nats=-log_probs[targets].numpy(), ranks=ranks[targets].numpy(), sizes=sizes)

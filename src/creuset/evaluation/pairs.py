@@ -11,16 +11,17 @@ Legend of shapes: N samples of the split, M of which targets are written.
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from creuset.data.dataset import Dataset
 from creuset.data.source import counted
 from creuset.data.token_stream import IGNORED
 from creuset.data.tokenizer import Tokenizer
 from creuset.device import BatchGenerator
+from creuset.evaluation.shares import ratio_score, rows_of_ratio
 from creuset.evaluation.suite import Evaluation, Subject
 from creuset.generation.text_likelihoods import text_scores, token_scores
 from creuset.generation.transduction import NUM_BEAMS, best_targets, pairs_of, spans, taking_out, targets
-from creuset.metrics.inputs import FloatArray
 from creuset.metrics.signature import Context, FieldValue
 from creuset.metrics.text.bleu import bleu
 from creuset.metrics.text.chrf import chrf
@@ -145,31 +146,34 @@ def _filled(measured: _Measured, context: Context, progress: Progress) -> Evalua
     model = measured.model
     written = _written(measured, progress)
     wanted = [spans(model, target) for target in targets(model, measured.batch(0, len(written)))]
-    shares = _shares(wanted, [spans(model, ids) for ids in written])
-    rows = TextRows(
-        metric="spans_filled",
+    hits = _hits(wanted, [spans(model, ids) for ids in written])
+    sizes = np.array([len(gaps) for gaps in wanted])
+    score = ratio_score(
+        "spans_filled",
+        hits,
+        sizes,
         unit="fraction",
         better="higher",
-        rows=mean_rows(shares),
-        statistic=mean_statistic,
-        spread="t",
+        clusters="blocks",
         fields={"beams": NUM_BEAMS, "tokenizer": measured.tokenizer.fingerprint[:16]},
-        bounds=(0.0, 1.0),
+        context=context,
     )
     return Evaluation(
         suite="pairs",
         split=measured.split,
-        scores=[rows.score(context=context)],
-        rows={"spans_filled": shares},
+        scores=[score],
+        rows={"spans_filled": rows_of_ratio(hits, sizes)},
         remarks=_limit(measured, len(written), "block", "the share of spans that are filled in exactly is"),
     )
 
 
-def _shares(wanted: list[dict[int, tuple[int, ...]]], found: list[dict[int, tuple[int, ...]]]) -> FloatArray:
-    """The share of each block's spans that were written exactly, (M,)."""
+def _hits(
+    wanted: list[dict[int, tuple[int, ...]]], found: list[dict[int, tuple[int, ...]]]
+) -> NDArray[np.int64]:
+    """How many of each block's spans were written exactly, (M,)."""
     return np.array(
         [
-            np.mean([ours.get(gap) == span for gap, span in theirs.items()])
+            sum(ours.get(gap) == span for gap, span in theirs.items())
             for theirs, ours in zip(wanted, found, strict=True)
         ]
     )

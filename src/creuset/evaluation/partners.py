@@ -1,8 +1,8 @@
 """The suite `retrieval`: whether the vector of a text finds the text that belongs to it.
 
 Each source of a split is a question to all targets of the split, which are ranked by their cosine. A source
-with several targets has found one of them. Beside the scores stands what the same model reached before it was
-trained.
+with several targets has found a share of them. Beside the scores stands what the same model reached before it
+was trained.
 """
 
 from dataclasses import replace
@@ -13,12 +13,14 @@ import torch
 from creuset.data.dataset import Dataset
 from creuset.data.source import counted
 from creuset.data.text_pairs import TextPairs, TokenRows
+from creuset.evaluation.shares import mean_share_score
 from creuset.evaluation.suite import Evaluation, Subject
 from creuset.metrics.inputs import FloatArray
-from creuset.metrics.retrieval import Rankings, mrr, recall_at_k
+from creuset.metrics.retrieval import Rankings
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
 from creuset.models.base import Model
+from creuset.models.requirements import require_finite
 
 UNTRAINED = "_untrained"
 """Behind the name of a metric: of the model before its training."""
@@ -26,6 +28,8 @@ UNTRAINED = "_untrained"
 _MOST = 1000
 """Pairs of a split, the first by their hashes: of more, a ranking of all by all takes long."""
 _AT_ONCE = 64
+_CUTS = (1, 10)
+"""The k of recall at k."""
 
 
 def partner_suite(
@@ -39,6 +43,9 @@ def partner_suite(
         dataset: Pairs of texts.
         split: Which of them.
         context: Of this split.
+
+    Raises:
+        NumericalError: A vector is not finite.
     """
     pairs = dataset.split(split).pairs
     assert pairs is not None
@@ -59,19 +66,28 @@ def partner_suite(
         floors=[replace(score, metric=score.metric + UNTRAINED) for score in before],
         details={"candidates": candidates},
         remarks=remarks,
-        rows={
-            "recall@1": rankings.recall(1),
-            "recall@10": rankings.recall(10),
-            "mrr": rankings.reciprocal_rank(),
-        },
+        rows=_rows(rankings),
     )
 
 
+def _rows(rankings: Rankings) -> dict[str, FloatArray]:
+    """One number a source for each metric, whose mean the metric is."""
+    found = {f"recall@{k}": rankings.recall(k) for k in _CUTS}
+    return {**found, "mrr": rankings.reciprocal_rank()}
+
+
 def _scores(rankings: Rankings, context: Context) -> list[Score]:
+    """With Wilson's interval where a source has a single target each, so that it is found or not."""
+    single = bool((rankings.num_relevant == 1).all())
     return [
-        recall_at_k(rankings, 1, context=context),
-        recall_at_k(rankings, 10, context=context),
-        mrr(rankings, context=context),
+        mean_share_score(
+            metric,
+            values,
+            fields={"missing": rankings.missing},
+            context=context,
+            trials=single and metric != "mrr",
+        )
+        for metric, values in _rows(rankings).items()
     ]
 
 
@@ -103,6 +119,6 @@ def _vectors(model: Model, rows: TokenRows, places: list[int], device: torch.dev
     found = []
     for part in torch.split(torch.tensor(places), _AT_ONCE):
         tokens, lengths = rows.padded(part, 0).to(device), rows.lengths[part].to(device)
-        found.append(model.embed(tokens, lengths).double().cpu())
+        found.append(require_finite(model.embed(tokens, lengths), "the vectors of texts").double().cpu())
     vectors: FloatArray = torch.cat(found).numpy()
     return vectors

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from creuset.data.tokenizer import Tokenizer
 from creuset.errors import UsageError, did_you_mean
 from creuset.models.base import Model
+from creuset.models.requirements import require_finite
 
 _CHUNK = 512
 """Queries held against all words at once."""
@@ -82,6 +83,7 @@ class WordVectors:
 
         Raises:
             UsageError: The tokens are no whole words.
+            NumericalError: A vector is not finite.
         """
         if not tokenizer.has_whole_words:
             raise UsageError(
@@ -90,7 +92,7 @@ class WordVectors:
                 expected="a model that was trained with data.tokenizer: words",
                 next_step="train one: --set data.tokenizer=words",
             )
-        table = model.embeddings().cpu().numpy()
+        table = require_finite(model.embeddings(), "the vectors of words").cpu().numpy()
         seen = np.asarray(counts, dtype=np.int64) if counts else np.zeros(len(table), dtype=np.int64)
         usual = [
             number

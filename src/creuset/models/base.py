@@ -114,6 +114,9 @@ class Model(nn.Module):
     couples_samples: bool = False
     """Whether the loss of a sample depends on the others of its batch, which is then never cut."""
 
+    validation_group: int = 1
+    """Samples that `validation_loss` tells from each other: it cuts a batch into groups of so many."""
+
     removes_noise: bool = False
     """Whether the model was trained to remove noise: then `disturb` adds it and `denoise` takes it away."""
 
@@ -145,9 +148,18 @@ class Model(nn.Module):
     def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
         """What is measured on held-out data, "loss" deciding which checkpoint is best.
 
-        Each is a mean over what `weight_of` counts.
+        Each is a mean over what `weight_of` counts: so the values of a split are the means of those of its
+        batches by their weights, whatever their size, in whole groups (`validation_group`).
         """
         return self.loss(batch, self.players[0], generator)
+
+    def weight_of(self, batch: Batch) -> int:
+        """What the means of `validation_loss` are taken over, by number: the samples, if not said otherwise.
+
+        Args:
+            batch: As given to `validation_loss`.
+        """
+        return len(next(iter(batch.values())))
 
     def sample(self, num_samples: int, generator: BatchGenerator) -> Tensor:
         """New pictures, float32 (num_samples, C, H, W) in [-1, 1]; `generator` has as many rows."""
@@ -279,11 +291,9 @@ def placed(inputs: Tensor, model: "Model | FittedModel", device: torch.device) -
     return inputs.to(device)
 
 
-def weight_of(batch: Batch) -> int:
-    """What the means over a batch are taken of, by number: its targets, or its samples where it has none."""
-    if "targets" in batch:
-        return int((batch["targets"] != IGNORED).sum())
-    return len(next(iter(batch.values())))
+def num_targets(batch: Batch) -> int:
+    """How many tokens a batch with targets asks for."""
+    return int((batch["targets"] != IGNORED).sum())
 
 
 def model_inputs(batch: Batch) -> Tensor:

@@ -13,6 +13,7 @@ each span that a block can have.
 Legend of shapes: B batch, S tokens of a source, T tokens of a target, E features, V vocabulary.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -22,10 +23,10 @@ from torch import Tensor
 
 from creuset.data.spec import DataSpec
 from creuset.data.text_pairs import NUM_MARKS, end_mark, start_mark
-from creuset.data.token_stream import IGNORED
+from creuset.data.token_stream import IGNORED, block_padding
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Batch, Family, Model
+from creuset.models.base import Batch, Family, Model, num_targets
 from creuset.models.requirements import require_kind, require_tokens
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
@@ -117,6 +118,13 @@ class EncoderDecoder(Model):
         pairs = self.as_pairs(batch, generator)
         return {"loss": self._nats(pairs, None).sum() / (pairs["targets"] != IGNORED).sum()}
 
+    def weight_of(self, batch: Batch) -> int:
+        """The tokens of the targets; of blocks, those of the spans that are taken out of each."""
+        if self.corruption is None:
+            return num_targets(batch)
+        lengths = Counter(_num_tokens(batch).tolist())
+        return sum(number * self.corruption.num_targets(length) for length, number in lengths.items())
+
     def as_pairs(self, batch: Batch, generator: BatchGenerator) -> Batch:
         """Pairs as they are (`TextPairs.batch`); blocks of a corpus with spans taken out, as such pairs.
 
@@ -128,8 +136,7 @@ class EncoderDecoder(Model):
             return batch
         tokens = batch["tokens"]
         require_tokens(tokens, self.context)
-        lengths = (1 + (batch["targets"] != IGNORED).sum(1)).clamp_max(tokens.shape[1])
-        return self.corruption.corrupt(tokens, lengths, generator)
+        return self.corruption.corrupt(tokens, _num_tokens(batch), generator)
 
     @torch.no_grad()
     def target_nats(self, pairs: Batch) -> Tensor:
@@ -175,6 +182,11 @@ class EncoderDecoder(Model):
         padding = torch.arange(source.shape[1], device=source.device) < lengths[:, None]
         shown = None if bool(padding.all()) else padding
         return self.transformer.encode(source, padding=shown, generator=generator), shown
+
+
+def _num_tokens(blocks: Batch) -> Tensor:
+    """How many tokens each block of a corpus holds, int64 (B,)."""
+    return block_padding(blocks["targets"]).sum(1)
 
 
 def _corruption(config: EncoderDecoderConfig, spec: DataSpec, first_sentinel: int) -> SpanCorruption:

@@ -1,11 +1,12 @@
-"""What families demand of data and of samples, refused in one way everywhere."""
+"""What families demand of data and samples, and ranks of what a model says, refused in one way everywhere."""
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from creuset.data.spec import DataSpec, Kind
-from creuset.errors import UsageError
+from creuset.errors import NumericalError, UsageError
 
 _KIND_NAMES: Mapping[Kind, str] = {
     "images": "pictures",
@@ -104,3 +105,22 @@ def require_tokens(tokens: Tensor, context: int) -> Tensor:
             expected=f"(batch, tokens), whole numbers, at most {context} tokens",
         )
     return tokens
+
+
+def require_finite(values: Tensor, what: str) -> Tensor:
+    """`values` of a model (N, ...) as they are if all are finite; else NumericalError, as no rank holds then.
+
+    Args:
+        values: Scores or vectors, one row each.
+        what: What they are, for the error.
+    """
+    finite = torch.isfinite(values)
+    if not bool(finite.all()):
+        broken = int((~finite.flatten(1).all(1)).sum())
+        raise NumericalError(
+            f"NaN or infinity in {what}",
+            got=f"{broken:,} of {len(values):,} that are not finite",
+            expected="finite numbers",
+            next_step="measure an earlier checkpoint, or look for the step at which its parameters broke",
+        )
+    return values

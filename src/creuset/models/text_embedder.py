@@ -97,6 +97,7 @@ class TextEmbedder(Model):
     """
 
     couples_samples = True
+    validation_group = 64
 
     def __init__(self, config: TextEmbedderConfig, spec: DataSpec, body: Transformer | None = None) -> None:
         require_kind(spec, config.family, "pairs")
@@ -112,12 +113,20 @@ class TextEmbedder(Model):
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         """The contrast in nats, and the share of texts whose partner is the nearest of the batch."""
         assert player in self.players
-        return self._report(batch, generator)
+        return {name: values.mean() for name, values in self._told(batch, generator).items()}
 
     def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
-        """The same without dropout, among the pairs that are measured at once."""
+        """The same without dropout, each pair among those of its group: `validation_group` in a row.
+
+        So the values do not depend on how many pairs are read at once.
+        """
         del generator
-        return self._report(batch, None)
+        size, number = self.validation_group, self.weight_of(batch)
+        groups = [
+            self._told({name: rows[start : start + size] for name, rows in batch.items()}, None)
+            for start in range(0, number, size)
+        ]
+        return {name: torch.cat([group[name] for group in groups]).mean() for name in groups[0]}
 
     @property
     def max_tokens(self) -> int:
@@ -139,7 +148,8 @@ class TextEmbedder(Model):
                 next_step=f"set data.context: {limit - self.max_tokens + self.context}, or less",
             )
 
-    def _report(self, batch: Batch, generator: BatchGenerator | None) -> dict[str, Tensor]:
+    def _told(self, batch: Batch, generator: BatchGenerator | None) -> dict[str, Tensor]:
+        """For each pair, (B,): its loss, and 1 where the partner is the nearest of the batch, else 0."""
         sources, source_lengths = batch["source"], batch["source_lengths"]
         targets, target_lengths = plain_targets(batch["targets"])
         first = self._vectors(sources, source_lengths, generator)
@@ -150,7 +160,7 @@ class TextEmbedder(Model):
         places = torch.arange(len(scores), device=scores.device)
         wrong = scores.masked_fill(shared | (places[:, None] == places), -torch.inf).amax(1)
         found = (scores.diagonal() > wrong).to(nats.dtype)
-        return {"loss": nats.mean(), "partner_nearest": found.mean()}
+        return {"loss": nats, "partner_nearest": found}
 
     def _vectors(self, tokens: Tensor, lengths: Tensor, generator: BatchGenerator | None) -> Tensor:
         require_tokens(tokens, self.context)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from creuset.data.spec import DataSpec
-from creuset.models.base import Model
+from creuset.models.base import Batch, Model, num_targets
 from creuset.models.requirements import require_kind, require_tokens
 
 
@@ -31,6 +31,10 @@ class TokenModel(Model):
         super().__init__()
         self.context = spec.context
         self.vocab_size = spec.vocab_size
+
+    def weight_of(self, batch: Batch) -> int:
+        """Its targets."""
+        return num_targets(batch)
 
     def attention(self, tokens: Tensor) -> Sequence[Tensor]:
         """The attention weights of each layer for texts, in order; none for a model without attention.

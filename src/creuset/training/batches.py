@@ -72,10 +72,15 @@ class TrainingBatches:
 
 
 def split_batches(
-    dataset: Dataset, split: str, batch_size: int, *, device: torch.device, dtype: torch.dtype
+    dataset: Dataset,
+    split: str,
+    batch_size: int,
+    *,
+    num_samples: int,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> Iterator[dict[str, Tensor]]:
-    """All samples of a split once, in their stored order, without augmentation."""
-    num_samples = dataset.splits[split].num_samples
+    """The first samples of a split once, in their stored order, without augmentation."""
     for start in range(0, num_samples, batch_size):
         indices = torch.arange(start, min(start + batch_size, num_samples))
         yield to_device(dataset.batch(split, indices), device, dtype)

@@ -10,7 +10,7 @@ from creuset.data.dataset import Dataset
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator, Precision, derive_seed
 from creuset.errors import UsageError
-from creuset.models.base import Family, FittedModel, Model, weight_of
+from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.resolve import Recipe
 from creuset.recipe.sections import FamilyConfig, PlayerConfig
 from creuset.runs.checkpoint import Checkpoint
@@ -154,21 +154,32 @@ class Session:
         )
 
     def validate(self) -> dict[str, float]:
-        """The validation loss and its parts over the whole split, with the same draws each time."""
+        """The validation loss and its parts over the split, with the same draws each time.
+
+        Of samples that are told from each other, a last group that is not whole is left out, unless it is the
+        only one: fewer are told more easily.
+        """
         self.model.eval()
         device, dtype = self.processes.device, stored_dtype(self.precision)
         totals: dict[str, float] = {}
         weight = 0
         context = self.dataset.spec.context
-        batch_size = max(1, _VALIDATION_TOKENS // context) if context else _VALIDATION_BATCH
-        batches = split_batches(self.dataset, "validation", batch_size, device=device, dtype=dtype)
+        group = self.model.validation_group
+        batch_size = _VALIDATION_TOKENS // context if context else _VALIDATION_BATCH
+        batch_size = group * max(1, batch_size // group)
+        num_samples = self.dataset.splits["validation"].num_samples
+        if num_samples > group:
+            num_samples -= num_samples % group
+        batches = split_batches(
+            self.dataset, "validation", batch_size, num_samples=num_samples, device=device, dtype=dtype
+        )
         with torch.no_grad():
             for number, batch in enumerate(batches):
                 size = len(next(iter(batch.values())))
                 draws = BatchGenerator(
                     self.recipe.training.seed, "validation", number, size=size, device=device
                 )
-                share = weight_of(batch)
+                share = self.model.weight_of(batch)
                 weight += share
                 for name, value in self.model.validation_loss(batch, draws).items():
                     totals[name] = totals.get(name, 0.0) + float(value) * share
