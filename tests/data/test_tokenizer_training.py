@@ -64,6 +64,15 @@ def test_it_has_its_size_and_special_tokens(kind: Kind) -> None:
     assert around[1] is None or ids[-1] == around[1]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_one_is_the_same_when_it_is_loaded(kind: Kind, tmp_path: Path) -> None:
+    own = trained(kind)
+    own.save(tmp_path)
+    loaded = Tokenizer.from_folder(tmp_path)
+    assert loaded.fingerprint == own.fingerprint
+    assert loaded.encode_batch(corpus(50)) == own.encode_batch(corpus(50))
+
+
 @pytest.mark.parametrize("kind", ["byte_bpe", "characters", "unigram"])
 def test_texts_come_back(kind: Kind) -> None:
     own = trained(kind)
