@@ -17,6 +17,7 @@ from creuset.data.dataset import CorpusCounts, DataReport, Dataset, Split, make_
 from creuset.data.hashing import sample_hashes
 from creuset.data.source import Source
 from creuset.data.spec import DataSpec
+from creuset.data.text_start import text_start
 from creuset.data.token_stream import Document, TokenStream
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_training import SPECIAL_NAMES, Kind, train_tokenizer
@@ -84,6 +85,7 @@ def corpus_dataset(
         DataError: A stream holds less than a sample.
     """
     splits = {name: _split(name, streams[name], source.origin) for name in shown}
+    learned = streams.get("train")
     measured = streams["validation" if "validation" in streams else shown[0]]
     spec = DataSpec(
         kind="corpus",
@@ -95,7 +97,10 @@ def corpus_dataset(
         mask_token=tokenizer.special.mask,
         special_tokens=tuple(sorted(tokenizer.special_ids)),
         bytes_per_token=measured.num_bytes / len(measured.ids),
-        word_counts=_word_counts(tokenizer, streams["train"]) if "train" in streams else (),
+        word_counts=() if learned is None else _word_counts(tokenizer, learned),
+        start_token=None
+        if learned is None
+        else text_start(tokenizer, learned.ids, separator=learned.separator),
     )
     report = DataReport(
         origin=source.origin,

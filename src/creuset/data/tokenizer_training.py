@@ -58,7 +58,7 @@ _WHOLE: tuple[Kind, ...] = ("characters", "words")
 _WORD = r"[\p{L}\p{M}\p{N}_]+|\S"
 """A word with the marks on it, or any other character but white space, as in data/vocabulary.py."""
 _SCORE_DECIMALS = 12
-"""Of a log probability: few enough digits that the library reads from its JSON the number that it wrote there,
+"""Of a log probability: few enough digits that the library reads from its JSON the number that it wrote,
 which it does not of all 17; else a saved tokenizer, loaded, would be another one."""
 _CONTINUES = "##"
 _MAX_WORD = 100

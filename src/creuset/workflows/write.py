@@ -71,8 +71,8 @@ def write(
         run: The run's ID or folder; or a GGUF file, a model's folder, or the name of such a model.
         out: A file for the texts with their prompts (.txt), or with all that decided them (.json); None for
             no file.
-        prompt: What the texts go on from; empty for texts from the beginning of a line. For an encoder with
-            its decoder the source.
+        prompt: What the texts go on from; empty for texts from nothing. For an encoder with its decoder the
+            source.
         num: How many; of an encoder with its decoder the best of a beam search.
         max_tokens: Tokens of each at most; default: MAX_TOKENS, or all that an encoder with its decoder can
             write.
