@@ -179,6 +179,25 @@ def test_pieces_of_words_with_a_known_answer() -> None:
     assert list(pieces) == sorted(pieces, key=lambda piece: -pieces[piece])
 
 
+def test_texts_without_spaces_are_learned_from() -> None:
+    generator = random.Random(0)
+    words = ["天地", "玄黄宇", "宙洪荒日", "月盈", "昃辰宿列"]
+    lines = ["".join(generator.choices(words, [9, 7, 5, 3, 1], k=60)) + "。\n" for _ in range(40)]
+    for texts in (lines, ["".join(lines)]):
+        own = train_tokenizer(texts, "unigram", vocabulary_size=60)
+        pieces = {own.token(number) for number in range(own.vocab_size)}
+        assert {"宙洪荒日", "昃辰宿列"} <= pieces
+        assert not any("\n" in piece for piece in pieces - {"\n"})
+        assert bytes_per_token(own, lines) > 15
+        assert own.decode(own.encode(lines[0])) == lines[0]
+
+
+def test_the_pieces_that_long_words_are_cut_into_count_as_words_do() -> None:
+    whole = "ab" * 32
+    parts = train_unigram({f"{whole}{whole}\n": 2, "ab": 3}, 6)
+    assert parts == train_unigram({whole: 4, "\n": 2, "ab": 3}, 6)
+
+
 def test_bytes_per_token() -> None:
     own = train_tokenizer(["ab"], "characters")
     assert bytes_per_token(own, ["abé", "é"]) == pytest.approx(6 / 4)

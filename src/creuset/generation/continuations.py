@@ -50,8 +50,8 @@ def continuations(
 ) -> list[str]:
     """What the model writes behind a prompt, without the prompt.
 
-    A text ends before a token that ends texts or stands between them, or after `max_tokens`. Tokens that stand
-    for no text (padding, unknown) are not drawn.
+    A text ends before a token that ends texts or stands between them, or after `max_tokens`. Tokens that
+    stand for no text (padding, unknown) are not drawn.
 
     Args:
         model: In evaluation mode, on `device`.
