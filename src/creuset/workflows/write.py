@@ -13,7 +13,8 @@ from creuset.errors import NotFoundError, UsageError
 from creuset.files import write_atomic
 from creuset.generation.continuations import text_sheet
 from creuset.generation.sampling import Sampling
-from creuset.workflows.load import Loaded, find_run, load
+from creuset.models import family
+from creuset.workflows.load import Loaded, find_run, load, run_recipe
 
 SUFFIXES = (".txt", ".json")
 MAX_TOKENS = 200
@@ -107,6 +108,15 @@ def write(
     if out is not None:
         write_atomic(out, forms[out.suffix]())
     return made
+
+
+def writes_from_nothing(run: str | Path) -> bool:
+    """Whether a name stands for a run whose model writes texts without a prompt."""
+    try:
+        found = find_run(run)
+    except NotFoundError:
+        return False
+    return "generates_text" in family(run_recipe(found).model.family).traits
 
 
 def require_suffix(out: Path) -> None:
