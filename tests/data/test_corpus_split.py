@@ -146,7 +146,18 @@ def test_too_little_text_is_refused(tmp_path: Path) -> None:
         DataError, match=r"train split holds less than a sample\n  got: 48 tokens\n.*at least 80"
     ):
         load(file, context=40)
+    with pytest.raises(DataError, match=r"or lower data.context, data.validation_share or data.test_share"):
+        load(file, context=40)
+    file.write_text("ab\n" * 3)
+    with pytest.raises(
+        DataError,
+        match=r"validation split holds less than a sample\n  got: 1 token\n.*\n.*data.validation_share",
+    ):
+        load(file, context=2, test_share=0.0)
     file.write_text("ab\n")
+    cut = r"got: 3 characters in 1 document, cut by data.validation_share 0.1, data.test_share 0.1\n"
+    with pytest.raises(DataError, match=cut + r".*\n  next: give more text, or raise data.validation_share"):
+        load(file)
     with pytest.raises(DataError, match="too small for a validation split"):
         load(file, context=1)
 

@@ -175,6 +175,8 @@ def nothing(image: Any) -> Mapping[str, Any]:
         (a_split_twice, "two folders for one split\n  got: train, val, valid"),
         (classes_in_one_split_only, "some splits have class folders and others have none"),
         (nothing, "this folder holds no files"),
+        (nothing, "for a model of texts .txt files\n  next: put pictures there (.bmp, "),
+        (nothing, "), or texts (.txt)"),
     ],
 )
 def test_unclear_layouts_are_refused(

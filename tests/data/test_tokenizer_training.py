@@ -64,6 +64,15 @@ def test_it_has_its_size_and_special_tokens(kind: Kind) -> None:
     assert around[1] is None or ids[-1] == around[1]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_one_is_the_same_when_it_is_loaded(kind: Kind, tmp_path: Path) -> None:
+    own = trained(kind)
+    own.save(tmp_path)
+    loaded = Tokenizer.from_folder(tmp_path)
+    assert loaded.fingerprint == own.fingerprint
+    assert loaded.encode_batch(corpus(50)) == own.encode_batch(corpus(50))
+
+
 @pytest.mark.parametrize("kind", ["byte_bpe", "characters", "unigram"])
 def test_texts_come_back(kind: Kind) -> None:
     own = trained(kind)
@@ -168,6 +177,25 @@ def test_pieces_of_words_with_a_known_answer() -> None:
     assert {"a", "b", "c", "d", "abab", "cd", "ab"} == set(pieces)
     assert sum(math.exp(score) for score in pieces.values()) <= 1 + 1e-9
     assert list(pieces) == sorted(pieces, key=lambda piece: -pieces[piece])
+
+
+def test_texts_without_spaces_are_learned_from() -> None:
+    generator = random.Random(0)
+    words = ["天地", "玄黄宇", "宙洪荒日", "月盈", "昃辰宿列"]
+    lines = ["".join(generator.choices(words, [9, 7, 5, 3, 1], k=60)) + "。\n" for _ in range(40)]
+    for texts in (lines, ["".join(lines)]):
+        own = train_tokenizer(texts, "unigram", vocabulary_size=60)
+        pieces = {own.token(number) for number in range(own.vocab_size)}
+        assert {"宙洪荒日", "昃辰宿列"} <= pieces
+        assert not any("\n" in piece for piece in pieces - {"\n"})
+        assert bytes_per_token(own, lines) > 15
+        assert own.decode(own.encode(lines[0])) == lines[0]
+
+
+def test_the_pieces_that_long_words_are_cut_into_count_as_words_do() -> None:
+    whole = "ab" * 32
+    parts = train_unigram({f"{whole}{whole}\n": 2, "ab": 3}, 6)
+    assert parts == train_unigram({whole: 4, "\n": 2, "ab": 3}, 6)
 
 
 def test_bytes_per_token() -> None:

@@ -1,6 +1,7 @@
 """What a language model goes on with: decided by the seed, within its tokens, ended well."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -107,7 +108,26 @@ def test_prompts_that_cannot_be_read_are_refused(decoder: Decoder, tokenizer: To
         write(decoder, tokenizer, "abcabcabc")
     with pytest.raises(UsageError, match="max_tokens: nothing would be written"):
         write(decoder, tokenizer, max_tokens=0)
-    assert prompt_ids(tokenizer, "") == [tokenizer.id_of("\n")]
+    with pytest.raises(UsageError, match="holds no token\n  got: an empty text"):
+        prompt_ids(tokenizer, "")
+
+
+def test_a_text_from_nothing_goes_on_from_the_start_of_the_data(tokenizer: Tokenizer) -> None:
+    a, eos = tokenizer.id_of("a"), tokenizer.special.eos[0]
+    assert a is not None
+    for start, expected in ((eos, eos), (a, a), (None, tokenizer.id_of("\n"))):
+        model = Scripted(replace(spec_of(tokenizer), start_token=start), [a, eos])
+        assert write(model, tokenizer, "", num_texts=1) == ["a"]
+        assert model.given == [[[expected]], [[a]]]
+
+
+def test_a_text_ends_before_what_stands_between_documents() -> None:
+    pieces = train_tokenizer(["ab"], "wordpiece", vocabulary_size=8)
+    a, sep = pieces.id_of("a"), pieces.special.sep
+    assert a is not None
+    assert sep is not None
+    model = Scripted(replace(spec_of(pieces), start_token=sep), [a, sep])
+    assert write(model, pieces, "", num_texts=1) == ["a"]
 
 
 def test_texts_stand_below_each_other() -> None:

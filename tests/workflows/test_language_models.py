@@ -204,11 +204,14 @@ def test_the_command_line_writes_texts(run: RunFolder, tmp_path: Path) -> None:
     )
     assert json.loads(answer.stdout)["out"] == str(out)
     assert out.read_text().startswith("--- 1\nthe")
-    answer = run_command(["generate", str(run.path)])
-    assert answer.exit_code == 2
-    assert "--out is missing" in answer.stderr
+    answer = run_command(["generate", str(run.path), "-n", "2", "--max-tokens", "20"])
+    assert answer.exit_code == 0, answer.stderr
+    written = creuset.load(run.path).write("", 2, max_tokens=20)
+    assert answer.stdout.rstrip("\n") == "\n\n".join(written).rstrip("\n")
     answer = run_command(["generate", str(run.path), "--out", str(tmp_path / "a.png")])
-    assert "cannot draw samples" in answer.stderr
+    assert "unknown ending\n  got: .png\n  expected: .txt or .json" in answer.stderr
+    answer = run_command(["generate", str(run.path), "--mode", "encode"])
+    assert "an option without effect: texts are written" in answer.stderr
 
 
 def test_pictures_have_no_prompt(tmp_path: Path) -> None:

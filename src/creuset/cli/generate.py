@@ -43,9 +43,9 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 )
 @click.option(
     "--prompt",
-    help="A language model: what it goes on with; of a run, empty for a new text. An encoder_decoder: the "
-    "source, whose best target is searched for; where it learned on plain text, <1>, <2> stand for gaps. An "
-    "encoder: a text with [MASK] for each token that it is to guess.",
+    help="A language model: what it goes on with; of a run, empty or left out for a new text. An "
+    "encoder_decoder: the source, whose best target is searched for; where it learned on plain text, <1>, <2> "
+    "stand for gaps. An encoder: a text with [MASK] for each token that it is to guess.",
 )
 @click.option(
     "--max-tokens",
@@ -83,6 +83,8 @@ def command(
 
     from creuset.workflows.generate import Mode, generate
 
+    if prompt is None and _writes_from_nothing(run):
+        prompt = ""
     fills = prompt is not None and _fills_masks(run)
     if prompt is None:
         _refuse_options(_OF_TEXTS, "no --prompt was given", "leave it out, or give --prompt")
@@ -147,6 +149,12 @@ def _fills_masks(run: str) -> bool:
     from creuset.workflows.fill import fills_masks
 
     return fills_masks(run)
+
+
+def _writes_from_nothing(run: str) -> bool:
+    from creuset.workflows.write import writes_from_nothing
+
+    return writes_from_nothing(run)
 
 
 def _fill(

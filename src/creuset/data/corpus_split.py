@@ -7,6 +7,7 @@ character. A tokenizer is made from the training split alone.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import get_args
 
 import numpy as np
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from creuset.data.dataset import CorpusCounts, DataReport, Dataset, Split, make_dataset
 from creuset.data.hashing import sample_hashes
-from creuset.data.source import Source
+from creuset.data.source import Source, counted
 from creuset.data.spec import DataSpec
+from creuset.data.text_start import text_start
 from creuset.data.token_stream import Document, TokenStream
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_training import SPECIAL_NAMES, Kind, train_tokenizer
@@ -34,6 +36,14 @@ TOKENIZERS = (*get_args(Kind), BYTES)
 
 _WHOLE_FROM = 10
 """From so many documents on they are kept whole."""
+_MORE_FOR: Mapping[str, str] = MappingProxyType(
+    {
+        "train": "give more text, or lower data.context, data.validation_share or data.test_share",
+        "validation": "give more text, or raise data.validation_share",
+        "test": "give more text, raise data.test_share, or set it to 0 for no test split",
+    }
+)
+"""Split -> what to do where it holds too little."""
 _PROBED = 2000
 """Characters by which a tokenizer is asked whether it gives a text back."""
 
@@ -84,6 +94,7 @@ def corpus_dataset(
         DataError: A stream holds less than a sample.
     """
     splits = {name: _split(name, streams[name], source.origin) for name in shown}
+    learned = streams.get("train")
     measured = streams["validation" if "validation" in streams else shown[0]]
     spec = DataSpec(
         kind="corpus",
@@ -95,7 +106,10 @@ def corpus_dataset(
         mask_token=tokenizer.special.mask,
         special_tokens=tuple(sorted(tokenizer.special_ids)),
         bytes_per_token=measured.num_bytes / len(measured.ids),
-        word_counts=_word_counts(tokenizer, streams["train"]) if "train" in streams else (),
+        word_counts=() if learned is None else _word_counts(tokenizer, learned),
+        start_token=None
+        if learned is None
+        else text_start(tokenizer, learned.ids, separator=learned.separator),
     )
     report = DataReport(
         origin=source.origin,
@@ -218,11 +232,13 @@ def _cut(texts: Sequence[Text], shares: Mapping[str, float], origin: str) -> dic
     for name, end in zip(places, ends, strict=True):
         found[name] = _piece(texts, begin, end)
         if not found[name]:
+            cut_off = ", ".join(f"data.{split}_share {share:g}" for split, share in shares.items())
             raise DataError(
                 f"this corpus is too small for a {name} split",
                 where=origin,
-                got=f"{total:,} characters in {len(texts):,} documents",
-                next_step="give more text" + ("" if name != "test" else ", or set data.test_share: 0"),
+                got=f"{counted(total, 'character')} in {counted(len(texts), 'document')}, cut by {cut_off}",
+                expected="a character for each split at least",
+                next_step=_MORE_FOR[name],
             )
         begin = end
     return found
@@ -256,13 +272,15 @@ def _split(name: str, stream: TokenStream, origin: str) -> Split:
         stream.training_blocks() if name == "train" and stream.num_training_blocks else stream.all_blocks()
     )
     if (name == "train" and not stream.num_training_blocks) or not len(blocks):
-        needed = 2 * stream.context if name == "train" else 2
+        needed = "2 tokens"
+        if name == "train":
+            needed = f"{2 * stream.context:,} tokens, with data.context {stream.context}"
         raise DataError(
             f"the {name} split holds less than a sample",
             where=origin,
-            got=f"{len(stream.ids):,} tokens",
-            expected=f"at least {needed:,} tokens, with data.context {stream.context}",
-            next_step="lower data.context, or give more text",
+            got=counted(len(stream.ids), "token"),
+            expected=f"at least {needed}",
+            next_step=_MORE_FOR.get(name, "give more text"),
         )
     rows: NDArray[np.int32] = blocks.numpy()
     names = tuple(document.name for document in stream.documents)

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from creuset.data.corpus import SUFFIX as TEXT_SUFFIX
 from creuset.data.entries import visible
 from creuset.data.picture import SUFFIXES, UnreadableError, read_picture
 from creuset.data.source import Part, Skipped, Source, counted, encode_labels, listed, require_memory
@@ -69,8 +70,10 @@ def read_folder(
         raise DataError(
             "this folder holds no files",
             where=root,
-            expected="pictures, or one folder of pictures for each class",
-            next_step=f"put pictures there ({', '.join(sorted(SUFFIXES))})",
+            expected="pictures, or one folder of pictures for each class"
+            + (f"; for a model of texts {TEXT_SUFFIX} files" if has_recipe else ""),
+            next_step=f"put pictures there ({', '.join(sorted(SUFFIXES))})"
+            + (f", or texts ({TEXT_SUFFIX})" if has_recipe else ""),
         )
     arrays, skipped = _read_all(root, files, progress)
     if skipped and unreadable == "refuse":

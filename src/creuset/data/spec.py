@@ -1,6 +1,6 @@
 """What a model has to know about its data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["images", "table", "texts", "corpus", "pairs"]
@@ -35,6 +35,8 @@ class DataSpec:
             for other data.
         word_counts: How often each id of a corpus's tokenizer stands in the training split, where its tokens
             are whole words, 0 for special tokens, unknown words among them; empty for other data.
+        start_token: The id that a text of a corpus from nothing goes on from (`text_start.py`); None where it
+            is not known, as in other data. It is no part of the form: specs that differ in it are equal.
         ids_before, ids_behind: What the tokenizer of pairs puts around each text; empty for other data.
         target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
             other data.
@@ -58,6 +60,7 @@ class DataSpec:
     special_tokens: tuple[int, ...] = ()
     bytes_per_token: float = 0.0
     word_counts: tuple[int, ...] = ()
+    start_token: int | None = field(default=None, compare=False)
     ids_before: tuple[int, ...] = ()
     ids_behind: tuple[int, ...] = ()
     target_tokens: float = 0.0

@@ -57,6 +57,9 @@ _WHOLE: tuple[Kind, ...] = ("characters", "words")
 """Kinds that count what the texts hold, and learn nothing: their size is the most there may be."""
 _WORD = r"[\p{L}\p{M}\p{N}_]+|\S"
 """A word with the marks on it, or any other character but white space, as in data/vocabulary.py."""
+_SCORE_DECIMALS = 12
+"""Of a log probability: few enough digits that the library reads from its JSON the number that it wrote,
+which it does not of all 17; else a saved tokenizer, loaded, would be another one."""
 _CONTINUES = "##"
 _MAX_WORD = 100
 
@@ -243,7 +246,8 @@ def _unigram(texts: Sequence[str], vocabulary_size: int, names: Mapping[str, str
         len(characters) + len(names),
         f"{len(characters)} characters and {len(names)} special tokens",
     )
-    pieces = [(name, 0.0) for name in names.values()] + train_unigram(words, size)
+    pieces = [(name, 0.0) for name in names.values()]
+    pieces += [(piece, round(score, _SCORE_DECIMALS)) for piece, score in train_unigram(words, size)]
     backend.model = models.Unigram(pieces, unk_id=list(names).index("unk"), byte_fallback=False)
     return backend
 

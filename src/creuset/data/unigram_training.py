@@ -9,11 +9,13 @@ Departures from SentencePiece and from `tokenizers`:
 - Ties are broken by the pieces' characters, so that the same words give the same pieces in the same order;
   the trainer of `tokenizers` goes through hash maps and gives other pieces each time.
 - Seed pieces are counted within words one length at a time, without a suffix array.
-- Words longer than MAX_WORD characters are left out of the counts; their characters are kept.
+- Words end at line ends too, each of which is a word, and longer ones than MAX_WORD characters are cut into
+  pieces of that many, so that texts without spaces are learned from as well.
 
 Legend of shapes: N words of one length, L their characters, W longest piece, S pieces.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ from scipy.special import digamma
 MAX_PIECE = 16
 """Characters of the longest piece, as in SentencePiece."""
 MAX_WORD = 64
+"""Characters that are looked at together; what is longer is a text without spaces."""
+_WITHIN_LINES = re.compile(rf"\n|[^\n]{{1,{MAX_WORD}}}")
 _SEEDS_PER_PIECE = 10
 """Candidates to begin with, for each piece asked for."""
 _SHRINK = 0.75
@@ -53,8 +57,8 @@ def train_unigram(words: Mapping[str, int], num_pieces: int) -> list[tuple[str, 
         num_pieces: How many pieces are wanted; fewer come out where the words do not hold so many. At least
             the number of distinct characters.
     """
-    counted = {word: count for word, count in sorted(words.items()) if len(word) <= MAX_WORD}
-    characters = sorted({character for word in words for character in word})
+    counted = _cut(words)
+    characters = sorted({character for word in counted for character in word})
     names, scores = _seeds(counted, characters, num_pieces * _SEEDS_PER_PIECE)
     groups = _grouped(counted, names)
     kept = np.arange(len(names)) < len(characters)
@@ -73,6 +77,15 @@ def train_unigram(words: Mapping[str, int], num_pieces: int) -> list[tuple[str, 
         :num_pieces
     ]
     return [(names[n], float(scores[n])) for n in sorted(order, key=lambda n: (-scores[n], names[n]))]
+
+
+def _cut(words: Mapping[str, int]) -> dict[str, int]:
+    """The words, those with line ends or too many characters in parts, in their order."""
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for part in _WITHIN_LINES.findall(word):
+            counts[part] += count
+    return dict(sorted(counts.items()))
 
 
 def _seeds(words: Mapping[str, int], characters: Sequence[str], num_seeds: int) -> tuple[list[str], Floats]:

@@ -7,23 +7,21 @@ from collections.abc import Sequence
 
 import torch
 
+from creuset.data.text_start import usual_start
 from creuset.data.tokenizer import Tokenizer
 from creuset.device import stream
 from creuset.errors import UsageError
 from creuset.generation.sampling import Sampling, choose
 from creuset.models.language_model import LanguageModel
 
-START = "\n"
-"""Stands before a text without a prompt: what follows a line end is the beginning of something."""
-
 
 def prompt_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """The tokens of a prompt, of START where it is empty.
+    """The tokens of a prompt.
 
     Raises:
         UsageError: It holds what the tokenizer has no token for, or no token at all.
     """
-    ids = tokenizer.encode(prompt or START, add_special=False) or list(tokenizer.special.eos[:1])
+    ids = tokenizer.encode(prompt, add_special=False)
     unknown = tokenizer.special.unk
     if unknown is not None and unknown in ids:
         unreadable = [each for each in dict.fromkeys(prompt) if unknown in tokenizer.encode(each, False)]
@@ -34,7 +32,9 @@ def prompt_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
             expected="what stands in the texts that the tokenizer was learned from",
         )
     if not ids:
-        raise UsageError("the prompt holds no token", where="prompt", got=repr(prompt))
+        raise UsageError(
+            "the prompt holds no token", where="prompt", got=repr(prompt) if prompt else "an empty text"
+        )
     return ids
 
 
@@ -50,13 +50,13 @@ def continuations(
 ) -> list[str]:
     """What the model writes behind a prompt, without the prompt.
 
-    A text ends before a token that ends texts, or after `max_tokens`. Tokens that stand for no text (padding,
-    unknown) are not drawn.
+    A text ends before a token that ends texts or stands between them, or after `max_tokens`. Tokens that
+    stand for no text (padding, unknown) are not drawn.
 
     Args:
         model: In evaluation mode, on `device`.
         tokenizer: The one that it was trained with.
-        prompt: What the texts go on from; START where it is empty.
+        prompt: What the texts go on from; where it is empty, the token behind which the model's texts begin.
         num_texts: From 1.
         max_tokens: Tokens of each text at most, from 1.
         sampling: How tokens are chosen; its seed decides the draws.
@@ -68,8 +68,9 @@ def continuations(
     for name, value in (("num_texts", num_texts), ("max_tokens", max_tokens)):
         if value < 1:
             raise UsageError("nothing would be written", where=name, got=value, expected="at least 1")
-    ids = prompt_ids(tokenizer, prompt)
-    banned = {number: float("-inf") for number in _never_drawn(model, tokenizer)}
+    ids = prompt_ids(tokenizer, prompt) if prompt else [_start(model, tokenizer)]
+    ends = _ends(model, tokenizer)
+    banned = {number: float("-inf") for number in _never_drawn(model, tokenizer) if number not in ends}
     generators = [stream(sampling.seed, "text", number) for number in range(num_texts)]
     written: list[list[int]] = [[] for _ in range(num_texts)]
     ended = [False] * num_texts
@@ -82,7 +83,7 @@ def continuations(
             if ended[row]:
                 continue
             chosen = choose(logits[row], chooser, [*ids, *written[row]], generator)
-            if chosen in tokenizer.special.eos:
+            if chosen in ends:
                 ended[row] = True
             else:
                 written[row].append(chosen)
@@ -97,10 +98,22 @@ def text_sheet(texts: Sequence[str]) -> str:
     return "".join(f"--- {number}\n{text.rstrip()}\n\n" for number, text in enumerate(texts, 1))
 
 
+def _start(model: LanguageModel, tokenizer: Tokenizer) -> int:
+    """What a text from nothing goes on from."""
+    return usual_start(tokenizer) if model.start_token is None else model.start_token
+
+
+def _ends(model: LanguageModel, tokenizer: Tokenizer) -> frozenset[int]:
+    """The tokens that end a text, the separator of documents among them if the model learned from several."""
+    separator = tokenizer.special.separator
+    if separator is None or separator != model.start_token:
+        return frozenset(tokenizer.special.eos)
+    return frozenset((*tokenizer.special.eos, separator))
+
+
 def _never_drawn(model: LanguageModel, tokenizer: Tokenizer) -> list[int]:
-    """Special tokens but those that end a text, and rows of the embedding that no token has."""
-    special = tokenizer.skipped_ids - set(tokenizer.special.eos)
-    return [*sorted(special), *range(tokenizer.vocab_size, model.vocab_size)]
+    """Special tokens, and rows of the embedding that no token has."""
+    return [*sorted(tokenizer.skipped_ids), *range(tokenizer.vocab_size, model.vocab_size)]
 
 
 def _with_bias(sampling: Sampling, bias: dict[int, float]) -> Sampling:

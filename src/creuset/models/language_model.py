@@ -43,6 +43,8 @@ class LanguageModel(TokenModel):
     def __init__(self, family: str, spec: DataSpec) -> None:
         super().__init__(family, spec)
         self.bytes_per_token = spec.bytes_per_token
+        self.start_token = spec.start_token
+        """What a text from nothing goes on from; None where the data does not say."""
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         """Cross entropy of the next token, in nats a token."""

@@ -1,7 +1,7 @@
 """What a training shows as it goes: samples of the model after a step, a file each under the run's samples/.
 
 A picture sheet where the model draws or encodes pictures, a text where it is about texts, chosen by the
-family's traits: the first of `_SHEETS` that it has.
+family's traits: the first of `_SHEETS` that it has. Where none can be made, the file says why.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import torch
 
+from creuset.errors import CreusetError
 from creuset.files import write_atomic
 from creuset.generation import pictures
 from creuset.generation.continuations import continuations, text_sheet
@@ -44,7 +45,10 @@ def sample_writer(session: Session, folder: RunFolder) -> Callable[[int], None] 
 
     def write(step: int) -> None:
         session.model.eval()
-        shown = sheet()
+        try:
+            shown = sheet()
+        except CreusetError as error:  # a training goes on without its samples
+            shown = f"no samples of this step\n\n{error}\n"
         session.model.train()
         if not session.processes.first:
             return

@@ -47,7 +47,7 @@ class TextHandle(Handle):
         """What a language model goes on with behind a prompt, which is not repeated.
 
         Args:
-            prompt: In words that the tokenizer knows; empty for a text from the beginning of a line.
+            prompt: In words that the tokenizer knows; empty for a text from nothing.
             num_texts: How many.
             max_tokens: Tokens of each at most.
             temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest.

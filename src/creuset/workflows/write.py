@@ -13,7 +13,8 @@ from creuset.errors import NotFoundError, UsageError
 from creuset.files import write_atomic
 from creuset.generation.continuations import text_sheet
 from creuset.generation.sampling import Sampling
-from creuset.workflows.load import Loaded, find_run, load
+from creuset.models import family
+from creuset.workflows.load import Loaded, find_run, load, run_recipe
 
 SUFFIXES = (".txt", ".json")
 MAX_TOKENS = 200
@@ -71,8 +72,8 @@ def write(
         run: The run's ID or folder; or a GGUF file, a model's folder, or the name of such a model.
         out: A file for the texts with their prompts (.txt), or with all that decided them (.json); None for
             no file.
-        prompt: What the texts go on from; empty for texts from the beginning of a line. For an encoder with
-            its decoder the source.
+        prompt: What the texts go on from; empty for texts from nothing. For an encoder with its decoder the
+            source.
         num: How many; of an encoder with its decoder the best of a beam search.
         max_tokens: Tokens of each at most; default: MAX_TOKENS, or all that an encoder with its decoder can
             write.
@@ -107,6 +108,15 @@ def write(
     if out is not None:
         write_atomic(out, forms[out.suffix]())
     return made
+
+
+def writes_from_nothing(run: str | Path) -> bool:
+    """Whether a name stands for a run whose model writes texts without a prompt."""
+    try:
+        found = find_run(run)
+    except NotFoundError:
+        return False
+    return "generates_text" in family(run_recipe(found).model.family).traits
 
 
 def require_suffix(out: Path) -> None:
