@@ -95,7 +95,7 @@ def sampling_of_gguf(metadata: Metadata) -> Found:
 
 
 def _checked(values: Mapping[str, Any], where: object) -> Sampling:
-    numbers = {}
+    numbers: dict[str, Any] = {}
     for name, value in values.items():
         number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
         if value is not None and not (number and (name not in _WHOLE or value == int(value))):
