@@ -101,7 +101,7 @@ def command(
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed if _is_given("seed") else None,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint if _is_given("checkpoint") else None,
             as_json=as_json,
         )
         return
