@@ -153,9 +153,10 @@ class LlamaCpp(TokenEngine):
             self._server = None
 
     def _open_server(self) -> LlamaServer:
-        self._require_open()
-        assert self._server is not None
-        return self._server
+        server = self._server
+        if server is None:
+            raise self._closed()
+        return server
 
     def _require_enforced(self, schema: Mapping[str, Any]) -> None:
         """Tries the schema out: llama.cpp is silent about one that it cannot read, and goes on without.
