@@ -33,6 +33,12 @@ def test_lines_are_turns_and_answers_lines(monkeypatch: pytest.MonkeyPatch) -> N
     assert [turn.role for turn in turns] == ["system", "user", "assistant", "user"]
 
 
+def test_no_model_steers_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout, _ = chat(monkeypatch, ScriptedEngine(["a\x1b]0;owned\x07\x9b2J\tb"]), "hello\n")
+    assert not any(character in stdout for character in "\x1b\x07\x9b")
+    assert r"\u001b" in stdout
+
+
 def test_clear_forgets_and_the_settings_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = ScriptedEngine(["one", "two"])
     words = ["--temperature", "0", "--top-p", "0.5", "--seed", "4", "--stop", "X", "--max-tokens", "9"]

@@ -139,6 +139,32 @@ def test_guessing_answers_alike() -> None:
         assert plain.complete(request).text == guessing.complete(request).text
 
 
+def test_closing_ends_the_template_s_process_and_lets_no_answer_begin() -> None:
+    model = small_model()
+    engine = Native(model, name="tiny", precision="float32")
+    engine.count_tokens(Request(messages=(Message(role="user", content="hi"),)))
+    assert model.chat_template is not None
+    assert model.chat_template.process_id is not None
+    engine.close()
+    assert model.chat_template.process_id is None
+    with pytest.raises(UsageError, match="tiny: this engine is closed"):
+        engine.log_probs([1, 2])
+
+
+def test_an_answer_does_not_begin_behind_a_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is closed by another thread while the prompt is cut into tokens."""
+    engine = Native(small_model(), name="tiny", precision="float32")
+    cut = engine._encode
+
+    def closed_meanwhile(text: str, *, whole: bool = True) -> list[int]:
+        engine._is_open = False  # what close does first
+        return cut(text, whole=whole)
+
+    monkeypatch.setattr(engine, "_encode", closed_meanwhile)
+    with pytest.raises(UsageError, match="this engine is closed"):
+        engine.stream(Request(prompt="hi", max_tokens=4))
+
+
 def test_a_folder_is_opened(tmp_path: Path) -> None:
     model = small_model()
     folder = tmp_path / "tiny"

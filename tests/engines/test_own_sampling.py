@@ -41,6 +41,31 @@ def test_the_metadata_of_a_gguf_file() -> None:
     assert sampling_of_gguf(Metadata({"general.name": "x"}, Path("m.gguf"))) == (None, ())
 
 
+def test_numbers_that_mean_off_or_all_are_understood() -> None:
+    values = {"general.sampling.penalty_last_n": 0, "general.sampling.penalty_repeat": 1.2}
+    found, _ = sampling_of_gguf(Metadata(values, Path("m.gguf")))
+    assert found is not None
+    assert not found.penalises
+    found, _ = sampling_of_folder({"do_sample": True, "top_k": -1}, where="m")
+    assert found is not None
+    assert found.top_k == 0
+    found, _ = sampling_of_folder({"do_sample": True, "top_k": 20.0}, where="m")
+    assert found is not None
+    assert isinstance(found.top_k, int)
+
+
+def test_counts_that_are_not_whole_are_refused_when_they_are_read() -> None:
+    with pytest.raises(
+        DataError, match=r"m: top_k of the model's own sampling is no whole number\n  got: 50.5"
+    ):
+        sampling_of_folder({"do_sample": True, "top_k": 50.5}, where="m")
+    with pytest.raises(DataError, match="penalty_window of the model's own sampling is no whole number"):
+        sampling_of_gguf(Metadata({"general.sampling.penalty_last_n": 8.5}, Path("m.gguf")))
+    for number in (10**400, float("nan"), float("inf")):
+        with pytest.raises(DataError, match="temperature of the model's own sampling is no number"):
+            sampling_of_folder({"do_sample": True, "temperature": number}, where="m")
+
+
 def test_values_that_cannot_be_are_refused_by_name() -> None:
     with pytest.raises(DataError, match=r"m: top_p of the model's own sampling is out of range\n  got: 2"):
         sampling_of_folder({"do_sample": True, "top_p": 2}, where="m")

@@ -33,3 +33,14 @@ def test_a_request_needs_something_to_answer() -> None:
         Request()
     with pytest.raises(UsageError, match="messages: a chat without a turn"):
         Request(messages=())
+
+
+def test_halves_of_characters_are_refused_by_name() -> None:
+    with pytest.raises(UsageError, match=r"prompt: no whole character\n  got: '\\udcff' at character 3"):
+        Request(prompt="ab\udcff")
+    turns = (Message(role="system", content="secret"), Message(role="user", content="\udce9"))
+    with pytest.raises(UsageError, match=r"messages\[1\]\.content: no whole character") as refused:
+        Request(messages=turns)
+    assert "secret" not in str(refused.value)
+    with pytest.raises(UsageError, match="stop: no whole character"):
+        Request(prompt="x", stop=("\udcff",))

@@ -72,8 +72,13 @@ def test_scaling_stretches_long_waves_alone() -> None:
 
 def test_yarn_s_magnitude() -> None:
     assert RotaryScaling(kind="linear", factor=8.0).magnitude == 1
-    assert RotaryScaling(kind="yarn", factor=8.0).magnitude == pytest.approx(0.1 * math.log(8) + 1)
-    assert RotaryScaling(kind="yarn", factor=8.0, attention_factor=1.5).magnitude == 1.5
+    assert RotaryScaling(kind="yarn", original_context_length=16, factor=8.0).magnitude == pytest.approx(
+        0.1 * math.log(8) + 1
+    )
+    assert (
+        RotaryScaling(kind="yarn", original_context_length=16, factor=8.0, attention_factor=1.5).magnitude
+        == 1.5
+    )
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

@@ -147,6 +147,19 @@ def test_padding_changes_no_token(name: str, left: bool) -> None:
         assert_same(padded[row, padding[row]], model(ids[row : row + 1, padding[row]])[0])
 
 
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_padding_counts_for_nothing_in_the_context(positions: str) -> None:
+    """Of packed documents, and behind the tokens of a cache."""
+    form: dict[str, Any] = {"positions": positions, "rope_theta": 10_000.0 if positions == "rotary" else None}
+    model, ids = built(replace(DECODER, **form, context_length=8)), tokens(1, 20)
+    padding = torch.arange(20)[None] < 5
+    documents = torch.zeros(1, 20, dtype=torch.long)
+    alone = model(ids[:, :5])
+    assert_same(model(ids, documents=documents, padding=padding)[:, :5], alone)
+    with pytest.raises(UsageError, match="got: 9 tokens\n  expected: at most 8"):
+        model(ids, documents=documents, padding=torch.arange(20)[None] < 9)
+
+
 def test_logits_are_made_where_they_are_asked_for() -> None:
     model, ids = built(DECODER), tokens(2, 5)
     whole = model(ids)

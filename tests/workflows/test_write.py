@@ -29,6 +29,13 @@ def test_several_texts_differ_and_come_again(model_file: Path) -> None:
         write(model_file, prompt="Once", num=0)
 
 
+@pytest.mark.starter
+def test_a_checkpoint_of_a_model_that_has_none_is_refused(model_file: Path) -> None:
+    answer = run_command(["generate", str(model_file), "--prompt", "Once", "--checkpoint", "best"])
+    assert answer.exit_code == 2
+    assert "--checkpoint: a setting without effect" in answer.stderr
+
+
 def test_what_is_neither_a_run_nor_a_model_is_not_found(workspace: Path) -> None:
     with pytest.raises(NotFoundError, match="nosuch"):
         write("nosuch", prompt="Once")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from creuset.cli.console import if_it_is_there, next_step, note
+from creuset.cli.console import if_it_is_there, next_step, note, shown
 
 _DRIVERS = ("llamacpp", "native")
 _PRECISIONS = ("float32", "bfloat16", "int8")
@@ -108,7 +108,7 @@ def _answer(conversation: Any, line: str) -> None:
         with if_it_is_there(1):
             for piece in pieces:
                 if piece.text:
-                    click.echo(piece.text, nl=False)
+                    click.echo(shown(piece.text), nl=False)
             click.echo()
     except CreusetError as error:
         note(f"creuset: {error}\n  or: /clear")

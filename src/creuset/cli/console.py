@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from creuset.errors import CreusetError, Interrupted, ResourceError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What a terminal may obey, and halves of characters, which no terminal can be sent."""
 _LINE_SECONDS = 10.0
 """Where stderr is no terminal, a line of progress appears at most this often."""
 
@@ -36,7 +39,7 @@ def process_number() -> int:
 
 def emit_json(document: Any) -> None:
     """One JSON document on stdout; NaN and infinities are refused, since JSON has none."""
-    say(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    say(shown(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 @contextmanager
@@ -62,6 +65,12 @@ def _drop(descriptor: int) -> None:
     os.close(nowhere)
 
 
+def shown(text: str) -> str:
+    """Text of a model or a stranger's file, with control characters other than line breaks and tabs as
+    \\u001b: raw, they would steer the terminal. JSON stays the same JSON."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def say(text: str) -> bool:
     """A result, on stdout.
 
@@ -80,7 +89,7 @@ def note(text: str) -> None:
     """A line beside the result, on stderr."""
     if process_number() == 0:
         with if_it_is_there(2):
-            click.echo(text, err=True)
+            click.echo(shown(text), err=True)
 
 
 def next_step(command: str) -> None:
@@ -102,9 +111,9 @@ def fail(error: CreusetError) -> None:
     number = process_number()
     with if_it_is_there(2):
         if number == 0:
-            click.echo(f"creuset: {error}", err=True)
+            click.echo(shown(f"creuset: {error}"), err=True)
         elif not isinstance(error, Interrupted):  # what stops all processes is told by the first
-            click.echo(f"creuset, process {number}: {error}", err=True)
+            click.echo(shown(f"creuset, process {number}: {error}"), err=True)
     raise SystemExit(error.exit_code)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say
+from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say, shown
 
 _OF_PICTURES = ("mode", "data", "split")
 """Options that have no effect on texts."""
@@ -103,7 +103,7 @@ def command(
             max_tokens=max_tokens,
             temperature=temperature,
             seed=seed if _is_given("seed") else None,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint if _is_given("checkpoint") else None,
             as_json=as_json,
         )
         return
@@ -186,7 +186,7 @@ def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None
     if as_json:
         emit_json({"out": None if out is None else str(out), **json.loads(made.to_json())})
     elif out is None:
-        say("\n\n".join(made.whole_texts()))
+        say(shown("\n\n".join(made.whole_texts())))
     else:
         step = "" if made.step is None else f" at step {made.step}"
         seed = "" if made.seed is None else f", seed {made.seed}"

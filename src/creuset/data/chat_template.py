@@ -189,6 +189,10 @@ class ChatTemplate:
             )
         return TrainedSpans(text=whole, spans=tuple(spans))
 
+    def close(self) -> None:
+        """Ends the process in which it is rendered; the next rendering starts another."""
+        self._process.close()
+
     def save(self, folder: Path | str) -> Path:
         """Writes chat_template.jinja into a folder and returns its path."""
         path = Path(folder) / TEMPLATE_FILE

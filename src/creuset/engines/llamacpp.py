@@ -2,8 +2,8 @@
 
 What llama.cpp does silently is refused here: a JSON schema that it cannot read (it would answer without any
 constraint), a chat with a model that has no template (it would take another model's). A file is read by
-creuset's own strict reader first, since llama.cpp ends the process on some that are damaged. Its chat
-template is run in creuset's sandbox, since llama.cpp runs it without limits.
+creuset's own strict reader first, and loaded in a process of its own, since llama.cpp ends its process on
+some that are damaged. Its chat template is run in creuset's sandbox, since llama.cpp runs it without limits.
 
 Limits: of a character that several tokens make up llama.cpp names only the last; `usage` counts them all. It
 quantizes activations, so its numbers differ from those of the same weights in float32, and a little with what
@@ -30,6 +30,7 @@ from creuset.engines.base import (
     Usage,
 )
 from creuset.engines.llamacpp_server import EventStream, LlamaServer, Pooling
+from creuset.engines.llamacpp_trial import LoadingTrial
 from creuset.engines.llamacpp_wire import (
     completion_body,
     finish_reason,
@@ -78,17 +79,19 @@ class LlamaCpp(TokenEngine):
         pooling: Pooling | None = None,
         reuse_prompt: bool = False,
     ) -> None:
-        file = GgufFile(Path(path))
-        name = file.path.name if name is None else name
+        with LoadingTrial(Path(path).absolute(), vectors=pooling is not None) as trial:
+            file = GgufFile(Path(path))
+            name = file.path.name if name is None else name
+            architecture = file.metadata.text("general.architecture")
+            trained = file.metadata.whole(f"{architecture}.context_length")
+            context_length = context_length_of(trained, context_length, where=name)
+            template = read_chat_template(file.metadata)
+            sampling, _ = sampling_of_gguf(file.metadata)
+            abilities = _abilities(file.metadata, pooling, name)
+            trial.require_success()
         self._reuse_prompt = reuse_prompt
         self._enforced: str | None = None
         """The schema that was last seen to be kept to."""
-        architecture = file.metadata.text("general.architecture")
-        trained = file.metadata.whole(f"{architecture}.context_length")
-        context_length = context_length_of(trained, context_length, where=name)
-        template = read_chat_template(file.metadata)
-        sampling, _ = sampling_of_gguf(file.metadata)
-        abilities = _abilities(file.metadata, pooling, name)
         self.num_threads = torch.get_num_threads() if num_threads is None else num_threads
         self._server: LlamaServer | None = LlamaServer(
             file.path,
@@ -150,9 +153,10 @@ class LlamaCpp(TokenEngine):
             self._server = None
 
     def _open_server(self) -> LlamaServer:
-        self._require_open()
-        assert self._server is not None
-        return self._server
+        server = self._server
+        if server is None:
+            raise self._closed()
+        return server
 
     def _require_enforced(self, schema: Mapping[str, Any]) -> None:
         """Tries the schema out: llama.cpp is silent about one that it cannot read, and goes on without.

@@ -15,8 +15,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -35,38 +33,21 @@ _ROOM_FOR_SIGACTION = 1024
 """Bytes, more than any platform's struct sigaction has."""
 _LONGEST_SOCKET_PATH = 100
 """Linux allows 107 bytes, macOS 103."""
-_SILENT, _ERRORS = -1, 1
-"""llama.cpp's levels of verbosity."""
-_LOADING_SECONDS = 120
-_LOAD_AGAIN = """\
-import os, sys, xllamacpp
-parameters = xllamacpp.CommonParams()
-parameters.model.path = sys.argv[1]
-parameters.hostnames = [sys.argv[2]]
-parameters.verbosity, parameters.n_ctx = int(sys.argv[3]), int(sys.argv[4])
-parameters.n_batch = parameters.n_ubatch = int(sys.argv[5])
-parameters.n_parallel, parameters.warmup, parameters.fit_params, parameters.ui = 1, False, False, False
-parameters.chat_template = "chatml"
-try:
-    xllamacpp.Server(parameters)
-except RuntimeError:
-    sys.exit()
-os._exit(0)
-"""
-"""A model that could be loaded now would be served: nothing is freed at the end."""
+_SILENT = -1
+"""llama.cpp's level of verbosity."""
 
 
 class LlamaServer:
     """A loaded model behind its socket.
 
     Args:
-        path: A GGUF file.
+        path: A GGUF file that was tried: llama.cpp ends this process on some others.
         context_length: Tokens of prompt and answer together.
         num_threads: For a token and for a batch of the prompt alike.
         pooling: How the vectors of a text's tokens become one; None: no vectors are asked for.
 
     Raises:
-        CreusetError: llama.cpp cannot load the file, with its own words.
+        CreusetError: llama.cpp cannot load the file.
     """
 
     def __init__(
@@ -250,8 +231,7 @@ def _load(parameters: Any, path: Path, place: Path) -> Any:
         raise CreusetError(
             "llama.cpp cannot load this model",
             where=path,
-            got=_words_of_failure(parameters, path),
-            expected="a GGUF model of an architecture that llama.cpp knows, and memory for it",
+            expected="memory for it and its context, since the file itself was seen to load",
         ) from error
 
 
@@ -268,25 +248,3 @@ def _own_signal_handlers() -> Iterator[None]:
     finally:
         for number, action in kept.items():
             library.sigaction(int(number), action, None)
-
-
-def _words_of_failure(parameters: Any, path: Path) -> str:
-    """Loads once more to hear why it failed, since llama.cpp says so on stderr alone.
-
-    In a process of its own: to redirect this one's stderr would take it from all other threads.
-    """
-    numbers = [str(_ERRORS), str(parameters.n_ctx), str(parameters.n_batch)]
-    words = [sys.executable, "-c", _LOAD_AGAIN, str(path), parameters.hostnames[0], *numbers]
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_LOADING_SECONDS,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-    except subprocess.TimeoutExpired:
-        return "no word of it"
-    lines = done.stderr.decode(errors="replace").splitlines()
-    reasons = [line.partition(" E ")[2].strip() for line in lines if "error loading model:" in line]
-    return reasons[0] if reasons else " ".join(lines)[:500] or "no word of it"

@@ -135,7 +135,9 @@ class Native(TokenEngine):
     def _answer(
         self, request: Request, prompt: list[int], max_tokens: int, started: float
     ) -> Generator[Piece, None, None]:
-        assert self._writer is not None
+        writer = self._writer
+        if writer is None:
+            raise self._closed()
         text_request = TextRequest(
             prompt=prompt,
             max_tokens=max_tokens,
@@ -146,7 +148,7 @@ class Native(TokenEngine):
         )
         signal = _StopSignal()
         self._track(signal)
-        return self._pieces(self._writer, text_request, signal, started)
+        return self._pieces(writer, text_request, signal, started)
 
     def _score(self, ids: list[int], start: int, num_top: int) -> TextLogProbs:
         return score_text(self._open_decoder(), ids, start, num_top)
@@ -188,9 +190,10 @@ class Native(TokenEngine):
             )
 
     def _open_decoder(self) -> Transformer | FastDecoder:
-        self._require_open()
-        assert self._decoder is not None
-        return self._decoder
+        decoder = self._decoder
+        if decoder is None:
+            raise self._closed()
+        return decoder
 
     def _with_bytes(self, score: TokenScore) -> TokenLogProb:
         return TokenLogProb(

@@ -41,6 +41,13 @@ _GGUF_FIELDS = {
 }
 _WHOLE_CONTEXT = -1
 """What penalty_last_n is where penalties look at all tokens."""
+_NO_PENALTIES = 0
+"""What penalty_last_n is where they look at none."""
+_ALL_TOKENS = -1
+"""What top_k is in some files where all tokens are left."""
+_WHOLE = ("top_k", "penalty_window")
+_LARGEST = 2**40
+"""No number of a model's advice is beyond it."""
 
 
 Found = tuple[Sampling | None, tuple[str, ...]]
@@ -81,17 +88,27 @@ def sampling_of_gguf(metadata: Metadata) -> Found:
     values: dict[str, Any] = {ours: said[name] for name, ours in _GGUF_FIELDS.items() if name in said}
     if values.get("penalty_window") == _WHOLE_CONTEXT:
         values["penalty_window"] = None
+    elif values.get("penalty_window") == _NO_PENALTIES:
+        del values["penalty_window"]
+        values["repeat_penalty"] = 1.0
     return (_checked(values, metadata.where) if values else None), unused
 
 
 def _checked(values: Mapping[str, Any], where: object) -> Sampling:
+    numbers: dict[str, Any] = {}
     for name, value in values.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+        if value is not None and not (number and (name not in _WHOLE or value == int(value))):
             raise DataError(
-                f"{name} of the model's own sampling is no number", where=where, got=repr(value)[:80]
+                f"{name} of the model's own sampling is no {'whole ' if name in _WHOLE else ''}number",
+                where=where,
+                got=repr(value)[:80],
             )
+        numbers[name] = int(value) if name in _WHOLE and value is not None else value
+    if numbers.get("top_k") == _ALL_TOKENS:
+        numbers["top_k"] = 0
     try:
-        return Sampling(**values)
+        return Sampling(**numbers)
     except UsageError as error:
         raise DataError(
             f"{error.where} of the model's own sampling is out of range",

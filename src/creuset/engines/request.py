@@ -67,6 +67,13 @@ class Request:
         seed = self.sampling.seed
         _require(0 <= seed <= MAX_SEED, "seed", seed, f"a number in [0, {MAX_SEED}]")
         _require_strings(self.stop)
+        _require_characters("prompt", self.prompt if isinstance(self.prompt, str) else "")
+        for number, message in enumerate(self.messages or ()):
+            _require_characters(f"messages[{number}].role", message.role)
+            _require_characters(f"messages[{number}].content", message.content)
+        for name, texts in (("stop", self.stop), ("grammar", (self.grammar or "",))):
+            for text in texts:
+                _require_characters(name, text)
         if self.json_schema is not None:
             _require_json(self.json_schema)
 
@@ -80,6 +87,19 @@ def _require_strings(stop: object) -> None:
     """A text in place of a tuple of texts would be read as a stop string a character."""
     if not isinstance(stop, tuple) or not all(isinstance(string, str) and string for string in stop):
         raise UsageError("no tuple of strings", where="stop", got=repr(stop), expected='such as ("\\n",)')
+
+
+def _require_characters(where: str, text: str) -> None:
+    """Halves of characters, as which Python reads bytes that are no UTF-8, are no text for a model."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "no whole character",
+            where=where,
+            got=f"{text[error.start]!a} at character {error.start + 1}",
+            expected="UTF-8",
+        ) from error
 
 
 def _require_json(schema: Mapping[str, Any]) -> None:

@@ -81,8 +81,12 @@ class TokenEngine(Engine):
                 answer.stop()
 
     def close(self) -> None:
-        self.cancel()
-        self._is_open = False
+        with self._lock:  # no answer begins behind those that are ended
+            self._is_open = False
+            for answer in self._running:
+                answer.stop()
+        if self._template is not None:
+            self._template.close()
         self._free()
 
     def log_probs(self, text: str | Sequence[int], *, start: int = 1, num_top: int = 0) -> TextLogProbs:
@@ -135,8 +139,13 @@ class TokenEngine(Engine):
         """Lets go of the model."""
 
     def _track(self, answer: Stoppable) -> None:
-        """`cancel` ends this answer too, as long as somebody holds it."""
+        """`cancel` ends this answer too, as long as somebody holds it.
+
+        Raises:
+            UsageError: The engine was closed before it began.
+        """
         with self._lock:
+            self._require_open()
             self._running.add(answer)
 
     def _prompt_ids(self, request: Request) -> list[int]:
@@ -156,8 +165,10 @@ class TokenEngine(Engine):
 
     def _require_open(self) -> None:
         if not self._is_open:
-            name = self._description.name
-            raise UsageError("this engine is closed", where=name, next_step="open it again")
+            raise self._closed()
+
+    def _closed(self) -> UsageError:
+        return UsageError("this engine is closed", where=self._description.name, next_step="open it again")
 
     def _require_able(self, ability: Ability, what: str) -> None:
         if ability not in self._description.abilities:

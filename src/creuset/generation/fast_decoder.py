@@ -222,8 +222,7 @@ class FastDecoder:
             if self.position_embedding is None:
                 x = x + sinusoidal_embedding(places, x.shape[-1]).to(x.dtype)
             else:
-                last = len(self.position_embedding) - 1  # padding may stand behind the context's end
-                x = x + self.position_embedding[(places + self.config.position_offset).clamp(max=last)]
+                x = x + self.position_embedding[places + self.config.position_offset]
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
         return x.flatten(0, 1)
@@ -269,7 +268,6 @@ class FastDecoder:
         cosine, sine = table
         if isinstance(places, slice):
             return cosine[None, places], sine[None, places]
-        places = places.clamp(max=len(cosine) - 1)
         return cosine[places], sine[places]
 
     def _block(self, layer: int) -> _Block:

@@ -92,14 +92,15 @@ class RotaryScaling:
             not (math.isfinite(self.factor) and self.factor >= 1)
             or not all(math.isfinite(number) and number > 0 for number in numbers)
             or (self.kind == "llama3" and self.low_frequency_factor >= self.high_frequency_factor)
-            or (self.kind == "llama3" and self.original_context_length < 1)
+            or (self.kind != "linear" and self.original_context_length < 1)
+            or not (self.attention_factor is None or 0 < self.attention_factor < math.inf)
         ):
             raise UsageError(
                 "rotations cannot be stretched so",
                 where="RotaryScaling",
                 got=self,
-                expected="a factor from 1, frequency factors and betas above 0, the low one below the high "
-                "one, and for llama3 an original context",
+                expected="a factor from 1, frequency and attention factors and betas above 0, the low one "
+                "below the high one, and for llama3 and yarn an original context",
             )
 
     @property

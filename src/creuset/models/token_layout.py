@@ -54,6 +54,7 @@ def lay_out(
         raise impossible(f"{config.positions} positions are not told from outside", "positions=None")
     if cache is not None:
         _check_cached(token_ids, documents, padding, cache)
+    tokens = padding
     if documents is not None and padding is not None:
         documents = documents.masked_fill(~padding, int(documents.min()) - 1)
         padding = None
@@ -62,8 +63,10 @@ def lay_out(
     given = positions is not None
     if positions is None:
         positions = _positions(token_ids, documents, padding, cache)
+        if tokens is not None:
+            positions = positions.masked_fill(~tokens, 0)  # padding counts for nothing
     if config.context_length is not None and (given or longest > config.context_length):
-        longest = int(positions.max()) + 1  # padding counts for nothing
+        longest = int(positions.max()) + 1
         _check_context(longest, config.context_length)
     return TokenLayout(positions=positions, padding=padding, lengths=lengths, segments=segments)
 

@@ -192,6 +192,10 @@ class TransformerConfig:
         limited = kind not in ("learned", "sinusoidal") or self.context_length is not None
         _require(limited, "context_length", None, f"a number of tokens with {kind} positions")
         _require(kind == "learned" or not self.position_offset, "position_offset", self.position_offset, "0")
+        _require(self.position_offset >= 0, "position_offset", self.position_offset, "at least 0")
+        if self.rope_scaling is not None and self.rope_scaling.kind == "yarn" and self.rope_theta is not None:
+            # the logarithm of the base is divided by
+            _require(self.rope_theta > 1, "rope_theta", self.rope_theta, "above 1 with yarn")
         for name in ("rope_theta", "rope_scaling", "sliding_rope_theta"):
             value = getattr(self, name)
             _require(kind == "rotary" or value is None, name, value, f"None with {kind} positions")

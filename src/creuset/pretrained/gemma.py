@@ -17,6 +17,8 @@ from creuset.pretrained.settings import Settings
 _THETA, _SLIDING_THETA = 1_000_000.0, 10_000.0
 """Bases where settings give none."""
 _HEAD_DIM, _WINDOW, _PERIOD = 256, 4096, 6
+_SMALLEST_SCALAR = 1e-6
+"""Of query_pre_attn_scalar, whose root divides scores; released models have the length of a head."""
 
 
 def _read_rotations(settings: Settings, context_length: int, sliding: bool) -> dict[str, Any]:
@@ -49,12 +51,16 @@ def _read_gemma3(settings: Settings) -> TransformerConfig:
         sizes["activation"] = "gelu_tanh"
     num_layers = sizes["num_layers"]
     period = settings.whole("sliding_window_pattern", settings.whole("_sliding_window_pattern", _PERIOD))
+    if period < 1:
+        raise settings.refusal("sliding_window_pattern", "a whole number from 1")
     kinds = settings.words("layer_types") or [
         SLIDING if (layer + 1) % period else FULL for layer in range(num_layers)
     ]
     layers = sliding_layers_of(settings, kinds, num_layers)
     window = settings.whole("sliding_window", _WINDOW)
     scalar = settings.number("query_pre_attn_scalar", _HEAD_DIM)
+    if scalar < _SMALLEST_SCALAR:
+        raise settings.refusal("query_pre_attn_scalar", f"a number from {_SMALLEST_SCALAR:g}")
     settings.only("attn_logit_softcapping", None)
     settings.only("use_bidirectional_attention", None, False)
     softcap = settings.number("final_logit_softcapping", 0.0)

@@ -35,6 +35,8 @@ def _read_windows(settings: Settings, num_layers: int) -> dict[str, Any]:
     window = settings.whole("sliding_window") if used else None
     settings.unused("sliding_window")
     first = settings.whole("max_window_layers", 28)
+    if first < 0:
+        raise settings.refusal("max_window_layers", "a whole number from 0")
     kinds = settings.words("layer_types")
     if kinds is None:
         layers = tuple(range(first, num_layers)) if used else ()

@@ -4,7 +4,6 @@ A setting of it either describes the computation, and is then read by the family
 the outputs alone: names of files and classes, defaults of generation and of training, ids of special tokens.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -106,7 +105,7 @@ class Settings:
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.refusal(name, "a number")
-        if not (math.isfinite(value) and abs(value) <= _LARGEST):
+        if not abs(value) <= _LARGEST:  # NaN is not, and no float holds some whole numbers
             raise self.refusal(name, f"a finite number up to {_LARGEST}")
         return float(value)
 

@@ -33,6 +33,8 @@ _FEEDFORWARD: dict[str, tuple[bool, FeedForwardActivation]] = {
 
 def _read(settings: Settings) -> TransformerConfig:
     embed_dim = settings.whole("d_model")
+    if embed_dim < 1:
+        raise settings.refusal("d_model", "a whole number from 1")
     gated, activation = settings.choice("feed_forward_proj", _FEEDFORWARD, "relu")
     tied = settings.flag("tie_word_embeddings", True)
     scaled = settings.flag("scale_decoder_outputs", tied)

@@ -64,7 +64,7 @@ def write(
     max_tokens: int | None = None,
     temperature: float | None = None,
     seed: int | None = None,
-    checkpoint: str = "best",
+    checkpoint: str | None = None,
 ) -> Writing:
     """Lets a language model go on with a prompt, or an encoder with its decoder make a text of it.
 
@@ -80,7 +80,7 @@ def write(
         temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest;
             default: TEMPERATURE. A beam search takes none.
         seed: Decides the draws; default: 0. A beam search takes none.
-        checkpoint: Of a run: "best", "last", or a name.
+        checkpoint: Of a run: "best", "last", or a name; default: "best". Other models have none.
 
     Raises:
         NotFoundError: There is neither such a run nor such a model.
@@ -100,7 +100,17 @@ def write(
         seed=seed,
         texts=(),
     )
-    made = _by_run(run, checkpoint, num, asked) if _is_run(run) else _by_model(run, num, asked)
+    if _is_run(run):
+        made = _by_run(run, "best" if checkpoint is None else checkpoint, num, asked)
+    elif checkpoint is None:
+        made = _by_model(run, num, asked)
+    else:
+        raise UsageError(
+            "a setting without effect: a model that others trained has one state",
+            where="--checkpoint",
+            got=checkpoint,
+            next_step="leave --checkpoint out",
+        )
     forms: dict[str, Callable[[], str]] = {
         ".txt": lambda: text_sheet(made.whole_texts()),
         ".json": lambda: made.to_json() + "\n",
