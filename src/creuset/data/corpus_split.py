@@ -1,11 +1,14 @@
 """From a corpus to a data set of token blocks: split, tokenizer, streams, form and report.
 
-The splits are contiguous: training first, then validation, then test, so that nothing of one stands in
-another. A corpus of ten documents or more is cut between documents, a smaller one within the text, at a
-character. A tokenizer is made from the training split alone.
+Shares are of the characters. A corpus of ten documents or more is cut between documents, which are put in the
+order of their content hashes first: as random to look at as any, so that no split is of one folder or language
+alone, and the same whatever the files are called. A smaller one is cut within the text, at a character:
+training first, then validation, then test, so that nothing of one stands in another. A tokenizer is made from
+the training split alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.data.dataset import CorpusCounts, DataReport, Dataset, Split, make_dataset
-from creuset.data.hashing import sample_hashes
+from creuset.data.hashing import Hashes, sample_hashes
 from creuset.data.source import Source
 from creuset.data.spec import DataSpec
 from creuset.data.token_stream import Document, TokenStream
@@ -34,6 +37,7 @@ TOKENIZERS = (*get_args(Kind), BYTES)
 
 _WHOLE_FROM = 10
 """From so many documents on they are kept whole."""
+_DEALT = "documents are kept whole, and dealt to the splits in the order of their content hashes"
 _PROBED = 2000
 """Characters by which a tokenizer is asked whether it gives a text back."""
 
@@ -56,6 +60,8 @@ def split_corpus(
     """
     part = source.parts["train"]
     texts = list(zip(part.names, part.inputs.tolist(), strict=True))
+    if whole := len(texts) >= _WHOLE_FROM:
+        texts = _by_content(texts, sample_hashes(part.inputs))
     shares = {"validation": config.validation_share, "test": config.test_share}
     cut = _cut(texts, {name: share for name, share in shares.items() if share > 0}, source.origin)
     tokenizer = corpus_tokenizer(config, [text for _, text in cut["train"]], resolve, needs_mask=needs_mask)
@@ -64,6 +70,8 @@ def split_corpus(
         name: read_stream(pieces, tokenizer, context=config.context, separator=separator)
         for name, pieces in cut.items()
     }
+    if whole:
+        source = replace(source, notes=(*source.notes, _DEALT))
     return corpus_dataset(
         source, streams, tokenizer, shown=("train", *(name for name in cut if name != "train"))
     )
@@ -199,6 +207,11 @@ def _refuse_size(config: DataConfig, why: str) -> None:
             expected=f"nothing with data.tokenizer: {config.tokenizer}",
             next_step="remove data.vocabulary_size",
         )
+
+
+def _by_content(texts: Sequence[Text], hashes: Hashes) -> list[Text]:
+    """The documents in the order of their hashes, whatever they are called."""
+    return [texts[place] for place in np.lexsort((hashes[:, 1], hashes[:, 0]))]
 
 
 def _cut(texts: Sequence[Text], shares: Mapping[str, float], origin: str) -> dict[str, list[Text]]:
