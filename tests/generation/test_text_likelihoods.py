@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from creuset.data.corpus_split import read_stream
+from creuset.data.text_loss import TextLoss
 from creuset.data.token_stream import TokenStream
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_training import train_tokenizer
@@ -24,6 +25,7 @@ TEXTS = [
     "x",
     "a longer text that takes several windows to read, in the end\n",
 ] * 5
+KEPT = TextLoss(unknown=0.0, changes=False)
 CONTEXT = 8
 CPU = torch.device("cpu")
 
@@ -108,7 +110,7 @@ def test_passages_of_a_few_documents_add_up_to_them(tokenizer: Tokenizer, separa
         sum(slow_nats(model, ids, CONTEXT // 2) for ids in pieces), rel=1e-5
     )
     assert (found.num_bytes >= found.num_tokens * (0.5 if tokenizer.is_byte_level else 1)).all()
-    score = text_scores(found, context=NO_CONTEXT)[2]
+    score = text_scores(found, loss=KEPT, context=NO_CONTEXT)[2]
     assert score.interval is not None
     assert score.interval[0] < score.value < score.interval[1]
     assert "rows:passages" in score.signature
@@ -137,7 +139,7 @@ def test_scores_are_sums_over_documents(tokenizer: Tokenizer) -> None:
         [(str(number), text) for number, text in enumerate(TEXTS)], tokenizer, context=CONTEXT, separator=None
     )
     found = document_likelihoods(model, stream, tokenizer, device=CPU, progress=Silent())
-    nats, perplexity, bits = text_scores(found, context=NO_CONTEXT)
+    nats, perplexity, bits = text_scores(found, loss=KEPT, context=NO_CONTEXT)
     per_token = found.nats.sum() / found.num_tokens.sum()
     assert nats.value == pytest.approx(per_token)
     assert perplexity.value == pytest.approx(math.exp(per_token))

@@ -166,6 +166,27 @@ def test_what_was_trained_on_is_left_out(run: RunFolder, tmp_path: Path) -> None
     assert evaluate(run, data=str(other)).scores[0].n == 3  # windows of the one new line
 
 
+def test_a_tokenizer_that_loses_text_gives_no_bits_per_byte(
+    trained: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    run = train(
+        trained["rnn_lm"].path.parent / "rnn_lm.yaml",
+        name=tmp_path / "words",
+        settings={"data.tokenizer": "words", "training.num_steps": 20, "training.validate_every": 20},
+        measure=False,
+    ).folder
+    found = evaluate(run)
+    assert [score.metric for score in found.scores] == ["nats_per_token", "perplexity"]
+    assert any("bits per byte are left out: 0." in line for line in found.remarks)
+    assert all("|unknown_tokens:0." in score.signature for score in found.scores)
+    assert "num_bytes" not in found.rows
+    assert all(
+        "bits_per_byte" not in line["values"] for line in journal(run) if line["event"] == "validation"
+    )
+    compared = compare([run.path, run.path])
+    assert [one.metric for _, one in compared.comparisons] == ["nats_per_token"]
+
+
 def test_two_models_are_compared_passage_by_passage(trained: dict[str, RunFolder]) -> None:
     found = compare([trained[family].path for family in FAMILIES])
     assert [one.metric for _, one in found.comparisons] == ["bits_per_byte"]

@@ -1,10 +1,10 @@
 """From a corpus to a data set of token blocks: split, tokenizer, streams, form and report.
 
-Shares are of the characters. A corpus of ten documents or more is cut between documents, which are put in the
-order of their content hashes first: as random to look at as any, so that no split is of one folder or language
-alone, and the same whatever the files are called. A smaller one is cut within the text, at a character:
-training first, then validation, then test, so that nothing of one stands in another. A tokenizer is made from
-the training split alone.
+Shares are of the characters. A corpus of ten documents or more is cut between documents. They are put in the
+order of their content hashes first, so that no split is of one folder or language alone, and the splits are
+the same whatever the files are called. A smaller one is cut within the text, at a character: training first,
+then validation, then test, so that nothing of one stands in another. A tokenizer is made from the training
+split alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ from creuset.data.dataset import CorpusCounts, DataReport, Dataset, Split, make_
 from creuset.data.hashing import Hashes, sample_hashes
 from creuset.data.source import Source
 from creuset.data.spec import DataSpec
+from creuset.data.text_loss import text_loss
 from creuset.data.token_stream import Document, TokenStream
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_training import SPECIAL_NAMES, Kind, train_tokenizer
@@ -37,9 +38,8 @@ TOKENIZERS = (*get_args(Kind), BYTES)
 
 _WHOLE_FROM = 10
 """From so many documents on they are kept whole."""
+_CHANGES = "the tokenizer changes texts: spaces, line ends or letters are not kept as they were"
 _DEALT = "documents are kept whole, and dealt to the splits in the order of their content hashes"
-_PROBED = 2000
-"""Characters by which a tokenizer is asked whether it gives a text back."""
 
 
 def split_corpus(
@@ -93,6 +93,7 @@ def corpus_dataset(
     """
     splits = {name: _split(name, streams[name], source.origin) for name in shown}
     measured = streams["validation" if "validation" in streams else shown[0]]
+    loss = text_loss(tokenizer, (document.text for document in measured.documents))
     spec = DataSpec(
         kind="corpus",
         shape=(),
@@ -103,6 +104,7 @@ def corpus_dataset(
         mask_token=tokenizer.special.mask,
         special_tokens=tuple(sorted(tokenizer.special_ids)),
         bytes_per_token=measured.num_bytes / len(measured.ids),
+        loses_text=bool(loss),
         word_counts=_word_counts(tokenizer, streams["train"]) if "train" in streams else (),
     )
     report = DataReport(
@@ -112,7 +114,7 @@ def corpus_dataset(
         class_counts=dict.fromkeys(splits, ()),
         duplicates_within={},
         duplicates_removed={},
-        notes=(*source.notes, *_lossy(tokenizer, measured)),
+        notes=(*source.notes, *((_CHANGES,) if loss.changes else ())),
         unknown_tokens={name: _unknown_share(tokenizer, streams[name]) for name in splits},
         corpus={name: _counts(streams[name]) for name in splits},
     )
@@ -305,12 +307,3 @@ def _counts(stream: TokenStream) -> CorpusCounts:
         num_bytes=stream.num_bytes,
         num_tokens=len(stream.ids),
     )
-
-
-def _lossy(tokenizer: Tokenizer, stream: TokenStream) -> tuple[str, ...]:
-    """A remark where a tokenizer does not give a text back as it was, unknown characters aside."""
-    probe = stream.documents[0].text[:_PROBED]
-    ids = tokenizer.encode(probe, add_special=False)
-    if tokenizer.special.unk in ids or tokenizer.decode(ids) == probe:
-        return ()
-    return ("the tokenizer changes texts: spaces or line ends are not kept as they were",)

@@ -12,11 +12,12 @@ Legend of shapes: B windows, T tokens.
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from creuset.data.text_loss import TextLoss
 from creuset.data.token_stream import IGNORED, Document, TokenStream, block_batch
 from creuset.data.tokenizer import Tokenizer
 from creuset.metrics.inputs import IntArray
@@ -109,17 +110,28 @@ def document_likelihoods(
     )
 
 
-def text_scores(likelihoods: DocumentLikelihoods, *, context: Context) -> list[Score]:
-    """Nats per token, perplexity and bits per byte, each with its interval over documents or passages."""
-    return [*token_scores(likelihoods, context=context), bits_per_byte(likelihoods, context=context)]
+def text_scores(likelihoods: DocumentLikelihoods, *, loss: TextLoss, context: Context) -> list[Score]:
+    """Nats per token, perplexity and bits per byte, each with its interval over documents or passages.
+
+    Bits per byte are left out where the tokenizer loses something of the texts.
+    """
+    scores = token_scores(likelihoods, loss=loss, context=context)
+    return scores if loss else [*scores, bits_per_byte(likelihoods, context=context)]
 
 
-def token_scores(likelihoods: DocumentLikelihoods, *, context: Context) -> list[Score]:
-    """Nats per token and perplexity, which depend on the tokenizer."""
+def token_scores(likelihoods: DocumentLikelihoods, *, loss: TextLoss, context: Context) -> list[Score]:
+    """Nats per token and perplexity, which depend on the tokenizer; the share of unknown tokens is signed."""
+    if loss.unknown:
+        context = replace(context, extra={**context.extra, "unknown_tokens": f"{loss.unknown:.3g}"})
     return [
         nats_per_token_rows(likelihoods).score(context=context),
         perplexity(likelihoods, context=context),
     ]
+
+
+def no_bits(loss: TextLoss) -> list[str]:
+    """A remark where bits per byte are left out."""
+    return [f"bits per byte are left out: {loss.reason}"] if loss else []
 
 
 def nats_by_place(model: LanguageModel, stream: TokenStream, *, device: torch.device) -> list[float]:
