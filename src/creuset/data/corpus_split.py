@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from creuset.data.dataset import CorpusCounts, DataReport, Dataset, Split, make_dataset
 from creuset.data.hashing import Hashes, sample_hashes
+from creuset.data.long_texts import encode_long
 from creuset.data.source import Source
 from creuset.data.spec import DataSpec
 from creuset.data.text_loss import text_loss
@@ -151,9 +152,9 @@ def read_stream(
     texts: Sequence[Text], tokenizer: Tokenizer, *, context: int, separator: int | None
 ) -> TokenStream:
     """The token stream of documents."""
-    encoded = tokenizer.encode_batch([text for _, text in texts], add_special=False)
+    encoded = encode_long(tokenizer, [text for _, text in texts])
     documents = [
-        Document(name=name, text=text, ids=torch.from_numpy(np.array(ids, dtype=np.int32)))
+        Document(name=name, text=text, ids=torch.from_numpy(ids))
         for (name, text), ids in zip(texts, encoded, strict=True)
     ]
     return TokenStream.of(documents, context=context, separator=separator)

@@ -77,7 +77,8 @@ class _Rows:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """The values of each row's tokens, (M,), added up, (N,)."""
-        return np.bincount(self.of_tokens, weights=values, minlength=len(self.num_bytes))
+        sums: FloatArray = np.bincount(self.of_tokens, weights=values, minlength=len(self.num_bytes))
+        return sums
 
 
 def document_likelihoods(
