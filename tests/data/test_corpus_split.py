@@ -56,15 +56,45 @@ def test_one_file_is_cut_at_a_character(file: Path) -> None:
 def test_many_documents_stay_whole(folder: Path) -> None:
     dataset = load(folder)
     documents = [texts(dataset, split) for split in ("train", "validation", "test")]
-    assert [text for part in documents for text in part] == [
-        file.read_text() for file in sorted(folder.iterdir())
-    ]
+    assert sorted(text for part in documents for text in part) == sorted(
+        file.read_text() for file in folder.iterdir()
+    )
     assert all(documents)
+    assert any("in the order of their content hashes" in note for note in dataset.report.notes)
     stream = dataset.split("train").stream
     assert stream is not None
     assert dataset.tokenizer is not None
     (eos,) = dataset.tokenizer.special.eos
     assert int((stream.ids == eos).sum()) == len(documents[0])
+
+
+def test_no_split_is_of_one_folder_alone(tmp_path: Path) -> None:
+    """Were documents taken by their paths, the test split would be French alone."""
+    place = tmp_path / "langs"
+    lines = {"en": "the {0}th day is over", "fr": "le {0}e jour est fini"}
+    for language, line in lines.items():
+        (place / language).mkdir(parents=True)
+        for number in range(50):
+            (place / language / f"{number:02}.txt").write_text((line.format(number) + "\n") * 4)
+    dataset = load(place)
+    counts = dataset.report.corpus
+    total = sum(one.num_characters for one in counts.values())
+    for split in ("train", "validation", "test"):
+        found = {text[:2] for text in texts(dataset, split)}
+        assert found == {"th", "le"}
+        assert counts[split].num_characters / total == pytest.approx(
+            0.8 if split == "train" else 0.1, abs=0.02
+        )
+
+
+def test_the_names_of_files_decide_nothing(folder: Path, tmp_path: Path) -> None:
+    first = load(folder)
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(folder / f"{(7 * number) % 20:02}-renamed.txt")
+    second = load(folder)
+    for split in ("train", "validation", "test"):
+        assert texts(first, split) == texts(second, split)
+    assert first.content_hash == second.content_hash
 
 
 def test_validation_blocks_cover_the_text(file: Path) -> None:

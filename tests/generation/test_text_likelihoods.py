@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from creuset.data.corpus_split import read_stream
+from creuset.data.text_loss import TextLoss
 from creuset.data.token_stream import TokenStream
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_training import train_tokenizer
@@ -24,6 +25,7 @@ TEXTS = [
     "x",
     "a longer text that takes several windows to read, in the end\n",
 ] * 5
+KEPT = TextLoss(unknown=0.0, changes=False)
 CONTEXT = 8
 CPU = torch.device("cpu")
 
@@ -75,19 +77,14 @@ def test_documents_are_read_in_sliding_windows(
         separator=separator,
     )
     found = document_likelihoods(model, stream, tokenizer, device=CPU, progress=Silent(), stride=stride)
+    assert found.num_bytes.tolist() == [len(text.encode()) for text in TEXTS]
     for number, document in enumerate(stream.documents):
         ids = document.ids.tolist()
-        if separator is not None:
-            ids = [separator, *ids]
-            assert found.num_bytes[number] == len(document.text.encode())
-        assert found.num_tokens[number] == len(ids) - 1
-        assert found.nats[number] == pytest.approx(slow_nats(model, ids, stride or CONTEXT // 2), rel=1e-5)
-    if separator is None:
-        first = [len(tokenizer.decode([int(document.ids[0])]).encode()) for document in stream.documents]
-        if not tokenizer.is_byte_level:
-            whole = [len(text.encode()) for text in TEXTS]
-            assert found.num_bytes.tolist() == [all_ - one for all_, one in zip(whole, first, strict=True)]
-        assert found.num_bytes[2] == 0  # a document of one token
+        assert found.num_tokens[number] == len(ids)
+        first = math.log(tokenizer.vocab_size) if separator is None else 0.0
+        read = ids if separator is None else [separator, *ids]
+        expected = first + slow_nats(model, read, stride or CONTEXT // 2)
+        assert found.nats[number] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("separated", [True, False])
@@ -100,18 +97,33 @@ def test_passages_of_a_few_documents_add_up_to_them(tokenizer: Tokenizer, separa
     assert found.rows == "passages"
     assert 150 <= len(found.nats) <= 200 + len(texts)
     pieces = [document.ids.tolist() for document in stream.documents]
+    assert found.num_bytes.sum() == sum(len(text.encode()) for _, text in texts)
+    assert found.num_tokens.sum() == sum(len(ids) for ids in pieces)
+    first = len(texts) * math.log(tokenizer.vocab_size) if separator is None else 0.0
     if separator is not None:
         pieces = [[separator, *ids] for ids in pieces]
-        assert found.num_bytes.sum() == sum(len(text.encode()) for _, text in texts)
-    assert found.num_tokens.sum() == sum(len(ids) - 1 for ids in pieces)
     assert found.nats.sum() == pytest.approx(
-        sum(slow_nats(model, ids, CONTEXT // 2) for ids in pieces), rel=1e-5
+        first + sum(slow_nats(model, ids, CONTEXT // 2) for ids in pieces), rel=1e-5
     )
-    assert (found.num_bytes >= found.num_tokens * (0.5 if tokenizer.is_byte_level else 1)).all()
-    score = text_scores(found, context=NO_CONTEXT)[2]
+    assert (found.num_bytes >= found.num_tokens).all()
+    score = text_scores(found, loss=KEPT, context=NO_CONTEXT)[2]
     assert score.interval is not None
     assert score.interval[0] < score.value < score.interval[1]
     assert "rows:passages" in score.signature
+
+
+def test_passages_are_the_same_for_any_tokenizer() -> None:
+    texts = [("a", "".join(TEXTS) * 7), ("b", "été"), ("c", "x\n")]
+    sizes = []
+    for kind, size in (("characters", None), ("byte_bpe", 300), ("unigram", 40)):
+        tokenizer = train_tokenizer(TEXTS, kind, vocabulary_size=size)  # type: ignore[arg-type]
+        for separator in (None, tokenizer.special.separator):
+            stream = read_stream(texts, tokenizer, context=CONTEXT, separator=separator)
+            model = model_of("rnn_lm", tokenizer)
+            found = document_likelihoods(model, stream, tokenizer, device=CPU, progress=Silent())
+            sizes.append(found.num_bytes.tolist())
+    assert all(found == sizes[0] for found in sizes)
+    assert len(sizes[0]) > 50
 
 
 @pytest.mark.parametrize("family", ["decoder", "rnn_lm"])
@@ -137,7 +149,7 @@ def test_scores_are_sums_over_documents(tokenizer: Tokenizer) -> None:
         [(str(number), text) for number, text in enumerate(TEXTS)], tokenizer, context=CONTEXT, separator=None
     )
     found = document_likelihoods(model, stream, tokenizer, device=CPU, progress=Silent())
-    nats, perplexity, bits = text_scores(found, context=NO_CONTEXT)
+    nats, perplexity, bits = text_scores(found, loss=KEPT, context=NO_CONTEXT)
     per_token = found.nats.sum() / found.num_tokens.sum()
     assert nats.value == pytest.approx(per_token)
     assert perplexity.value == pytest.approx(math.exp(per_token))

@@ -9,7 +9,7 @@ import torch
 
 import creuset
 from command_line import run_command
-from creuset.errors import CheckpointError, DataError, UsageError
+from creuset.errors import CheckpointError, DataError, GateError, UsageError
 from creuset.runs.folder import RunFolder
 from creuset.workflows.compare import compare
 from creuset.workflows.estimate import estimate
@@ -163,7 +163,28 @@ def test_what_was_trained_on_is_left_out(run: RunFolder, tmp_path: Path) -> None
     (other / "seen.txt").write_text(TEXT[: int(len(TEXT) * 0.8)].rsplit("\n", 1)[0] + "\n")
     (other / "new.txt").write_text("the 3th line says 30 twice\n")
     (other / "whole.txt").write_text(TEXT)
-    assert evaluate(run, data=str(other)).scores[0].n == 3  # windows of the one new line
+    assert evaluate(run, data=str(other)).scores[0].n == 2  # passages of the one new line
+
+
+def test_a_tokenizer_that_loses_text_gives_no_bits_per_byte(
+    trained: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    run = train(
+        trained["rnn_lm"].path.parent / "rnn_lm.yaml",
+        name=tmp_path / "words",
+        settings={"data.tokenizer": "words", "training.num_steps": 20, "training.validate_every": 20},
+        measure=False,
+    ).folder
+    found = evaluate(run)
+    assert [score.metric for score in found.scores] == ["nats_per_token", "perplexity"]
+    assert any("bits per byte are left out: 0." in line for line in found.remarks)
+    assert all("|unknown_tokens:0." in score.signature for score in found.scores)
+    assert "num_bytes" not in found.rows
+    assert all(
+        "bits_per_byte" not in line["values"] for line in journal(run) if line["event"] == "validation"
+    )
+    compared = compare([run.path, run.path])
+    assert [one.metric for _, one in compared.comparisons] == ["nats_per_token"]
 
 
 def test_two_models_are_compared_passage_by_passage(trained: dict[str, RunFolder]) -> None:
@@ -176,6 +197,36 @@ def test_two_models_are_compared_passage_by_passage(trained: dict[str, RunFolder
     assert bits.verdict in ("better", "worse")
     again = compare([trained["decoder"].path, trained["decoder"].path], metrics=["perplexity"])
     assert [one.verdict for _, one in again.comparisons] == ["cannot tell apart"]
+
+
+def test_models_of_unlike_tokenizers_are_compared_by_bits_per_byte(
+    trained: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    first = trained["rnn_lm"]
+    settings = {"data.tokenizer": "byte_bpe", "data.vocabulary_size": 300}
+    recipe = first.path.parent / "rnn_lm.yaml"
+    second = train(recipe, name=tmp_path / "byte_bpe", settings=settings).folder
+    answer = run_command(["compare", str(first.path), str(second.path), "--json"])
+    assert answer.exit_code == 0, answer.stderr
+    (found,) = json.loads(answer.stdout)["comparisons"]
+    assert found["metric"] == "bits_per_byte"
+    rows = [run.evaluation_rows("text") for run in (first, second)]
+    assert rows[0] is not None
+    assert rows[1] is not None
+    assert rows[0].arrays["num_bytes"].tolist() == rows[1].arrays["num_bytes"].tolist()
+    test_text = TEXT[int(len(TEXT) * 0.9) :]
+    assert rows[0].arrays["num_bytes"].sum() == pytest.approx(len(test_text), abs=1)
+    with pytest.raises(GateError, match=r"they differ in .*tokenizer"):
+        compare([first.path, second.path], metrics=["perplexity"])
+    other = tmp_path / "other.txt"
+    other.write_text("twice says the 7th line 49\n" * 9)
+    for run in (first, second):
+        evaluate(run, data=str(other))
+    ours, theirs = (
+        [one["scores"][2]["signature"] for name, one in run.evaluations().items() if name != "text"]
+        for run in (first, second)
+    )
+    assert ours == theirs
 
 
 def test_texts_follow_from_the_seed(run: RunFolder, tmp_path: Path) -> None:

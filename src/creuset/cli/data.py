@@ -291,7 +291,7 @@ def _print_dataset(dataset: "Dataset") -> None:
         say(f"form      texts, cut into {spec.tokens}, {read}; {spec.vocab_size:,} ids")
     say(f"classes   {f'{spec.num_classes}' if spec.num_classes else 'none'}")
     own = ", ".join(report.own_splits)
-    how = "in the order of the text" if spec.kind == "corpus" else "by content"
+    how = "by content" if spec.kind != "corpus" else "between documents, or in the text where these are few"
     say(f"splits    {f'{own} of the source, the others cut' if own else 'cut'} {how}")
     say(f"hash      {dataset.content_hash}")
     named = spec.num_classes <= _MAX_CLASSES

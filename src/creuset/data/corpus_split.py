@@ -1,11 +1,14 @@
 """From a corpus to a data set of token blocks: split, tokenizer, streams, form and report.
 
-The splits are contiguous: training first, then validation, then test, so that nothing of one stands in
-another. A corpus of ten documents or more is cut between documents, a smaller one within the text, at a
-character. A tokenizer is made from the training split alone.
+Shares are of the characters. A corpus of ten documents or more is cut between documents. They are put in the
+order of their content hashes first, so that no split is of one folder or language alone, and the splits are
+the same whatever the files are called. A smaller one is cut within the text, at a character: training first,
+then validation, then test, so that nothing of one stands in another. A tokenizer is made from the training
+split alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import get_args
@@ -15,9 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.data.dataset import CorpusCounts, DataReport, Dataset, Split, make_dataset
-from creuset.data.hashing import sample_hashes
+from creuset.data.hashing import Hashes, sample_hashes
+from creuset.data.long_texts import encode_long
 from creuset.data.source import Source, counted
 from creuset.data.spec import DataSpec
+from creuset.data.text_loss import text_loss
 from creuset.data.text_start import text_start
 from creuset.data.token_stream import Document, TokenStream
 from creuset.data.tokenizer import Tokenizer
@@ -36,6 +41,8 @@ TOKENIZERS = (*get_args(Kind), BYTES)
 
 _WHOLE_FROM = 10
 """From so many documents on they are kept whole."""
+_CHANGES = "the tokenizer changes texts: spaces, line ends or letters are not kept as they were"
+_DEALT = "documents are kept whole, and dealt to the splits in the order of their content hashes"
 _MORE_FOR: Mapping[str, str] = MappingProxyType(
     {
         "train": "give more text, or lower data.context, data.validation_share or data.test_share",
@@ -44,8 +51,6 @@ _MORE_FOR: Mapping[str, str] = MappingProxyType(
     }
 )
 """Split -> what to do where it holds too little."""
-_PROBED = 2000
-"""Characters by which a tokenizer is asked whether it gives a text back."""
 
 
 def split_corpus(
@@ -66,6 +71,8 @@ def split_corpus(
     """
     part = source.parts["train"]
     texts = list(zip(part.names, part.inputs.tolist(), strict=True))
+    if whole := len(texts) >= _WHOLE_FROM:
+        texts = _by_content(texts, sample_hashes(part.inputs))
     shares = {"validation": config.validation_share, "test": config.test_share}
     cut = _cut(texts, {name: share for name, share in shares.items() if share > 0}, source.origin)
     tokenizer = corpus_tokenizer(config, [text for _, text in cut["train"]], resolve, needs_mask=needs_mask)
@@ -74,6 +81,8 @@ def split_corpus(
         name: read_stream(pieces, tokenizer, context=config.context, separator=separator)
         for name, pieces in cut.items()
     }
+    if whole:
+        source = replace(source, notes=(*source.notes, _DEALT))
     return corpus_dataset(
         source, streams, tokenizer, shown=("train", *(name for name in cut if name != "train"))
     )
@@ -96,6 +105,7 @@ def corpus_dataset(
     splits = {name: _split(name, streams[name], source.origin) for name in shown}
     learned = streams.get("train")
     measured = streams["validation" if "validation" in streams else shown[0]]
+    loss = text_loss(tokenizer, (document.text for document in measured.documents))
     spec = DataSpec(
         kind="corpus",
         shape=(),
@@ -106,6 +116,7 @@ def corpus_dataset(
         mask_token=tokenizer.special.mask,
         special_tokens=tuple(sorted(tokenizer.special_ids)),
         bytes_per_token=measured.num_bytes / len(measured.ids),
+        loses_text=bool(loss),
         word_counts=() if learned is None else _word_counts(tokenizer, learned),
         start_token=None
         if learned is None
@@ -118,7 +129,7 @@ def corpus_dataset(
         class_counts=dict.fromkeys(splits, ()),
         duplicates_within={},
         duplicates_removed={},
-        notes=(*source.notes, *_lossy(tokenizer, measured)),
+        notes=(*source.notes, *((_CHANGES,) if loss.changes else ())),
         unknown_tokens={name: _unknown_share(tokenizer, streams[name]) for name in splits},
         corpus={name: _counts(streams[name]) for name in splits},
     )
@@ -155,9 +166,9 @@ def read_stream(
     texts: Sequence[Text], tokenizer: Tokenizer, *, context: int, separator: int | None
 ) -> TokenStream:
     """The token stream of documents."""
-    encoded = tokenizer.encode_batch([text for _, text in texts], add_special=False)
+    encoded = encode_long(tokenizer, [text for _, text in texts])
     documents = [
-        Document(name=name, text=text, ids=torch.from_numpy(np.array(ids, dtype=np.int32)))
+        Document(name=name, text=text, ids=torch.from_numpy(ids))
         for (name, text), ids in zip(texts, encoded, strict=True)
     ]
     return TokenStream.of(documents, context=context, separator=separator)
@@ -213,6 +224,11 @@ def _refuse_size(config: DataConfig, why: str) -> None:
             expected=f"nothing with data.tokenizer: {config.tokenizer}",
             next_step="remove data.vocabulary_size",
         )
+
+
+def _by_content(texts: Sequence[Text], hashes: Hashes) -> list[Text]:
+    """The documents in the order of their hashes, whatever they are called."""
+    return [texts[place] for place in np.lexsort((hashes[:, 1], hashes[:, 0]))]
 
 
 def _cut(texts: Sequence[Text], shares: Mapping[str, float], origin: str) -> dict[str, list[Text]]:
@@ -310,12 +326,3 @@ def _counts(stream: TokenStream) -> CorpusCounts:
         num_bytes=stream.num_bytes,
         num_tokens=len(stream.ids),
     )
-
-
-def _lossy(tokenizer: Tokenizer, stream: TokenStream) -> tuple[str, ...]:
-    """A remark where a tokenizer does not give a text back as it was, unknown characters aside."""
-    probe = stream.documents[0].text[:_PROBED]
-    ids = tokenizer.encode(probe, add_special=False)
-    if tokenizer.special.unk in ids or tokenizer.decode(ids) == probe:
-        return ()
-    return ("the tokenizer changes texts: spaces or line ends are not kept as they were",)

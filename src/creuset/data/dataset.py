@@ -22,7 +22,7 @@ from creuset.errors import DataError
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """The samples of one split, in the order of their hashes; those of a corpus in that of its text.
+    """The samples of one split, in the order of their hashes; those of a corpus in that of its documents.
 
     Args:
         inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in

@@ -33,6 +33,8 @@ class DataSpec:
         special_tokens: The ids that stand for no text, such as those that end or fill up texts.
         bytes_per_token: Bytes of UTF-8 that a token of a corpus's validation split stands for, on average; 0
             for other data.
+        loses_text: Whether the tokenizer loses something of that split (`text_loss.py`), so that no bits a
+            byte can be told.
         word_counts: How often each id of a corpus's tokenizer stands in the training split, where its tokens
             are whole words, 0 for special tokens, unknown words among them; empty for other data.
         start_token: The id that a text of a corpus from nothing goes on from (`text_start.py`); None where it
@@ -59,6 +61,7 @@ class DataSpec:
     mask_token: int | None = None
     special_tokens: tuple[int, ...] = ()
     bytes_per_token: float = 0.0
+    loses_text: bool = False
     word_counts: tuple[int, ...] = ()
     start_token: int | None = field(default=None, compare=False)
     ids_before: tuple[int, ...] = ()

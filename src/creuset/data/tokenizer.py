@@ -11,16 +11,21 @@ Departures from the library and from transformers:
 
 import hashlib
 import json
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import tokenizers
-from tokenizers import models
+from numpy.typing import NDArray
+from tokenizers import models, pre_tokenizers
 
 from creuset.data.byte_level import bytes_of, shown_bytes
+from creuset.data.text_pieces import CHARACTER, cut_places
 from creuset.data.tokenizer_files import (
     CONFIG_FILE,
     GENERATION_FILE,
@@ -108,6 +113,14 @@ class Tokenizer:
         """Whether characters that the vocabulary lacks are written as one token a byte."""
         self.has_whole_words = _is_by_words(backend)
         """Whether each token is a word or a punctuation mark, none a piece of a word."""
+        self._cut_places = cut_places(parts[0], parts[1])
+        self._by_characters = isinstance(backend.model, models.WordLevel) and parts[:2] == [
+            None,
+            component(pre_tokenizers.Split(tokenizers.Regex(CHARACTER), "isolated")),
+        ]
+        self._reaching = [
+            token.content for token in added.values() if token.lstrip or token.rstrip or " " in token.content
+        ]
         self._marks_spaces = _SPACE_MARK in json.dumps(parts[1:], ensure_ascii=False)
         refuse_growth(parts, where)
         refuse_far_ids(self.vocab_size, len(set(ids)), where)
@@ -190,6 +203,30 @@ class Tokenizer:
         with library_errors(self._where, "this tokenizer cannot read one of the texts"):
             found = self._backend.encode_batch_fast(list(texts), add_special_tokens=add_special)
             return [one.ids for one in found]
+
+    def cut_places(self, text: str) -> re.Pattern[str] | None:
+        """Where a text may be cut without a change to its tokens; None where no place is known.
+
+        A token that takes in the white space beside it, such as a mask, forbids it to a text that holds one.
+        """
+        return None if any(content in text for content in self._reaching) else self._cut_places
+
+    def character_ids(self, text: str) -> NDArray[np.int32] | None:
+        """The ids of a text where each character is a token, int32 (T,); None where that is not so."""
+        if self._character_table is None or any(content in text for content in self._added.values()):
+            return None
+        return self._character_table[np.frombuffer(text.encode("utf-32-le"), dtype="<u4")]
+
+    @cached_property
+    def _character_table(self) -> NDArray[np.int32] | None:
+        """The id of each character by its code point."""
+        if not self._by_characters or self.special.unk is None:
+            return None
+        table = np.full(sys.maxunicode + 1, self.special.unk, dtype=np.int32)
+        for token, number in self._backend.get_vocab(with_added_tokens=False).items():
+            if len(token) == 1:
+                table[ord(token)] = number
+        return table
 
     def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The ids that the tokenizer puts before a text, and behind it.

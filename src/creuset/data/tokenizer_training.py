@@ -26,8 +26,10 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 from tokenizers import Tokenizer as Backend
 
 from creuset.data.text_lines import read_lines
+from creuset.data.text_pieces import CHARACTER, WORD, cut_places, pieces
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
+from creuset.data.tokenizer_library import component
 from creuset.data.unigram_training import train_unigram
 from creuset.errors import DataError, UsageError, did_you_mean
 
@@ -55,13 +57,13 @@ _NEEDED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
 )
 _WHOLE: tuple[Kind, ...] = ("characters", "words")
 """Kinds that count what the texts hold, and learn nothing: their size is the most there may be."""
-_WORD = r"[\p{L}\p{M}\p{N}_]+|\S"
-"""A word with the marks on it, or any other character but white space, as in data/vocabulary.py."""
 _SCORE_DECIMALS = 12
 """Of a log probability: few enough digits that the library reads from its JSON the number that it wrote,
 which it does not of all 17; else a saved tokenizer, loaded, would be another one."""
 _CONTINUES = "##"
 _MAX_WORD = 100
+_PIECE = 2**14
+"""Characters of a text that words are counted of at once, at least."""
 
 
 def train_tokenizer(
@@ -196,15 +198,22 @@ def _byte_bpe(texts: Sequence[str], vocabulary_size: int, names: Mapping[str, st
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    backend.train_from_iterator(texts, trainer)
+    backend.train_from_iterator(_pieces(backend, texts), trainer)
     return backend
+
+
+def _pieces(backend: Backend, texts: Sequence[str]) -> Iterator[str]:
+    """The texts in pieces that hold the same words."""
+    # not when the first piece is asked for: the library locks a tokenizer that it trains
+    places = cut_places(component(backend.normalizer), component(backend.pre_tokenizer))
+    return (piece for text in texts for piece in pieces(text, places, length=_PIECE))
 
 
 def _words(backend: Backend, texts: Sequence[str]) -> Counter[str]:
     """The words that a tokenizer's normalizer and pre-tokenizer leave of the texts, counted."""
     words: Counter[str] = Counter()
     normalizer, pre_tokenizer = backend.normalizer, backend.pre_tokenizer
-    for text in texts:
+    for text in _pieces(backend, texts):
         plain = text if normalizer is None else normalizer.normalize_str(text)
         words.update(word for word, _ in pre_tokenizer.pre_tokenize_str(plain))
     return words
@@ -226,7 +235,7 @@ def _wordpiece(texts: Sequence[str], vocabulary_size: int, names: Mapping[str, s
         continuing_subword_prefix=_CONTINUES,
         show_progress=False,
     )
-    backend.train_from_iterator(texts, trainer)
+    backend.train_from_iterator(_pieces(backend, texts), trainer)
     vocab = backend.get_vocab(with_added_tokens=False)
     trained = Backend(models.WordPiece(vocab, unk_token=names["unk"], max_input_chars_per_word=_MAX_WORD))
     trained.normalizer, trained.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
@@ -253,7 +262,9 @@ def _unigram(texts: Sequence[str], vocabulary_size: int, names: Mapping[str, str
 
 
 def _characters(texts: Sequence[str], vocabulary_size: int, names: Mapping[str, str]) -> Backend:
-    counts = Counter(character for text in texts for character in text)
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
     ranked = sorted(counts, key=lambda character: (-counts[character], character))
     if vocabulary_size:
         _too_small(vocabulary_size, len(names) + 1, f"{len(names)} special tokens and a character")
@@ -261,7 +272,7 @@ def _characters(texts: Sequence[str], vocabulary_size: int, names: Mapping[str, 
     tokens = [*names.values(), *sorted(ranked)]
     vocab = {token: number for number, token in enumerate(tokens)}
     backend = Backend(models.WordLevel(vocab, unk_token=names["unk"]))
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(CHARACTER), "isolated")
     backend.decoder = decoders.Fuse()
     return backend
 
@@ -270,7 +281,7 @@ def _whole_words(texts: Sequence[str], vocabulary_size: int, names: Mapping[str,
     """The words from the most frequent on, equally frequent ones in the order of the alphabet."""
     backend = Backend(models.WordLevel({}, unk_token=names["unk"]))
     backend.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(_WORD), "removed", invert=True)
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
     counts = _words(backend, texts)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     if vocabulary_size:

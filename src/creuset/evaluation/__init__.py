@@ -12,7 +12,6 @@ A suite takes a model and data and returns scores with what a report draws besid
     retrieval        partners.py
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -27,7 +26,15 @@ from creuset.evaluation.likelihoods import likelihood_part, reconstruction_part
 from creuset.evaluation.masked import masked_suite
 from creuset.evaluation.pairs import pairs_suite
 from creuset.evaluation.partners import partner_suite
-from creuset.evaluation.suite import Evaluation, Subject, joined, split_hash, suites
+from creuset.evaluation.suite import (
+    Evaluation,
+    Subject,
+    documents_hash,
+    joined,
+    rows_hash,
+    split_hash,
+    suites,
+)
 from creuset.evaluation.texts import text_suite
 from creuset.metrics.signature import Context
 from creuset.models.base import Family, Model
@@ -85,7 +92,12 @@ def evaluate(
         assert dataset.tokenizer is not None
         setting = AnalogySetting() if analogies is None else analogies
         return analogy_suite(subject, dataset.tokenizer, dataset.spec.word_counts, setting, seed=seed)
-    context = Context(data=split_hash(dataset, split), split=split, seed=seed, extra=dict(choices or {}))
+    part = dataset.split(split)
+    samples, data = rows_hash(part.hashes), split_hash(dataset, split)
+    if suite == "text":  # of texts, so that models with unlike tokenizers are compared
+        assert part.stream is not None
+        samples = data = documents_hash(part.stream)
+    context = Context(data=data, split=split, seed=seed, extra=dict(choices or {}))
     if suite == "classification":
         evaluation = classification_suite(subject, dataset, split, context)
     elif suite == "text":
@@ -98,8 +110,7 @@ def evaluate(
         evaluation = partner_suite(subject, untrained, dataset, split, context)
     else:
         evaluation = _images(subject, dataset, split, context, num_importance_samples, distances, progress)
-    hashes = dataset.split(split).hashes
-    return replace(evaluation, samples=hashlib.sha256(hashes.astype(">u8").tobytes()).hexdigest())
+    return replace(evaluation, samples=samples)
 
 
 def evaluate_generated(

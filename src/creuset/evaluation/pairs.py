@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from creuset.data.dataset import Dataset
 from creuset.data.source import counted
+from creuset.data.text_loss import text_loss
 from creuset.data.token_stream import IGNORED
 from creuset.data.tokenizer import Tokenizer
 from creuset.device import BatchGenerator
 from creuset.evaluation.shares import ratio_score, rows_of_ratio
 from creuset.evaluation.suite import Evaluation, Subject
-from creuset.generation.text_likelihoods import text_scores, token_scores
+from creuset.generation.text_likelihoods import no_bits, text_scores, token_scores
 from creuset.generation.transduction import NUM_BEAMS, best_targets, pairs_of, spans, taking_out, targets
 from creuset.metrics.signature import Context, FieldValue
 from creuset.metrics.text.bleu import bleu
@@ -79,10 +80,14 @@ def pairs_suite(
         spread="t",
         fields={"tokenizer": likelihoods.tokenizer},
     )
+    part = dataset.split(split)
+    told = [document.text for document in part.stream.documents] if part.stream is not None else []
+    loss = text_loss(measured.tokenizer, told if part.pairs is None else part.pairs.targets)
     if model.corruption is None:
         context = replace(context, extra={**context.extra, "given": "source"})
-        read = [*text_scores(likelihoods, context=context), whole.score(context=context)]
+        read = [*text_scores(likelihoods, loss=loss, context=context), whole.score(context=context)]
         found = _translated(measured, context, progress)
+        found = replace(found, remarks=[*no_bits(loss), *found.remarks])
     else:
         form = model.corruption
         taken_out: dict[str, FieldValue] = {
@@ -91,7 +96,7 @@ def pairs_suite(
             "mean_span": form.mean_span,
         }
         context = replace(context, extra={**context.extra, **taken_out, "corruption_seed": context.seed})
-        read = [*token_scores(likelihoods, context=context), whole.score(context=context)]
+        read = [*token_scores(likelihoods, loss=loss, context=context), whole.score(context=context)]
         found = _filled(measured, context, progress)
     rows = {"nats": likelihoods.nats, "num_tokens": likelihoods.num_tokens, "target_nll": likelihoods.nats}
     return replace(found, scores=[*read, *found.scores], rows={**rows, **found.rows})

@@ -1,5 +1,6 @@
 """What a suite is given and what it finds."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.data.dataset import Dataset
-from creuset.data.hashing import content_hash
+from creuset.data.hashing import Hashes, content_hash, sample_hashes
+from creuset.data.token_stream import TokenStream
 from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
@@ -85,6 +87,18 @@ def split_hash(dataset: Dataset, split: str) -> str:
     """Names exactly the samples and labels of one split: what scores on it are comparable by."""
     part = dataset.split(split)
     return content_hash(dataset.spec, {split: (part.hashes, part.labels)})
+
+
+def documents_hash(stream: TokenStream) -> str:
+    """Names exactly the texts of a split in their order, whatever tokenizer reads them."""
+    texts = np.empty(len(stream.documents), dtype=object)
+    texts[:] = [document.text for document in stream.documents]
+    return rows_hash(sample_hashes(texts))
+
+
+def rows_hash(hashes: Hashes) -> str:
+    """SHA-256 of samples in their order."""
+    return hashlib.sha256(hashes.astype(">u8").tobytes()).hexdigest()
 
 
 def suites(family: Family) -> tuple[Suite, ...]:

@@ -45,6 +45,7 @@ class LanguageModel(TokenModel):
         self.bytes_per_token = spec.bytes_per_token
         self.start_token = spec.start_token
         """What a text from nothing goes on from; None where the data does not say."""
+        self._loses_text = spec.loses_text
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         """Cross entropy of the next token, in nats a token."""
@@ -52,9 +53,14 @@ class LanguageModel(TokenModel):
         return {"loss": self._mean_nats(batch, generator)}
 
     def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
-        """The same without dropout, and in bits a byte of text, which does not depend on the tokenizer."""
+        """The same without dropout, and in bits a byte of text, which does not depend on the tokenizer.
+
+        Where that loses something of the text there are none: what is lost is told by no token.
+        """
         del generator
         nats = self._mean_nats(batch, None)
+        if self._loses_text:
+            return {"loss": nats}
         return {"loss": nats, "bits_per_byte": nats / (math.log(2) * self.bytes_per_token)}
 
     @torch.no_grad()

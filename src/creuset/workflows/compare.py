@@ -6,6 +6,7 @@ It reads the evaluations that are kept beside the runs, and measures nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -95,7 +96,7 @@ def compare(
         runs: Two runs or more.
         suite: Whose scores; default: the suite that the first run was measured with.
         metrics: Which of them; default: those whose rows were kept (metrics/comparison_methods.py), without
-            F1 of single classes.
+            F1 of single classes and what another metric says too.
         split: Of the data; default: the split of each run's usual evaluation.
         seed: Decides permutations and resamples.
         progress: Who watches.
@@ -197,6 +198,11 @@ def _compared(
         return list(dict.fromkeys(asked))
     everyone = [measured.rows.arrays for measured in (baseline, *others)]
     found = [name for name in common if all(is_compared_by_default(name, kept) for kept in everyone)]
+    if (
+        not found
+    ):  # the first that is compared at all, such as nats per token where there are no bits per byte
+        possible = (name for name in common if all(why_not_compared(name, kept) is None for kept in everyone))
+        found = list(islice(possible, 1))
     if not found:
         raise UsageError(
             "these runs have no score in common that is compared: no rows of one were kept by all",

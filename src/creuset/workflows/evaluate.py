@@ -12,6 +12,7 @@ from creuset.data.corpus_split import without_documents
 from creuset.data.dataset import Dataset, conform, without
 from creuset.data.load import load_data
 from creuset.data.pair_split import without_shared_texts
+from creuset.data.source import counted
 from creuset.device import memory_errors
 from creuset.errors import DataError, UsageError
 from creuset.evaluation import AnalogySetting, DistanceSetting, Evaluation, Subject, Suite, suites
@@ -135,7 +136,8 @@ def _measured(
     measured, dropped = _without_training(other, own, part)
     if not dropped:
         return measured, part, {}
-    progress.say(f"{dropped} samples of {data} are left out: the run was trained on them")
+    noun = "document" if own.spec.kind == "corpus" else "sample"
+    progress.say(f"of {data} left out: {counted(dropped, noun)} that the run was trained on")
     return measured, part, {"training_samples_left_out": dropped}
 
 
@@ -268,14 +270,17 @@ def _suite_of(loaded: Loaded) -> Suite:
 
 
 def _without_training(other: Dataset, own: Dataset, split: str) -> tuple[Dataset, int]:
-    """The other data without samples that the model has seen in training or selection.
+    """The other data without what the model has seen in training or selection, and how much that is.
 
     Beside them stands the run's own training split, from which the floors are made.
     """
     part = other.split(split)
     seen = [own.splits[name] for name in ("train", "validation") if name in own.splits]
+    dropped = None
     if part.stream is not None:
         kept = without_documents(part, *seen)
+        assert kept.stream is not None
+        dropped = len(part.stream.documents) - len(kept.stream.documents)  # the same for any tokenizer
     elif part.pairs is not None:
         kept = without_shared_texts(part, *seen)
     else:
@@ -288,4 +293,4 @@ def _without_training(other: Dataset, own: Dataset, split: str) -> tuple[Dataset
             expected="data that the run has not seen",
         )
     measured = replace(other, splits={"train": own.splits["train"], split: kept})
-    return measured, part.num_samples - kept.num_samples
+    return measured, part.num_samples - kept.num_samples if dropped is None else dropped
