@@ -45,6 +45,8 @@ from creuset.files import write_atomic
 
 _SPACE_MARK = "▁"
 """How SentencePiece writes a space (U+2581)."""
+_BLOCK = 2**16
+"""Characters that are looked up at once."""
 _NO_OWN_CODE = "auto_map"
 
 MASK = "[MASK]"
@@ -213,9 +215,14 @@ class Tokenizer:
 
     def character_ids(self, text: str) -> NDArray[np.int32] | None:
         """The ids of a text where each character is a token, int32 (T,); None where that is not so."""
-        if self._character_table is None or any(content in text for content in self._added.values()):
+        table = self._character_table
+        if table is None or any(content in text for content in self._added.values()):
             return None
-        return self._character_table[np.frombuffer(text.encode("utf-32-le"), dtype="<u4")]
+        found = np.empty(len(text), dtype=np.int32)
+        for begin in range(0, len(text), _BLOCK):
+            codes = np.frombuffer(text[begin : begin + _BLOCK].encode("utf-32-le"), dtype="<u4")
+            found[begin : begin + _BLOCK] = table[codes]
+        return found
 
     @cached_property
     def _character_table(self) -> NDArray[np.int32] | None:
