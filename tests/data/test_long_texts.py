@@ -17,9 +17,31 @@ from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_training import train_tokenizer
 
 SIZES = {"byte_bpe": 300, "wordpiece": 130, "unigram": 60, "characters": None, "words": None}
-CHARACTERS = [  # fmt: skip
-              "a", "b", " ", "  ", "\n", "\n\n", "7", "'s", "!", "é", "e\u0301", "\t", "\r", "\u2028", "\u00a0",
-              "\u0301", "文", "😀", "\x1c", "<|endoftext|>", "[MASK]", "▁", "_"]  # fmt: skip
+CHARACTERS = [
+    "a",
+    "b",
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    "7",
+    "'s",
+    "!",
+    "é",
+    "e\u0301",
+    "\t",
+    "\r",
+    "\u2028",
+    "\u00a0",
+    "\u0301",
+    "文",
+    "😀",
+    "\x1c",
+    "<|endoftext|>",
+    "[MASK]",
+    "▁",
+    "_",
+]
 PLAIN = "".join(f"the {number}th line says, \n\n été 文 it's {number} \n so\n" for number in range(60))
 
 

@@ -1,7 +1,7 @@
 """A long text in pieces, so that what the `tokenizers` library holds of a text is never held of all of it.
 
 It holds 100 bytes and more for each character. Most tokenizers first cut a text into words, each of which is
-made tokens by itself: where a word surely ends, the text may be cut, and the tokens stay what they are. GPT-2's
+made tokens by itself: where a word surely ends, the text may be cut, and the tokens stay as they are. GPT-2's
 expression takes white space before a word in one, but for its last character; so a line end is a place only
 where it stands alone.
 

@@ -12,7 +12,6 @@ Departures from the library and from transformers:
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,10 +21,11 @@ from typing import Any, Self
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
-from tokenizers import models, pre_tokenizers
+from tokenizers import models
 
 from creuset.data.byte_level import bytes_of, shown_bytes
-from creuset.data.text_pieces import CHARACTER, cut_places
+from creuset.data.character_table import character_table, is_by_characters, look_up
+from creuset.data.text_pieces import cut_places
 from creuset.data.tokenizer_files import (
     CONFIG_FILE,
     GENERATION_FILE,
@@ -114,10 +114,6 @@ class Tokenizer:
         self.has_whole_words = _is_by_words(backend)
         """Whether each token is a word or a punctuation mark, none a piece of a word."""
         self._cut_places = cut_places(parts[0], parts[1])
-        self._by_characters = isinstance(backend.model, models.WordLevel) and parts[:2] == [
-            None,
-            component(pre_tokenizers.Split(tokenizers.Regex(CHARACTER), "isolated")),
-        ]
         self._reaching = [
             token.content for token in added.values() if token.lstrip or token.rstrip or " " in token.content
         ]
@@ -213,20 +209,16 @@ class Tokenizer:
 
     def character_ids(self, text: str) -> NDArray[np.int32] | None:
         """The ids of a text where each character is a token, int32 (T,); None where that is not so."""
-        if self._character_table is None or any(content in text for content in self._added.values()):
+        table = self._character_table
+        if table is None or any(content in text for content in self._added.values()):
             return None
-        return self._character_table[np.frombuffer(text.encode("utf-32-le"), dtype="<u4")]
+        return look_up(text, table)
 
     @cached_property
     def _character_table(self) -> NDArray[np.int32] | None:
-        """The id of each character by its code point."""
-        if not self._by_characters or self.special.unk is None:
+        if self.special.unk is None or not is_by_characters(self._backend):
             return None
-        table = np.full(sys.maxunicode + 1, self.special.unk, dtype=np.int32)
-        for token, number in self._backend.get_vocab(with_added_tokens=False).items():
-            if len(token) == 1:
-                table[ord(token)] = number
-        return table
+        return character_table(self._backend.get_vocab(with_added_tokens=False), self.special.unk)
 
     def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The ids that the tokenizer puts before a text, and behind it.

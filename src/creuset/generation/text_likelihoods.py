@@ -77,8 +77,8 @@ class _Rows:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """The values of each row's tokens, (M,), added up, (N,)."""
-        sums: FloatArray = np.bincount(self.of_tokens, weights=values, minlength=len(self.num_bytes))
-        return sums
+        sums = np.bincount(self.of_tokens, weights=values, minlength=len(self.num_bytes))
+        return sums.astype(np.float64)
 
 
 def document_likelihoods(
