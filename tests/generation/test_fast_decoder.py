@@ -10,12 +10,12 @@ pytest.importorskip("transformers", reason="the small decoders are made by trans
 
 from creuset.errors import UsageError
 from creuset.generation.fast_decoder import FastDecoder, obstacle
-from creuset.generation.weight_formats import Int8Linear, PlainLinear, pack
+from creuset.generation.weight_formats import Int8Linear, PlainLinear, WeightFormat, pack
 from creuset.layers.key_value_cache import KeyValueCache
 from creuset.layers.packed_linear import PackedLinear
 from creuset.models.transformer import Transformer
 from small_decoders import DECODERS, ours_of, random_decoder, token_ids
-from small_transformers import PLAIN
+from small_transformers import MODERN, PLAIN
 
 ORIGINAL = replace(
     PLAIN,
@@ -35,6 +35,8 @@ ORIGINAL = replace(
     head_scale=0.5,
 )
 """Norms behind the residuals, sinusoids, a scaled head: what no released decoder of the others has."""
+
+PRECISIONS: tuple[WeightFormat, ...] = ("float32", "bfloat16")
 
 
 def original() -> Transformer:
@@ -165,3 +167,35 @@ def test_a_cache_longer_than_the_context_is_refused() -> None:
     longer = KeyValueCache(num_layers=2, num_rows=1, num_kv_heads=3, head_dim=8, capacity=31)
     with pytest.raises(UsageError, match=message):
         model(token_ids(1, 4), cache=longer)
+
+
+def test_a_scale_as_it_is_stored_costs_half_a_step_at_most() -> None:
+    weight = torch.randn(6, 64, generator=torch.Generator().manual_seed(1))
+    layer = Int8Linear(weight, None)
+    scale = layer.scale.float()[:, None]
+    assert layer.scale.dtype == torch.bfloat16
+    clamped = weight.clamp(-127 * scale, 127 * scale)
+    assert ((clamped - layer.weight * scale).abs() <= scale / 2 * 1.0001).all()
+
+
+def test_sums_of_many_blocks_keep_their_digits_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    config = replace(MODERN, num_layers=24)
+    weights = {name: value.bfloat16().float() for name, value in Transformer(config).state_dict().items()}
+    states = {}
+    for form in PRECISIONS:
+        decoder = FastDecoder(config, weights, precision=form)
+        ids = torch.arange(12)[None]
+        states[form] = decoder.hidden(ids, cache=decoder.new_cache(1, 12)).float()
+    error = (states["bfloat16"] - states["float32"]).std() / states["float32"].std()
+    assert error < 0.035
+
+
+def test_gains_near_1_are_not_rounded_to_it_in_bfloat16() -> None:
+    weights = Transformer(replace(MODERN, norm_plus_one=True)).state_dict()
+    weights["decoder.norm.weight"] = torch.full_like(weights["decoder.norm.weight"], 2**-9)
+    decoder = FastDecoder(replace(MODERN, norm_plus_one=True), weights, precision="bfloat16")
+    assert decoder.norm is not None
+    x = torch.randn(50, MODERN.embed_dim, generator=torch.Generator().manual_seed(2))
+    exact = x * x.square().mean(-1, keepdim=True).add(MODERN.norm_eps).rsqrt() * (1 + 2**-9)
+    assert torch.equal(decoder.norm(x), exact.bfloat16())
