@@ -94,7 +94,7 @@ def test_samples_that_a_run_was_trained_on_are_left_out_of_other_data(cnn: RunFo
     n = found.scores[0].n
     # all of the digits but those of the training and validation splits: the test split
     assert n == data.splits["test"].num_samples
-    assert heard.said == [f"{1797 - n} samples of digits are left out: the run was trained on them"]
+    assert heard.said == [f"of digits left out: {1797 - n:,} samples that the run was trained on"]
     assert f"training_samples_left_out:{1797 - n}" in found.scores[0].signature
     own = evaluate("cnn")
     assert [one.value for one in found.scores] == pytest.approx([one.value for one in own.scores], abs=1e-6)

@@ -246,12 +246,16 @@ def test_text_of_one_s_own_goes_to_the_models_of_text(tmp_path: Path) -> None:
 def test_a_prompt_fits_into_the_context_and_holds_nothing_unknown(
     context: int, prompt: str, tmp_path: Path
 ) -> None:
-    for number in range(20):
-        text = "ß stands in no other document of them\n\nthese words are known ones"
-        (tmp_path / f"{number:02}.txt").write_text(
-            text if number >= 18 else f"{number} of these words are known\n"
-        )
-    config = DataConfig(source=str(tmp_path), context=context, tokenizer="characters")
+    head = "".join(f"{number} of these words are known\n" for number in range(40))
+    tail = "ß stands in no other part of this text\n\nthese words are known ones\n"
+    text = tmp_path / "text.txt"
+    text.write_text(head + tail)
+    config = DataConfig(
+        source=str(text),
+        context=context,
+        tokenizer="characters",
+        test_share=(len(tail) - 0.5) / len(head + tail),  # cut before the ß
+    )
     dataset = load_data(config, seed=0, resolve=Path)
     assert dataset.tokenizer is not None
     found, rest = tour_texts.prompt_of(dataset, dataset.tokenizer)
