@@ -335,19 +335,23 @@ template.render([{"role": "user", "content": "x"}])
 os.write(1, str(template.process_id).encode())
 os._exit(9)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    state = Path(f"/proc/{int(done.stdout)}/stat")
-    if not state.parent.parent.joinpath("self").exists():
+    if not Path("/proc/self").exists():
         pytest.skip("needs /proc")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 9, done.stderr
+    state = Path(f"/proc/{int(done.stdout)}/stat")
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if state.read_text().rpartition(")")[2].split()[0] == "Z":  # it ended, and nobody waits for it
-                return
-        except (FileNotFoundError, ProcessLookupError):
-            return
+    while is_running(state) and time.monotonic() < deadline:
         time.sleep(0.01)
-    raise AssertionError("it is still there")
+    assert not is_running(state)
+
+
+def is_running(state: Path) -> bool:
+    """Whether a process goes on, by its file in /proc; one that ended and is not yet waited for does not."""
+    try:
+        return state.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_forked_process_has_a_process_of_its_own() -> None:

@@ -182,6 +182,14 @@ def test_rounded_attention_is_about_as_near_as_torch_s(num_tokens: int) -> None:
     assert (found - exact).abs().mean() <= 2 * (fused - exact).abs().mean()
 
 
-def test_rounded_attention_has_gradients() -> None:
-    query, key, value = torch.randn(3, 1, 2, 70, 4).bfloat16().requires_grad_().unbind()
-    scaled_dot_product_attention(query, key, value, AttentionMask(), 0.5).sum().backward()
+def test_rounded_attention_has_the_gradients_of_exact_attention() -> None:
+    drawn = torch.randn(3, 1, 2, 70, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
+    gradients = []
+    for inputs in (drawn.clone(), drawn.double()):
+        inputs.requires_grad_()
+        scaled_dot_product_attention(*inputs.unbind(), AttentionMask(), 0.5).square().sum().backward()
+        assert inputs.grad is not None
+        gradients.append(inputs.grad.double())
+    rounded, exact = gradients
+    assert exact.abs().mean() > 0.01
+    assert (rounded - exact).abs().mean() < 0.03 * exact.abs().mean()
