@@ -88,6 +88,23 @@ def test_aligned_books(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         example("aligned_books")(tmp_path / "nowhere", out)
 
 
+def test_pages_to_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = """<title>Été</title><style>p {}</style><body><h1>One &amp; <i>two</i></h1><p>Three
+    four.<br>Five</p><script>six()</script><ul><li>seven</li></ul>eight"""
+    for name in ("a.en", "a.de", "b"):
+        (tmp_path / f"{name}.html").write_text(page, encoding="utf-8")
+    out = tmp_path / "texts"
+    example("pages_to_texts")(tmp_path, out, ("en", "fr"))
+    assert "1 texts, 43 characters" in capsys.readouterr().out
+    assert [path.name for path in out.iterdir()] == ["a.en.txt"]
+    lines = (out / "a.en.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == ["Été", "One & two", "Three four.", "Five", "seven", "eight"]
+    example("pages_to_texts")(tmp_path, out)
+    assert len(list(out.iterdir())) == 3
+    with pytest.raises(SystemExit, match=r"ends in \.it\.html"):
+        example("pages_to_texts")(tmp_path, out, ("it",))
+
+
 def test_fill_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example("fill_masks")(num_steps=20, folder=tmp_path)
     lines = capsys.readouterr().out.splitlines()

@@ -4,7 +4,7 @@ modules.json               what stands behind the Transformer: pooling, perhaps 
 1_Pooling/config.json      how states are pooled
 sentence_bert_config.json  the tokens that texts were cut to
 
-Texts are computed one behind the other in rows of some thousand tokens, without padding.
+Texts are computed one behind the other in rows of some thousand tokens, without padding, a row for each core.
 Departure from sentence-transformers: a text that is too long is refused, and cut only where it is asked for.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from creuset.cores import map_on_cores
 from creuset.data.bounded_json import parse_bounded
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import MAX_SETTINGS_BYTES, as_json, read_limited, read_settings
@@ -27,7 +28,7 @@ from creuset.models.embedder import Embedder, Pooling
 from creuset.pretrained.folder import Pretrained, load_folder, save_folder
 
 _PACK_TOKENS = 4096
-"""Tokens computed at once; from 1,024 to 8,192 the speed is nearly the same."""
+"""Tokens computed at once by a core; fewer, down to 1,024, take up to 6% longer."""
 _WINDOW = 1024
 """Texts that are made tokens at once."""
 _MODULES, _LENGTH = "modules.json", "sentence_bert_config.json"
@@ -120,11 +121,17 @@ class SentenceEmbedder:
                     expected=f"at most {self.max_tokens}",
                 )
         vectors = np.empty((len(texts), self.num_features), np.float32)
-        with torch.inference_mode():
-            done = 0
-            for pack in _packs(self._encoded(texts, truncate)):
-                vectors[done : done + len(pack)] = self.embedder.embed_packed(pack).float().cpu().numpy()
-                done += len(pack)
+        packs = _packs(self._encoded(texts, truncate))
+        on_processor = self.embedder.body.token_embedding.weight.device.type == "cpu"
+        done = 0
+        for found in map_on_cores(self._embed_pack, packs) if on_processor else map(self._embed_pack, packs):
+            vectors[done : done + len(found)] = found
+            done += len(found)
+        return vectors
+
+    @torch.inference_mode()
+    def _embed_pack(self, pack: list[list[int]]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self.embedder.embed_packed(pack).float().cpu().numpy()
         return vectors
 
     def _encoded(self, texts: Sequence[str], truncate: int | None) -> Iterator[list[int]]:
