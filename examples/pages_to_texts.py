@@ -8,12 +8,16 @@ model of language. With --languages en fr only pages such as ch01.en.html and ch
 """
 
 import argparse
+import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6", "title")
-BLOCKS = {*HEADINGS, "br", "dd", "div", "dt", "li", "p", "pre", "table", "td", "th", "tr"}
+INLINE = re.compile(
+    "a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|img|ins|kbd|mark|q|s|samp|small|span|strike"
+    "|strong|sub|sup|time|tt|u|var|wbr"
+)
+"""Tags within a line; all others end it."""
 UNREAD = {"script", "style"}
 
 
@@ -24,16 +28,16 @@ class Lines(HTMLParser):
         super().__init__()
         self.lines: list[str] = []
         self._words: list[str] = []
-        self._unread = 0
+        self._unread = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        self._unread += tag in UNREAD
-        if tag in BLOCKS:
+        self._unread = self._unread or tag in UNREAD
+        if not INLINE.fullmatch(tag):
             self.end_line()
 
     def handle_endtag(self, tag: str) -> None:
-        self._unread -= tag in UNREAD
-        if tag in BLOCKS:
+        self._unread = self._unread and tag not in UNREAD
+        if not INLINE.fullmatch(tag):
             self.end_line()
 
     def handle_data(self, data: str) -> None:
@@ -48,22 +52,30 @@ class Lines(HTMLParser):
             self.lines.append(line)
 
 
+def text_of(page: Path) -> str:
+    """The lines of a page; nothing where it says nothing."""
+    reader = Lines()
+    try:
+        reader.feed(page.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise SystemExit(f"{page}: not UTF-8, {error}") from None
+    reader.close()
+    reader.end_line()
+    return "".join(f"{line}\n" for line in reader.lines)
+
+
 def main(folder: Path, out: Path, languages: Sequence[str] = ()) -> None:
     endings = tuple(f".{language}.html" for language in languages) or (".html",)
     pages = sorted(path for path in folder.glob("*.html") if path.name.endswith(endings))
     if not pages:
         raise SystemExit(f"{folder}: no file whose name ends in {' or '.join(endings)}")
+    if out.exists() and any(out.iterdir()):
+        raise SystemExit(f"{out}: there are files in this folder, which would be read with the new ones")
+    texts = {page.stem: text for page in pages if (text := text_of(page))}
     out.mkdir(parents=True, exist_ok=True)
-    num_characters = 0
-    for page in pages:
-        reader = Lines()
-        reader.feed(page.read_text(encoding="utf-8"))
-        reader.close()
-        reader.end_line()
-        num_characters += (out / f"{page.stem}.txt").write_text(
-            "\n".join(reader.lines) + "\n", encoding="utf-8"
-        )
-    print(f"{out}: {len(pages):,} texts, {num_characters:,} characters")
+    for name, text in texts.items():
+        (out / f"{name}.txt").write_text(text, encoding="utf-8")
+    print(f"{out}: {len(texts):,} texts, {sum(map(len, texts.values())):,} characters")
 
 
 if __name__ == "__main__":

@@ -90,17 +90,24 @@ def test_aligned_books(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_pages_to_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = """<title>Été</title><style>p {}</style><body><h1>One &amp; <i>two</i></h1><p>Three
-    four.<br>Five</p><script>six()</script><ul><li>seven</li></ul>eight"""
+    four.<br>Five</p><script>six()</script><ul><li>seven</ul></script>eight<section>nine</section>
+    <section>ten</section>"""
     for name in ("a.en", "a.de", "b"):
         (tmp_path / f"{name}.html").write_text(page, encoding="utf-8")
     out = tmp_path / "texts"
     example("pages_to_texts")(tmp_path, out, ("en", "fr"))
-    assert "1 texts, 43 characters" in capsys.readouterr().out
+    assert "1 texts, 52 characters" in capsys.readouterr().out
     assert [path.name for path in out.iterdir()] == ["a.en.txt"]
     lines = (out / "a.en.txt").read_text(encoding="utf-8").splitlines()
-    assert lines == ["Été", "One & two", "Three four.", "Five", "seven", "eight"]
-    example("pages_to_texts")(tmp_path, out)
-    assert len(list(out.iterdir())) == 3
+    assert lines == ["Été", "One & two", "Three four.", "Five", "seven", "eight", "nine", "ten"]
+    (tmp_path / "empty.html").write_text("<p></p>")
+    example("pages_to_texts")(tmp_path, tmp_path / "all")
+    assert len(list((tmp_path / "all").iterdir())) == 3
+    with pytest.raises(SystemExit, match="there are files in this folder"):
+        example("pages_to_texts")(tmp_path, out)
+    (tmp_path / "c.html").write_bytes(b"caf\xe9")
+    with pytest.raises(SystemExit, match=r"c\.html: not UTF-8"):
+        example("pages_to_texts")(tmp_path, tmp_path / "more")
     with pytest.raises(SystemExit, match=r"ends in \.it\.html"):
         example("pages_to_texts")(tmp_path, out, ("it",))
 

