@@ -182,14 +182,48 @@ def test_rounded_attention_is_about_as_near_as_torch_s(num_tokens: int) -> None:
     assert (found - exact).abs().mean() <= 2 * (fused - exact).abs().mean()
 
 
-def test_rounded_attention_has_the_gradients_of_exact_attention() -> None:
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("most_scores", [0, 2**22])
+def test_rounded_attention_has_the_gradients_of_exact_attention(
+    monkeypatch: pytest.MonkeyPatch, causal: bool, most_scores: int
+) -> None:
+    monkeypatch.setattr("creuset.layers.attention._MOST_SCORES_KEPT", most_scores)
     drawn = torch.randn(3, 1, 2, 70, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
-    gradients = []
+    outputs, gradients = [], []
     for inputs in (drawn.clone(), drawn.double()):
         inputs.requires_grad_()
-        scaled_dot_product_attention(*inputs.unbind(), AttentionMask(), 0.5).square().sum().backward()
+        with torch.autocast("cpu", torch.bfloat16):
+            output = scaled_dot_product_attention(*inputs.unbind(), AttentionMask(causal=causal), 0.5)
+        output.square().sum().backward()
+        assert output.dtype == inputs.dtype
         assert inputs.grad is not None
+        outputs.append(output.detach().double())
         gradients.append(inputs.grad.double())
-    rounded, exact = gradients
-    assert exact.abs().mean() > 0.01
-    assert (rounded - exact).abs().mean() < 0.03 * exact.abs().mean()
+    for rounded, exact in (outputs, gradients):
+        assert exact.abs().mean() > 0.01
+        assert (rounded - exact).abs().mean() < 0.03 * exact.abs().mean()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+def test_one_product_for_queries_keys_and_values_changes_nothing(bias: bool, num_kv_heads: int) -> None:
+    torch.manual_seed(0)
+    config = AttentionConfig(
+        embed_dim=12,
+        num_heads=4,
+        num_kv_heads=num_kv_heads,
+        head_dim=5,
+        qkv_bias=bias,
+        qk_norm=NormConfig(kind="rms", eps=1e-5),
+    )
+    layer = MultiHeadAttention(config).double()
+    x = torch.randn(2, 7, 12, dtype=torch.float64)
+    with torch.no_grad():
+        apart = layer(x, AttentionMask(causal=True))
+    joined = layer(x, AttentionMask(causal=True))
+    torch.testing.assert_close(joined, apart)
+    joined.sum().backward()
+    for name in ("query", "key", "value"):
+        weight = getattr(layer, name).weight
+        assert weight.grad.shape == weight.shape
+        assert weight.grad.abs().max() > 0
