@@ -29,7 +29,7 @@ from creuset.models.embedder import Embedder, Pooling
 from creuset.pretrained.folder import Pretrained, load_folder, save_folder
 
 _PACK_TOKENS = 4096
-"""Tokens computed at once by each of torch's threads; of MiniLM they take some 40 MB."""
+"""Tokens computed at once by each of torch's threads: each holds so many rows of hidden features."""
 _WINDOW = 1024
 """Texts that are made tokens at once."""
 _MODULES, _LENGTH = "modules.json", "sentence_bert_config.json"
