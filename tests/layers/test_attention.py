@@ -183,11 +183,14 @@ def test_rounded_attention_is_about_as_near_as_torch_s(num_tokens: int) -> None:
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("most_scores", [0, 2**22])
+@pytest.mark.parametrize("by_products", [False, True])
 def test_rounded_attention_has_the_gradients_of_exact_attention(
-    monkeypatch: pytest.MonkeyPatch, causal: bool, most_scores: int
+    monkeypatch: pytest.MonkeyPatch, causal: bool, by_products: bool
 ) -> None:
-    monkeypatch.setattr("creuset.layers.attention._MOST_SCORES_KEPT", most_scores)
+    if by_products:
+        monkeypatch.setattr("creuset.layers.attention._LEAST_SCORES_KEPT", 0)
+    else:
+        monkeypatch.setattr("creuset.layers.attention._MOST_SCORES_KEPT", 0)
     drawn = torch.randn(3, 1, 2, 70, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
     outputs, gradients = [], []
     for inputs in (drawn.clone(), drawn.double()):
@@ -227,3 +230,19 @@ def test_one_product_for_queries_keys_and_values_changes_nothing(bias: bool, num
         weight = getattr(layer, name).weight
         assert weight.grad.shape == weight.shape
         assert weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize(("num_texts", "by_products"), [(1, False), (8, True)])
+def test_training_makes_the_scores_itself_only_where_that_gains(
+    monkeypatch: pytest.MonkeyPatch, num_texts: int, by_products: bool
+) -> None:
+    made: list[torch.Size] = []
+
+    def noted(query: torch.Tensor, *_: object, causal: bool = False) -> torch.Tensor:
+        made.append(query.shape)
+        return query
+
+    monkeypatch.setattr("creuset.layers.attention._by_products", noted)
+    query = torch.ones(num_texts, 2, 64, 4, dtype=torch.bfloat16, requires_grad=True)
+    scaled_dot_product_attention(query, query, query, AttentionMask(causal=True), 0.5)
+    assert made == [query.shape] * by_products
