@@ -20,6 +20,7 @@ from creuset.layers.feedforward import MLP
 from creuset.layers.gated_feedforward import FeedForward
 from creuset.layers.interpolation import interpolate_codes
 from creuset.layers.masks import AttentionMask
+from creuset.layers.minibatch_discrimination import MinibatchDiscrimination
 from creuset.layers.norm import LayerNorm, NormConfig, RMSNorm
 from creuset.layers.packed_linear import PackedFeedForward, PackedLinear
 from creuset.layers.positions import RelativeBias, Rotary, RotaryScaling, rotate
@@ -168,6 +169,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "convolution": lambda: plain(ConvBlock(2, 4, stride=2, activation="silu"), 1, 2, 5, 4),
     "convolution stages": lambda: plain(ConvEncoder(1, [4, 4], "gelu"), 1, 1, 6, 5),
     "convolution stages back": lambda: plain(ConvDecoder([4, 4], 1, (6, 5), "gelu"), 1, 4, 2, 2),
+    "minibatch discrimination": lambda: plain(MinibatchDiscrimination(3, 2, 4), 4, 3),
     "picture to code": lambda: plain(PictureEncoder((1, 4, 4), [4], [5], 3, "silu"), 1, 1, 4, 4),
     "code to picture": lambda: plain(PictureDecoder(3, [5], [4], (1, 4, 4), "silu"), 1, 3),
 }
