@@ -7,7 +7,7 @@ import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say, shown
 
-_OF_PICTURES = ("mode", "data", "split")
+_OF_PICTURES = ("mode", "data", "split", "label")
 """Options that have no effect on texts."""
 _OF_TEXTS = ("max_tokens", "temperature")
 """Options that have none on pictures."""
@@ -38,12 +38,13 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for texts, which are "
-    "else shown, .txt or .json.",
+    help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for rows of a table "
+    ".csv, .npz or .svg; for texts, which are else shown, .txt or .json.",
 )
+@click.option("--class", "label", help="The class of which samples are drawn (model.condition: class).")
 @click.option(
     "--prompt",
-    help="A language model: what it goes on with; of a run, empty or left out for a new text. An "
+    help="A model of pictures with model.condition: text: what is drawn. A language model: what it goes on with; of a run, empty or left out for a new text. An "
     "encoder_decoder: the source, whose best target is searched for; where it learned on plain text, <1>, "
     "<2> stand for gaps. An encoder: a text with [MASK] for each token that it is to guess.",
 )
@@ -68,6 +69,7 @@ def command(
     split: str | None,
     checkpoint: str,
     out: Path | None,
+    label: str | None,
     prompt: str | None,
     max_tokens: int | None,
     temperature: float | None,
@@ -83,22 +85,25 @@ def command(
 
     from creuset.workflows.generate import Mode, generate
 
-    if prompt is None and _writes_from_nothing(run):
-        prompt = ""
-    fills = prompt is not None and _fills_masks(run)
-    if prompt is None:
+    drawn, words = None, prompt
+    if prompt is not None and _draws_samples(run):
+        drawn, words = prompt, None
+    elif prompt is None and _writes_from_nothing(run):
+        words = ""
+    fills = words is not None and _fills_masks(run)
+    if words is None:
         _refuse_options(_OF_TEXTS, "no --prompt was given", "leave it out, or give --prompt")
     else:
         _refuse_options(_OF_PICTURES, "texts are written", "leave it out, or --prompt")
-    if prompt is not None and fills:
+    if words is not None and fills:
         _refuse_options(_OF_DRAWS, "masks are filled, and nothing is drawn", "leave it out")
-        _fill(run, out, prompt=prompt, num=num, checkpoint=checkpoint, as_json=as_json)
+        _fill(run, out, prompt=words, num=num, checkpoint=checkpoint, as_json=as_json)
         return
-    if prompt is not None:
+    if words is not None:
         _write(
             run,
             out,
-            prompt=prompt,
+            prompt=words,
             num=1 if num is None else num,
             max_tokens=max_tokens,
             temperature=temperature,
@@ -119,6 +124,8 @@ def command(
             data=data,
             split=split,
             checkpoint=checkpoint,
+            label=label,
+            prompt=drawn,
             progress=progress,
         )
     if as_json:
@@ -135,7 +142,9 @@ def _refuse_options(names: tuple[str, ...], why: str, instead: str) -> None:
     for name in names:
         if _is_given(name):
             raise UsageError(
-                f"an option without effect: {why}", where=f"--{name.replace('_', '-')}", next_step=instead
+                f"an option without effect: {why}",
+                where="--class" if name == "label" else f"--{name.replace('_', '-')}",
+                next_step=instead,
             )
 
 
@@ -143,6 +152,12 @@ def _is_given(name: str) -> bool:
     """Whether an option stands on the command line."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _draws_samples(run: str) -> bool:
+    from creuset.workflows.generate import draws_samples
+
+    return draws_samples(run)
 
 
 def _fills_masks(run: str) -> bool:

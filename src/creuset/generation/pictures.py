@@ -16,7 +16,7 @@ from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import DataError
 from creuset.generation.observation import CHUNK, observed_log_likelihood
-from creuset.models.base import Model, placed
+from creuset.models.base import Batch, Model, placed
 
 Pictures = NDArray[np.uint8]
 
@@ -66,8 +66,11 @@ def to_images(pictures: Any, spec: DataSpec) -> Tensor:
     return images
 
 
-def sample(model: Model, num_samples: int, *, seed: int, device: torch.device) -> Tensor:
-    """New pictures, float32 (num_samples, C, H, W) in [-1, 1]; the seed alone decides them.
+def sample(
+    model: Model, num_samples: int, *, seed: int, device: torch.device, conditions: Batch | None = None
+) -> Tensor:
+    """New pictures, float32 (num_samples, C, H, W) in [-1, 1], or rows (num_samples, F); the seed and the
+    conditions (`Model.sample`) alone decide them.
 
     Raises:
         DataError: num_samples is below 1.
@@ -75,9 +78,14 @@ def sample(model: Model, num_samples: int, *, seed: int, device: torch.device) -
     if num_samples < 1:
         raise DataError("nothing to draw", where="num_samples", got=num_samples, expected="at least 1")
     draws = BatchGenerator(seed, "sample", size=num_samples, device=device)
-    return _in_chunks(
-        num_samples, lambda start, stop: model.sample(stop - start, draws.slice(start, stop)), model
-    )
+
+    def part(start: int, stop: int) -> Tensor:
+        asked = None
+        if conditions is not None:
+            asked = {name: values[start:stop].to(device) for name, values in conditions.items()}
+        return model.sample(stop - start, draws.slice(start, stop), asked)
+
+    return _in_chunks(num_samples, part, model)
 
 
 def encode(model: Model, images: Tensor, device: torch.device) -> Tensor:

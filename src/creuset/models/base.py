@@ -4,7 +4,7 @@ A file in this folder that defines FAMILY is a family; the folder is the registr
 what its models can do, and choose the contract tests (tests/test_family_contract.py) that it must pass:
 
     gradient    trained by the loop: loss(batch, player, generator)
-    samples     sample(num_samples, generator) -> pictures
+    samples     sample(num_samples, generator, conditions) -> pictures, or rows of a table
     likelihood  log_likelihood(images, generator, num_importance_samples) -> nats
     encodes     encode(images) -> codes, reconstruct(images), decode(codes)
     classifies  logits(inputs) -> one row of scores a sample
@@ -27,7 +27,7 @@ Legend of shapes: B batch, C channels, H height, W width, K classes, L latent di
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,8 @@ Trait = Literal[
     "transduces_text",
 ]
 Batch = Mapping[str, Tensor]
+Condition = Literal["none", "class", "text"]
+"""What a model that draws can be asked for: nothing, a class, or what a short prompt says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +119,9 @@ class Model(nn.Module):
     validation_group: int = 1
     """Samples that `validation_loss` tells from each other: it cuts a batch into groups of so many."""
 
+    condition: Condition = "none"
+    """What `sample` can be asked for."""
+
     removes_noise: bool = False
     """Whether the model was trained to remove noise: then `disturb` adds it and `denoise` takes it away."""
 
@@ -129,6 +134,12 @@ class Model(nn.Module):
         """The named parameters that `player` updates; all of them for a family with one player."""
         assert player in self.players
         return self.named_parameters()
+
+    def begin_step(self, step: int, num_steps: int) -> None:
+        """Told before training step `step` (from 0, of `num_steps`): what changes with it is set here.
+
+        What a step does must follow from its number, since a resumed run begins in the middle.
+        """
 
     @abstractmethod
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
@@ -161,8 +172,21 @@ class Model(nn.Module):
         """
         return len(next(iter(batch.values())))
 
-    def sample(self, num_samples: int, generator: BatchGenerator) -> Tensor:
-        """New pictures, float32 (num_samples, C, H, W) in [-1, 1]; `generator` has as many rows."""
+    def sample(self, num_samples: int, generator: BatchGenerator, conditions: Batch | None = None) -> Tensor:
+        """New pictures, float32 (num_samples, C, H, W) in [-1, 1], or rows of a table, (num_samples, F).
+
+        Args:
+            num_samples: How many.
+            generator: Has as many rows.
+            conditions: What is asked for, where the model can be (`condition`): "labels" int64
+                (num_samples,), or "prompts" int64 (num_samples, T) as `prompts` makes them. None: of a
+                class-conditional model each class is as likely, of one that takes prompts what no prompt
+                says.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def prompts(self, texts: Sequence[str]) -> Tensor:
+        """Short texts as `sample` takes them, int64 (N, T); for a model whose condition is "text"."""
         raise NotImplementedError(type(self).__name__)
 
     def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:

@@ -133,7 +133,8 @@ class VAE(Model):
         return {**report, "nll_nats": -bound.mean()}
 
     @torch.no_grad()
-    def sample(self, num_samples: int, generator: BatchGenerator) -> Tensor:
+    def sample(self, num_samples: int, generator: BatchGenerator, conditions: Batch | None = None) -> Tensor:
+        del conditions
         codes = generator.normal(self.latent_dim).to(self.dtype)
         if len(codes) != num_samples:
             raise ValueError(f"{num_samples} samples asked of a generator of {len(codes)} rows")

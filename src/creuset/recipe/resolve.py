@@ -37,6 +37,9 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 """The sections that are the same for each family."""
 
+_FAMILY_SECTIONS = ("objective",)
+"""The sections beside `model` whose keys are the family's."""
+
 Families = Mapping[str, Callable[[], type[FamilyConfig]]]
 """Family name -> what imports the family and gives its `model` section."""
 
@@ -105,7 +108,7 @@ class _Reading:
             if key not in KEYS:
                 hint = f"; it {homes[key]}" if key in homes else did_you_mean(key, KEYS[1:])
                 self._complain(entry.place.problem(f"unknown section {quoted(key)}{hint}"))
-        model = None if family is None else self._section("model", family, homes)
+        model = None if family is None else self._model(family, homes)
         data = self._section("data", DataConfig, homes)
         training = self._section("training", TrainingConfig, homes)
         players = self._players(homes)
@@ -178,6 +181,31 @@ class _Reading:
             return self.families[entry.node.value]()
         return None
 
+    def _model(self, family: type[FamilyConfig], homes: Mapping[str, str]) -> FamilyConfig | None:
+        """The family's section, with the sections that it has beside it as its fields."""
+        entry = self._written("model")
+        assert entry is not None
+        assert isinstance(entry.node.value, dict)
+        together = dict(entry.node.value)
+        for key in _FAMILY_SECTIONS:
+            beside = self._written(key)
+            if key in together:
+                self._complain(
+                    together.pop(key).place.problem(f"{key} is a section of its own, beside model")
+                )
+            elif beside is None:
+                continue
+            elif key not in family.own_sections:
+                self._complain(
+                    beside.place.problem(f"the family {_name_of(together)} has no {key} to choose")
+                )
+            elif not isinstance(beside.node.value, dict):
+                self._complain(_not_keys(key, beside.node))
+                return None
+            else:
+                together[key] = beside
+        return self._checked("model", replace(entry, node=replace(entry.node, value=together)), family, homes)
+
     def _section(self, name: str, model: type[S], homes: Mapping[str, str]) -> S | None:
         entry = self._written(*name.split("."))
         if entry is None:
@@ -185,6 +213,10 @@ class _Reading:
         if not isinstance(entry.node.value, dict):
             self._complain(_not_keys(name, entry.node))
             return None
+        return self._checked(name, entry, model, homes)
+
+    def _checked(self, name: str, entry: Entry, model: type[S], homes: Mapping[str, str]) -> S | None:
+        """A section of which keys are written; None, with problems, where something is wrong with them."""
         try:
             return model.model_validate(plain(entry.node))
         except ValidationError as error:
@@ -236,6 +268,10 @@ class _Reading:
         return "default"
 
 
+def _name_of(section: Mapping[str, Entry]) -> str:
+    return str(section["family"].node.value)
+
+
 def _not_keys(name: str, node: Node) -> Problem:
     hint = "; write its keys below it, or leave it out" if node.value is None else ""
     return node.place.problem(f"{name}: expected keys, got {node.shown()}{hint}")
@@ -251,4 +287,8 @@ def _homes(family: type[FamilyConfig] | None) -> dict[str, str]:
             inner = section_of(information.annotation)
             for inner_key in () if inner is None else inner.recipe_keys():
                 homes.setdefault(inner_key, f"belongs under {name}.{key}")
+    for name in () if family is None else family.own_sections:
+        inner = section_of(family.model_fields[name].annotation)
+        for key in () if inner is None else inner.recipe_keys():
+            homes.setdefault(key, f"belongs under {name}")
     return {**homes, **dict.fromkeys(KEYS[1:], "is a section of its own")}

@@ -17,7 +17,7 @@ from creuset.recipe.tree import Place, printable
 FORMAT = 1
 """The version of the resolved recipe; a recipe written by hand may leave it out."""
 
-KEYS = ("format", "model", "data", "training", "players", "evaluation")
+KEYS = ("format", "model", "objective", "data", "training", "players", "evaluation")
 """What a recipe holds, in this order."""
 
 
@@ -28,7 +28,7 @@ class Recipe:
     Two recipes are equal when their values are; where the values came from does not matter.
 
     Args:
-        model: The family's section.
+        model: The family's section, with those that it has beside it, such as `objective`.
         data: Where the data comes from, how it is split and batched.
         training: How the model is trained.
         players: What single players' optimizers do otherwise.
@@ -70,7 +70,10 @@ class Recipe:
 
     def leaves(self) -> list[Leaf]:
         """Every value with the keys that lead to it, in the order of the sections."""
-        found = [*leaves(self.model, ("model",)), *leaves(self.data, ("data",))]
+        found = [*leaves(self.model, ("model",))]
+        for name in self.model.own_sections:
+            found += leaves(getattr(self.model, name), (name,))
+        found += leaves(self.data, ("data",))
         found += leaves(self.training, ("training",))
         for name, player in sorted(self.players.items()):
             found += leaves(player, ("players", name))

@@ -9,6 +9,7 @@ from creuset.recipe.render import flow
 from creuset.recipe.resolve import SECTIONS, Families
 from creuset.recipe.resolved import FORMAT
 from creuset.recipe.sections import FamilyConfig, PlayerConfig, Section
+from creuset.recipe.wording import section_of
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MODE: JsonSchemaMode = "validation"
@@ -23,7 +24,9 @@ def json_schema(families: Families) -> Schema:
         families: Family name -> what imports the family and gives its section; all of them are imported.
     """
     configs = {name: families[name]() for name in families}
+    beside = _beside(configs)
     sections: list[type[Section]] = [*configs.values(), *SECTIONS.values(), PlayerConfig]
+    sections += [section for found in beside.values() for section in found]
     references, together = models_json_schema(
         [(section, _MODE) for section in sections], schema_generator=_Untitled
     )
@@ -34,6 +37,10 @@ def json_schema(families: Families) -> Schema:
     properties: Schema = {
         "format": {"const": FORMAT, "description": "The version of the recipe; may be left out."},
         "model": _model_schema({name: references[config, _MODE] for name, config in configs.items()}),
+        **{
+            name: {"anyOf": [references[section, _MODE] for section in found]}
+            for name, found in beside.items()
+        },
         **{name: references[section, _MODE] for name, section in SECTIONS.items()},
         "players": {
             "type": "object",
@@ -51,6 +58,17 @@ def json_schema(families: Families) -> Schema:
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _beside(configs: Mapping[str, type[FamilyConfig]]) -> dict[str, list[type[Section]]]:
+    """The sections that families have beside `model`, by their names."""
+    found: dict[str, list[type[Section]]] = {}
+    for config in configs.values():
+        for name in config.own_sections:
+            section = section_of(config.model_fields[name].annotation)
+            assert section is not None
+            found.setdefault(name, []).append(section)
+    return found
 
 
 class _Untitled(GenerateJsonSchema):

@@ -37,10 +37,12 @@ class FamilyConfig(Section):
     `sizes` maps each value of the dial to the defaults that it sets: the same fields at each size. A field
     that is given wins over the dial, and the dial over the field's own default. A family whose `sizes` is
     empty has no dial, and refuses `size`. `only_for` maps a field that has an effect on one kind of data
-    alone to that kind.
+    alone to that kind. `own_sections` are fields that a recipe holds beside the `model` section and not in
+    it, such as `objective`.
     """
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
+    own_sections: ClassVar[tuple[str, ...]] = ()
     only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus", "pairs"]]] = {}
 
     family: str = Field(description="The model family, a file of creuset/models.")
@@ -73,8 +75,9 @@ class FamilyConfig(Section):
 
     @classmethod
     def recipe_keys(cls) -> dict[str, FieldInfo]:
-        """All fields, but no dial where it turns nothing."""
-        return {key: field for key, field in cls.model_fields.items() if key != "size" or cls.sizes}
+        """All fields but those of sections of their own, and no dial where it turns nothing."""
+        left_out = {*cls.own_sections, *(() if cls.sizes else ("size",))}
+        return {key: field for key, field in cls.model_fields.items() if key not in left_out}
 
     @classmethod
     def size_defaults(cls, size: object) -> dict[str, object]:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from creuset.errors import Problem, did_you_mean, nearest
 from creuset.recipe.composer import parse_scalar
-from creuset.recipe.sections import Section
+from creuset.recipe.sections import FamilyConfig, Section
 from creuset.recipe.tree import Entry, Node, Place, quoted
 
 _KINDS = {
@@ -119,7 +119,13 @@ def _walk(site: Site, loc: Iterable[str | int]) -> tuple[Steps, Node, Place]:
 
 
 def _name(site: Site, steps: Steps) -> str:
-    return site.path + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    if issubclass(site.model, FamilyConfig) and steps and steps[0] in site.model.own_sections:
+        return str(steps[0]) + _below(steps[1:])
+    return site.path + _below(steps)
+
+
+def _below(steps: Steps) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
 
 
 def _annotation(site: Site, steps: Steps) -> object:
@@ -168,7 +174,7 @@ def _refused(site: Site, steps: Steps, node: Node, place: Place, message: str) -
         return place.problem(f"{_name(site, steps)}: {message}")
     if isinstance(node.value, dict) and blamed in node.value:
         place = node.value[blamed].node.place
-    return place.problem(f"{_name(site, steps)}.{message}")
+    return place.problem(f"{_name(site, (*steps, blamed))}{message[len(blamed) :]}")
 
 
 def _add(finding: _Finding, detail: ErrorDetails) -> None:

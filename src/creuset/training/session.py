@@ -139,6 +139,7 @@ class Session:
             seed=training.seed,
             precision=self.precision,
             processes=self.processes,
+            begin_step=lambda step: self.model.begin_step(step, training.num_steps),
         )
         return Loop(
             model=self.model,

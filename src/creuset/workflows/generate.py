@@ -15,26 +15,30 @@ from PIL import Image, PngImagePlugin
 
 from creuset.data.dataset import Dataset
 from creuset.device import memory_errors, stream
-from creuset.errors import DataError, UsageError, did_you_mean
+from creuset.errors import DataError, NotFoundError, UsageError, did_you_mean
 from creuset.files import write_atomic
 from creuset.generation.pictures import Pictures, to_pictures
+from creuset.generation.table_rows import rows_as_csv
+from creuset.models import family
 from creuset.progress import Progress, Silent
 from creuset.reporting.charts import Axis, ScatterChart
 from creuset.reporting.charts.standalone import standalone
 from creuset.reporting.sheet import Sheet, comparison_sheet, picture_sheet
 from creuset.workflows.evaluate import default_split, run_data
-from creuset.workflows.load import Loaded, load
+from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.other_data import load_other
 
 Mode = Literal["sample", "reconstruct", "denoise", "interpolate", "encode"]
 
 _SUFFIXES: dict[Mode, tuple[str, ...]] = {
-    "sample": (".png", ".npz"),
+    "sample": (".png", ".npz", ".csv", ".svg"),
     "reconstruct": (".png", ".npz"),
     "denoise": (".png", ".npz"),
     "interpolate": (".png", ".npz"),
     "encode": (".npz", ".svg"),
 }
+_OF_SAMPLES: dict[str, tuple[str, ...]] = {"images": (".png", ".npz"), "table": (".csv", ".npz", ".svg")}
+"""Endings for samples of pictures, and of rows of a table."""
 _NUM: dict[Mode, int] = {"sample": 64, "reconstruct": 30, "denoise": 30, "interpolate": 10}
 """How many are made where nothing is said: what a sheet shows well. To encode: all there are."""
 _MOST_WAYS = 10
@@ -51,6 +55,8 @@ class Record:
     seed: int
     num: int
     data: str | None
+    label: str | None = None
+    prompt: str | None = None
 
     def to_json(self) -> str:
         return json.dumps({"format": 1, **self.__dict__})
@@ -61,7 +67,7 @@ class _Made:
     """Arrays by name, and what draws them."""
 
     arrays: dict[str, NDArray[Any]]
-    draw: Callable[[], Sheet | ScatterChart]
+    draw: Callable[[], Sheet | ScatterChart | str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +99,17 @@ def generate(
     data: str | None = None,
     split: str | None = None,
     checkpoint: str = "best",
+    label: str | None = None,
+    prompt: str | None = None,
     progress: Progress | None = None,
 ) -> Record:
-    """Makes pictures or codes with a run's model and writes them to `out`.
+    """Makes pictures, rows or codes with a run's model and writes them to `out`.
 
     Args:
         run: The run's ID or folder.
         out: A sheet (.png), arrays (.npz: pictures uint8 (N, H, W, C), codes float32 (N, L)), or for codes a
-            map in two dimensions (.svg).
+            map in two dimensions (.svg). Samples of a table: .csv, .npz ("rows" float64 (N, F)), or a map
+            of two columns (.svg).
         mode: sample; reconstruct: pictures above what the model makes of them; denoise: the same with noisy
             pictures, where `data` gives none the run's own with noise added; interpolate: rows from one
             picture to another; encode: the code of each picture.
@@ -110,6 +119,8 @@ def generate(
         data: Other pictures than the run's own.
         split: Which part of the data; default: see `default_split`.
         checkpoint: "best", "last", or a name.
+        label: The class of which samples are drawn, by its name (model.condition: class).
+        prompt: A short text that says what is drawn (model.condition: text).
         progress: Who watches.
 
     Raises:
@@ -117,12 +128,12 @@ def generate(
         DataError: There are too few pictures, or they have another form than the run's.
         ResourceError: Out of memory or disk.
     """
-    _check(mode, out, num, {"data": data, "split": split})
+    _check(mode, out, num, {"data": data, "split": split}, {"label": label, "prompt": prompt})
     watcher = Silent() if progress is None else progress
     loaded = load(run, checkpoint=checkpoint)
     with memory_errors("ask for fewer"):
         if mode == "sample":
-            made = _sample(loaded, _NUM[mode] if num is None else num, seed)
+            made = _sample(loaded, out, _NUM[mode] if num is None else num, seed, label, prompt)
         else:
             loaded.require("encodes", f"{mode} pictures")
             if data is None:
@@ -133,9 +144,27 @@ def generate(
             material = _Material(dataset=dataset, split=part, seed=seed)
             made = _make(loaded, mode, material, num, noisy=data is not None)
     made_num = len(next(iter(made.arrays.values())))
-    record = Record(run=loaded.run.id, step=loaded.step, mode=mode, seed=seed, num=made_num, data=data)
+    record = Record(
+        run=loaded.run.id,
+        step=loaded.step,
+        mode=mode,
+        seed=seed,
+        num=made_num,
+        data=data,
+        label=label,
+        prompt=prompt,
+    )
     _write(out, made, record)
     return record
+
+
+def draws_samples(run: str | Path) -> bool:
+    """Whether a name stands for a run whose model draws pictures or rows of a table."""
+    try:
+        found = find_run(run)
+    except NotFoundError:
+        return False
+    return "samples" in family(run_recipe(found).model.family).traits
 
 
 def project(codes: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -164,7 +193,9 @@ def code_map(codes: NDArray[np.float32], labels: Any, class_names: tuple[str, ..
     )
 
 
-def _check(mode: Mode, out: Path, num: int | None, material: dict[str, str | None]) -> None:
+def _check(
+    mode: Mode, out: Path, num: int | None, material: dict[str, str | None], asked: dict[str, str | None]
+) -> None:
     """Refuses what cannot be done before anything is loaded."""
     if mode not in _SUFFIXES:
         raise UsageError(f'no mode "{mode}"{did_you_mean(mode, _SUFFIXES)}')
@@ -178,6 +209,9 @@ def _check(mode: Mode, out: Path, num: int | None, material: dict[str, str | Non
     for name, value in material.items():
         if mode == "sample" and value is not None:
             raise UsageError(f"samples are drawn from nothing: {name} has no effect", where=name, got=value)
+    for name, value in asked.items():
+        if mode != "sample" and value is not None:
+            raise UsageError(f"only samples can be asked for: {name} has no effect", where=name, got=value)
 
 
 def _make(loaded: Loaded, mode: Mode, material: _Material, num: int | None, *, noisy: bool) -> _Made:
@@ -197,9 +231,29 @@ def _make(loaded: Loaded, mode: Mode, material: _Material, num: int | None, *, n
     return _comparison({"originals": originals, "noisy": disturbed, "pictures": loaded.denoise(disturbed)})
 
 
-def _sample(loaded: Loaded, num: int, seed: int) -> _Made:
-    drawn = loaded.generate(num, seed=seed)
-    return _Made(arrays={"pictures": drawn}, draw=partial(picture_sheet, drawn, alt=f"{num} samples"))
+def _sample(loaded: Loaded, out: Path, num: int, seed: int, label: str | None, prompt: str | None) -> _Made:
+    names = loaded.spec.feature_names
+    endings = _OF_SAMPLES["table" if names else "images"]
+    if out.suffix not in endings:
+        what = "rows of a table" if names else "pictures"
+        raise UsageError(f"{what} cannot be written so", where=out, expected=" or ".join(endings))
+    drawn = loaded.generate(num, seed=seed, label=label, prompt=prompt)
+    if not names:
+        return _Made(arrays={"pictures": drawn}, draw=partial(picture_sheet, drawn, alt=f"{num} samples"))
+    if out.suffix == ".csv":
+        return _Made(arrays={"rows": drawn}, draw=partial(rows_as_csv, drawn, names))
+    if len(names) != 2:
+        raise UsageError(
+            "only two columns make a map", where=out, got=f"{len(names)} columns", expected=".csv"
+        )
+    return _Made(arrays={"rows": drawn}, draw=partial(row_map, drawn, names))
+
+
+def row_map(rows: NDArray[np.float64], names: tuple[str, ...]) -> ScatterChart:
+    """Rows of two columns as points."""
+    return ScatterChart(
+        title=f"{len(rows):,} samples", points=rows, x=Axis(label=names[0]), y=Axis(label=names[1])
+    )
 
 
 def _comparison(rows: dict[str, Pictures]) -> _Made:
@@ -235,6 +289,9 @@ def _write(out: Path, made: _Made, record: Record) -> None:
         write_atomic(out, buffer.getvalue())
         return
     drawing = made.draw()
+    if isinstance(drawing, str):
+        write_atomic(out, drawing)
+        return
     if isinstance(drawing, ScatterChart):
         write_atomic(out, standalone(drawing))
         return

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.generation import pictures
+from creuset.generation.conditions import conditions_of
 from creuset.generation.pictures import Pictures
+from creuset.generation.table_rows import to_rows
 from creuset.layers.interpolation import Path as InterpolationPath
 from creuset.models.base import Model, placed
 from creuset.workflows.handle import Handle
@@ -18,10 +20,26 @@ from creuset.workflows.handle import Handle
 class PictureHandle(Handle):
     """The part of a trained model that is about pictures, in and out as uint8 (N, H, W, C) in 0..255."""
 
-    def generate(self, num_samples: int = 64, *, seed: int = 0) -> Pictures:
-        """New pictures, uint8 (num_samples, H, W, C); the seed alone decides them."""
+    def generate(
+        self, num_samples: int = 64, *, seed: int = 0, label: str | None = None, prompt: str | None = None
+    ) -> Pictures | NDArray[np.float64]:
+        """New pictures, uint8 (num_samples, H, W, C), or of a table new rows, float64 (num_samples, F).
+
+        Args:
+            num_samples: How many.
+            seed: Decides them, with what is asked for.
+            label: The name of a class, for a model that was trained with model.condition: class.
+            prompt: A short text, for one with model.condition: text.
+
+        Raises:
+            UsageError: The model cannot be asked for that.
+        """
         model = self.having("samples", "draw samples")
-        return pictures.to_pictures(pictures.sample(model, num_samples, seed=seed, device=self.device))
+        asked = conditions_of(model, self.spec, num_samples, label=label, prompt=prompt)
+        drawn = pictures.sample(model, num_samples, seed=seed, device=self.device, conditions=asked)
+        if self.spec.kind == "table":
+            return to_rows(drawn, self.spec)
+        return pictures.to_pictures(drawn)
 
     def encode(self, images: Any) -> NDArray[np.float32]:
         """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""

@@ -225,9 +225,13 @@ def check_data_effects(recipe: Recipe, spec: DataSpec) -> None:
 def _is_default(recipe: Recipe, key: str) -> bool:
     """Whether a value is what it would be if nobody had written it: a resolved recipe writes every one."""
     section, *names = key.split(".")
-    if section not in _SECTIONS:
+    part: Section
+    if section in recipe.model.own_sections:
+        part = getattr(recipe.model, section)
+    elif section in _SECTIONS:
+        part = getattr(recipe, section)
+    else:
         return recipe.origins[key] == "default"
-    part: Section = getattr(recipe, section)
     for name in names[:-1]:
         part = getattr(part, name)
     field = type(part).model_fields[names[-1]]

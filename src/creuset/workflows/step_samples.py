@@ -1,6 +1,6 @@
 """What a training shows as it goes: samples of the model after a step, a file each under the run's samples/.
 
-A picture sheet where the model draws or encodes pictures, a text where it is about texts, chosen by the
+A picture sheet where the model draws or encodes pictures, rows of a table as CSV, a text where it is about texts, chosen by the
 family's traits: the first of `_SHEETS` that it has. Where none can be made, the file says why.
 """
 
@@ -15,6 +15,7 @@ from creuset.generation import pictures
 from creuset.generation.continuations import continuations, text_sheet
 from creuset.generation.fillings import held_out_passages, passage_sheet
 from creuset.generation.sampling import Sampling
+from creuset.generation.table_rows import rows_as_csv, to_rows
 from creuset.generation.transduction import held_out, pair_sheet
 from creuset.models.base import Trait
 from creuset.models.encoder_decoder import EncoderDecoder
@@ -24,7 +25,7 @@ from creuset.reporting.sheet import picture_sheet
 from creuset.runs.folder import RunFolder
 from creuset.training.session import Session
 
-_PICTURES = 64
+_PICTURES, _ROWS = 64, 1000
 _PAIRS = 4
 """Held-out sources of which is shown what becomes of them."""
 _TEXTS, _TEXT_TOKENS, _TEMPERATURE = 2, 200, 0.8
@@ -53,7 +54,8 @@ def sample_writer(session: Session, folder: RunFolder) -> Callable[[int], None] 
         if not session.processes.first:
             return
         if isinstance(shown, str):
-            write_atomic(folder.samples / f"step-{step:08d}.txt", shown)
+            ending = "csv" if session.dataset.spec.kind == "table" else "txt"
+            write_atomic(folder.samples / f"step-{step:08d}.{ending}", shown)
         else:
             drawn = picture_sheet(pictures.to_pictures(shown), alt=f"step {step}")
             write_atomic(folder.samples / f"step-{step:08d}.png", drawn.png)
@@ -113,7 +115,11 @@ def _passages(session: Session) -> Sheet | None:
 
 def _drawn(session: Session) -> Sheet:
     """Samples, the same draws at each step."""
-    seed, device = session.recipe.training.seed, session.processes.device
+    seed, device, spec = session.recipe.training.seed, session.processes.device, session.dataset.spec
+    if spec.kind == "table":
+        return lambda: rows_as_csv(
+            to_rows(pictures.sample(session.model, _ROWS, seed=seed, device=device), spec), spec.feature_names
+        )
     return lambda: pictures.sample(session.model, _PICTURES, seed=seed, device=device)
 
 
