@@ -44,9 +44,10 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
 @click.option("--class", "label", help="The class of which samples are drawn (model.condition: class).")
 @click.option(
     "--prompt",
-    help="A model of pictures with model.condition: text: what is drawn. A language model: what it goes on with; of a run, empty or left out for a new text. An "
-    "encoder_decoder: the source, whose best target is searched for; where it learned on plain text, <1>, "
-    "<2> stand for gaps. An encoder: a text with [MASK] for each token that it is to guess.",
+    help="A model of pictures with model.condition: text: what is drawn. A language model: what it goes on "
+    "with; of a run, empty or left out for a new text. An encoder_decoder: the source, whose best target is "
+    "searched for; where it learned on plain text, <1>, <2> stand for gaps. An encoder: a text with [MASK] "
+    "for each token that it is to guess.",
 )
 @click.option(
     "--max-tokens",

@@ -1,7 +1,8 @@
 """What a training shows as it goes: samples of the model after a step, a file each under the run's samples/.
 
-A picture sheet where the model draws or encodes pictures, rows of a table as CSV, a text where it is about texts, chosen by the
-family's traits: the first of `_SHEETS` that it has. Where none can be made, the file says why.
+A picture sheet where the model draws or encodes pictures, rows of a table as CSV, a text where it is about
+texts, chosen by the family's traits: the first of `_SHEETS` that it has. Where none can be made, the file
+says why.
 """
 
 from collections.abc import Callable, Mapping
