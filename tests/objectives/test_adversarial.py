@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from creuset.errors import UsageError
-from creuset.objectives.adversarial import SMOOTHED, AdversarialLoss, critic_loss, generator_loss
+from creuset.objectives.adversarial import SMOOTHED, AdversarialName, critic_loss, generator_loss
 
-LOSSES: tuple[AdversarialLoss, ...] = get_args(AdversarialLoss)
+LOSSES: tuple[AdversarialName, ...] = get_args(AdversarialName)
 
 
 def scores(size: int = 9) -> tuple[Tensor, Tensor]:
@@ -47,16 +47,14 @@ def test_a_sure_critic_stops_the_generator_of_minimax_alone() -> None:
     assert float(slopes["non_saturating"]) == pytest.approx(-1)
 
 
-def test_least_squares_wasserstein_and_hinge_are_their_formulas() -> None:
+def test_lsgan_wasserstein_and_hinge_are_their_formulas() -> None:
     real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.25])
-    assert critic_loss("least_squares", real, fake).tolist() == [5.0, 0.15625]
-    assert critic_loss("least_squares", real, fake, real_target=0.75)[0] == (1.25**2 + 9) / 2
-    assert generator_loss("least_squares", fake).tolist() == [8.0, 0.28125]
-    assert critic_loss("wasserstein", real, fake).tolist() == [-5.0, -0.25]
+    assert critic_loss("lsgan", real, fake).tolist() == [5.0, 0.15625]
+    assert critic_loss("lsgan", real, fake, real_target=0.75)[0] == (1.25**2 + 9) / 2
+    assert generator_loss("lsgan", fake).tolist() == [8.0, 0.28125]
+    assert critic_loss("wgan", real, fake).tolist() == [-5.0, -0.25]
     assert critic_loss("hinge", real, fake).tolist() == [0.0, 1.75]
-    assert (
-        generator_loss("wasserstein", fake).tolist() == generator_loss("hinge", fake).tolist() == [3.0, -0.25]
-    )
+    assert generator_loss("wgan", fake).tolist() == generator_loss("hinge", fake).tolist() == [3.0, -0.25]
 
 
 def test_relativistic_scores_count_by_their_difference_alone() -> None:
@@ -72,14 +70,14 @@ def test_relativistic_scores_count_by_their_difference_alone() -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_each_player_gains_by_what_it_is_for(loss: AdversarialLoss) -> None:
+def test_each_player_gains_by_what_it_is_for(loss: AdversarialName) -> None:
     real, fake = (each.float().requires_grad_() for each in scores())
     up, down = torch.autograd.grad(
         critic_loss(loss, real.clamp(-0.9, 0.9), fake.clamp(-0.9, 0.9)).sum(), (real, fake)
     )
     within_real, within_fake = real.abs() < 0.9, fake.abs() < 0.9
     assert bool((up[within_real] < 0).all())
-    if loss != "least_squares":
+    if loss != "lsgan":
         assert bool((down[within_fake] > 0).all())
     (rise,) = torch.autograd.grad(generator_loss(loss, fake.clamp(-0.9, 0.9), real.detach()).sum(), fake)
     assert bool((rise[within_fake] < 0).all())

@@ -12,6 +12,7 @@ from creuset.data.hashing import Hashes, groups, sample_hashes
 from creuset.data.source import SPLITS, Part, Source, counted
 from creuset.data.spec import DataSpec
 from creuset.data.split import cut, straddlers, take
+from creuset.data.toys import STACK, stacked
 from creuset.data.vocabulary import make_vocabulary
 from creuset.errors import DataError, UsageError
 from creuset.recipe.sections import DataConfig
@@ -55,6 +56,9 @@ def split_source(source: Source, config: DataConfig, *, seed: int) -> Dataset:
         for name in SPLITS
         if name in places
     }
+    if config.stack > 1:
+        chosen = {name: _stacked(part, config.stack, source.origin) for name, (part, _) in chosen.items()}
+        source = replace(source, class_names=(), mixture=STACK)
     spec = _spec(source, chosen["train"], config)
     _require_each_class(source, spec, limited=config.limit is not None)
     splits = {
@@ -120,6 +124,13 @@ def _ordered(part: Part, hashes: Hashes, indices: Indices) -> tuple[Part, Hashes
     return ordered, chosen[order]
 
 
+def _stacked(part: Part, num_channels: int, where: str) -> tuple[Part, Hashes]:
+    """A split's pictures as the channels of samples, these in the order of their hashes."""
+    made = stacked(part, num_channels, where)
+    hashes = sample_hashes(made.inputs)
+    return _ordered(made, hashes, np.arange(len(hashes)))
+
+
 def _spec(source: Source, train: tuple[Part, Hashes], config: DataConfig) -> DataSpec:
     """The form of the data, with what follows from the training split."""
     part, _ = train
@@ -131,6 +142,7 @@ def _spec(source: Source, train: tuple[Part, Hashes], config: DataConfig) -> Dat
         class_names=source.class_names,
         class_counts=tuple(int(count) for count in counts),
         feature_names=source.feature_names,
+        mixture=source.mixture,
     )
     if source.kind == "table":
         rows = torch.from_numpy(part.inputs)

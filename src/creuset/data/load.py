@@ -23,6 +23,7 @@ from creuset.data.source import Source, check_classes
 from creuset.data.spec import Kind
 from creuset.data.table import read_csv
 from creuset.data.text_file import read_texts
+from creuset.data.toys import mixtures, read_toy
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import AugmentationConfig, DataConfig
@@ -48,6 +49,7 @@ _KIND_SETTINGS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
         "tokenizer": ("corpus", "pairs"),
         "context": ("corpus", "pairs"),
         "limit": ("images", "table", "texts", "pairs"),
+        "stack": ("images",),
     }
 )
 """Settings of the `data` section that some kinds of data take."""
@@ -147,6 +149,9 @@ def read_source(
         elif config.source == DIGITS:
             _refuse_reader_settings(config, DIGITS)
             source = read_digits()
+        elif config.source in mixtures():
+            _refuse_reader_settings(config, config.source)
+            source = read_toy(config.source)
         elif config.source == PYTHON_REFERENCE:
             _refuse_reader_settings(config, PYTHON_REFERENCE)
             source = read_python_reference()

@@ -57,6 +57,7 @@ class Source:
         feature_names: A table's columns.
         skipped: Files left out because `data.unreadable` is skip.
         notes: What is legal but worth saying.
+        mixture: The mixture that the samples were drawn from (`toys.py`); empty for data from elsewhere.
     """
 
     origin: str
@@ -67,6 +68,7 @@ class Source:
     feature_names: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    mixture: str = ""
 
 
 def listed(items: Iterable[object]) -> str:

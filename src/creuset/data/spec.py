@@ -42,6 +42,8 @@ class DataSpec:
         ids_before, ids_behind: What the tokenizer of pairs puts around each text; empty for other data.
         target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
             other data.
+        mixture: The known mixture that the samples were drawn from: "ring", "grid", or "stack" for pictures
+            stacked as channels (`toys.py`); empty for other data.
     """
 
     kind: Kind
@@ -67,6 +69,7 @@ class DataSpec:
     ids_before: tuple[int, ...] = ()
     ids_behind: tuple[int, ...] = ()
     target_tokens: float = 0.0
+    mixture: str = ""
 
     @property
     def num_classes(self) -> int:

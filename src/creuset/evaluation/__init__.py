@@ -3,6 +3,7 @@
 A suite takes a model and data and returns scores with what a report draws beside them. It knows no run.
 
     classification   classes.py
+    modes            mode_coverage.py
     images           likelihoods.py (likelihoods and reconstructions), distances.py (generated against real
                      pictures by the features of a network), copies.py (against training pictures, by pixels)
     text             texts.py
@@ -24,6 +25,7 @@ from creuset.evaluation.distances import DistanceSetting, distances_part
 from creuset.evaluation.generated import picture_sets
 from creuset.evaluation.likelihoods import likelihood_part, reconstruction_part
 from creuset.evaluation.masked import masked_suite
+from creuset.evaluation.mode_coverage import ModeSetting, modes_suite, num_drawn_for_modes
 from creuset.evaluation.pairs import pairs_suite
 from creuset.evaluation.partners import partner_suite
 from creuset.evaluation.suite import (
@@ -45,10 +47,12 @@ __all__ = [
     "AnalogySetting",
     "DistanceSetting",
     "Evaluation",
+    "ModeSetting",
     "Subject",
     "Suite",
     "evaluate",
     "evaluate_generated",
+    "num_drawn_for_modes",
     "split_hash",
     "suites",
 ]
@@ -65,6 +69,7 @@ def evaluate(
     progress: Progress,
     distances: DistanceSetting | None = None,
     analogies: AnalogySetting | None = None,
+    modes: ModeSetting | None = None,
     untrained: Model | None = None,
     choices: Mapping[str, str | int] | None = None,
 ) -> Evaluation:
@@ -80,6 +85,7 @@ def evaluate(
         progress: Who watches.
         distances: How generated pictures are measured; None leaves that out.
         analogies: What is asked of words; None asks nothing. Of the data, only the tokenizer is used then.
+        modes: How modes are counted; default: of points, as many as in the published figures.
         untrained: For retrieval, the model before its training; None leaves that out.
         choices: Further things that change the numbers, for the signatures.
 
@@ -106,6 +112,8 @@ def evaluate(
         evaluation = pairs_suite(subject, dataset, split, context, progress)
     elif suite == "masked":
         evaluation = masked_suite(subject, dataset, split, context, progress)
+    elif suite == "modes":
+        evaluation = modes_suite(subject, dataset.spec, context, ModeSetting() if modes is None else modes)
     elif suite == "retrieval":
         evaluation = partner_suite(subject, untrained, dataset, split, context)
     else:
@@ -145,6 +153,16 @@ def _require_measurable(family: Family, dataset: Dataset, split: str, suite: Sui
             where="--suite",
             got=f"traits {', '.join(sorted(family.traits))}",
             expected=" or ".join(suites(family)),
+        )
+    if suite not in suites(family, dataset.spec):
+        what = (
+            f"samples of the mixture {dataset.spec.mixture}" if dataset.spec.mixture else "no known mixture"
+        )
+        raise UsageError(
+            f"the suite {suite} does not fit this data",
+            where="--suite",
+            got=f"{dataset.spec.kind}, {what}",
+            expected=" or ".join(suites(family, dataset.spec)) or "no suite",
         )
 
 

@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 
 from creuset.data.dataset import Dataset
 from creuset.data.hashing import Hashes, content_hash, sample_hashes
+from creuset.data.spec import DataSpec
 from creuset.data.token_stream import TokenStream
+from creuset.data.toys import STACK, mixtures
 from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.sections import Suite
+
+
+POINTS = frozenset(mixtures())
+"""Mixtures of points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +107,23 @@ def rows_hash(hashes: Hashes) -> str:
     return hashlib.sha256(hashes.astype(">u8").tobytes()).hexdigest()
 
 
-def suites(family: Family) -> tuple[Suite, ...]:
-    """The suites that fit a family's traits, the most telling first."""
+def suites(family: Family, spec: DataSpec | None = None) -> tuple[Suite, ...]:
+    """The suites that fit a family's traits, the most telling first.
+
+    Args:
+        family: The family.
+        spec: The form of its data, which leaves out what cannot be measured on it; None where it is not
+            known yet.
+    """
     found: list[Suite] = []
     if "classifies" in family.traits:
         found.append("classification")
-    if family.traits & {"likelihood", "encodes", "samples"}:
+    if "samples" in family.traits and (spec is None or spec.mixture in POINTS):
+        found.append("modes")
+    if family.traits & {"likelihood", "encodes", "samples"} and (spec is None or spec.kind == "images"):
         found.append("images")
+    if "samples" in family.traits and spec is not None and spec.mixture == STACK:
+        found.append("modes")
     if "scores_text" in family.traits:
         found.append("text")
     if "transduces_text" in family.traits:

@@ -141,6 +141,9 @@ class Model(nn.Module):
         What a step does must follow from its number, since a resumed run begins in the middle.
         """
 
+    def end_update(self, player: str) -> None:
+        """Told after each update of `player`: limits on its parameters are kept here."""
+
     @abstractmethod
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         """What `player` minimizes.

@@ -3,8 +3,8 @@
     loss             critic                                   generator
     minimax          softplus(-r) + softplus(f)               -softplus(f)
     non_saturating   softplus(-r) + softplus(f)               softplus(-f)
-    least_squares    ((r - 1)^2 + f^2) / 2                    (f - 1)^2 / 2
-    wasserstein      f - r                                    -f
+    lsgan            ((r - 1)^2 + f^2) / 2                    (f - 1)^2 / 2
+    wgan, wgan_gp    f - r                                    -f
     hinge            relu(1 - r) + relu(1 + f)                -f
     relativistic     softplus(f - r)                          softplus(r - f)
 
@@ -12,8 +12,9 @@ with r the score of a real sample and f that of a generated one, any real number
 non_saturating is within softplus. Real and generated samples are paired by their place.
 
 Source: minimax and non_saturating: Goodfellow et al. 2014, "Generative Adversarial Nets", eq. 1 and section
-3; least_squares: Mao et al. 2017, "Least Squares Generative Adversarial Networks", eq. 9; wasserstein:
-Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN", algorithm 1; hinge: Lim & Ye 2017, "Geometric GAN", and
+3; lsgan: Mao et al. 2017, "Least Squares Generative Adversarial Networks", eq. 9; wgan:
+Arjovsky, Chintala & Bottou 2017, "Wasserstein GAN", algorithm 1; wgan_gp: Gulrajani et al. 2017, which adds a
+penalty (gradient_penalty.py); hinge: Lim & Ye 2017, "Geometric GAN", and
 Miyato et al. 2018, "Spectral Normalization for GANs", eqs. 16 and 17; relativistic: Jolicoeur-Martineau
 2018, "The relativistic discriminator", with the pairing of Huang et al. 2024, "The GAN is dead; long live
 the GAN!", eq. 2; smoothing: Salimans et al. 2016, "Improved Techniques for Training GANs", section 3.4,
@@ -29,14 +30,12 @@ from torch.nn.functional import relu, softplus
 
 from creuset.errors import UsageError
 
-AdversarialLoss = Literal[
-    "minimax", "non_saturating", "least_squares", "wasserstein", "hinge", "relativistic"
-]
-SMOOTHED: tuple[AdversarialLoss, ...] = ("minimax", "non_saturating", "least_squares")
+AdversarialName = Literal["minimax", "non_saturating", "lsgan", "wgan", "wgan_gp", "hinge", "relativistic"]
+SMOOTHED: tuple[AdversarialName, ...] = ("minimax", "non_saturating", "lsgan")
 """Losses with a target for real samples, which can be other than 1."""
 
 
-def critic_loss(loss: AdversarialLoss, real: Tensor, fake: Tensor, *, real_target: float = 1.0) -> Tensor:
+def critic_loss(loss: AdversarialName, real: Tensor, fake: Tensor, *, real_target: float = 1.0) -> Tensor:
     """What the critic minimizes.
 
     Args:
@@ -62,9 +61,9 @@ def critic_loss(loss: AdversarialLoss, real: Tensor, fake: Tensor, *, real_targe
         case "minimax" | "non_saturating":
             as_real = real_target * softplus(-real) + (1 - real_target) * softplus(real)
             return as_real + softplus(fake)
-        case "least_squares":
+        case "lsgan":
             return ((real - real_target) ** 2 + fake**2) / 2
-        case "wasserstein":
+        case "wgan" | "wgan_gp":
             return fake - real
         case "hinge":
             return relu(1 - real) + relu(1 + fake)
@@ -73,7 +72,7 @@ def critic_loss(loss: AdversarialLoss, real: Tensor, fake: Tensor, *, real_targe
     raise _unknown(loss)
 
 
-def generator_loss(loss: AdversarialLoss, fake: Tensor, real: Tensor | None = None) -> Tensor:
+def generator_loss(loss: AdversarialName, fake: Tensor, real: Tensor | None = None) -> Tensor:
     """What the generator minimizes.
 
     Args:
@@ -92,9 +91,9 @@ def generator_loss(loss: AdversarialLoss, fake: Tensor, real: Tensor | None = No
             return -softplus(fake)
         case "non_saturating":
             return softplus(-fake)
-        case "least_squares":
+        case "lsgan":
             return (fake - 1) ** 2 / 2
-        case "wasserstein" | "hinge":
+        case "wgan" | "wgan_gp" | "hinge":
             return -fake
         case "relativistic":
             if real is None:
@@ -104,4 +103,4 @@ def generator_loss(loss: AdversarialLoss, fake: Tensor, real: Tensor | None = No
 
 
 def _unknown(loss: str) -> UsageError:
-    return UsageError("no such loss", where="loss", got=loss, expected=", ".join(get_args(AdversarialLoss)))
+    return UsageError("no such loss", where="loss", got=loss, expected=", ".join(get_args(AdversarialName)))

@@ -31,18 +31,22 @@ def wasserstein_gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, wei
         weights: One number in [0, 1] a sample, (B,), drawn uniformly.
     """
     weights = weights.view(-1, *[1] * (real.ndim - 1))
-    between = torch.lerp(fake.detach(), real, weights.to(real.dtype))
-    return (_gradients(critic, between).norm(dim=1) - 1) ** 2
-
-
-def squared_gradient(critic: Critic, samples: Tensor) -> Tensor:
-    """|g|^2 / 2 at the samples (B, ...), (B,): R1 at real ones, R2 at generated ones; gamma is not in it."""
-    return _gradients(critic, samples).square().sum(1) / 2
-
-
-def _gradients(critic: Critic, samples: Tensor) -> Tensor:
-    """The critic's gradient by each sample as a row, (B, numbers of a sample), itself differentiable."""
-    samples = samples.detach().requires_grad_()
+    between = torch.lerp(fake.detach(), real.detach(), weights.to(real.dtype)).requires_grad_()
     with torch.enable_grad():
-        (gradients,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
+        return (_gradients(critic(between), between).norm(dim=1) - 1) ** 2
+
+
+def squared_gradient(scores: Tensor, samples: Tensor) -> Tensor:
+    """|g|^2 / 2 at the samples, (B,): R1 at real ones, R2 at generated ones; gamma is not in it.
+
+    Args:
+        scores: What the critic made of the samples, (B,), in their graph: no second pass through it.
+        samples: (B, ...), which require a gradient.
+    """
+    return _gradients(scores, samples).square().sum(1) / 2
+
+
+def _gradients(scores: Tensor, samples: Tensor) -> Tensor:
+    """The gradient of each score by its sample as a row, (B, numbers of a sample), itself differentiable."""
+    (gradients,) = torch.autograd.grad(scores.sum(), samples, create_graph=True)
     return gradients.flatten(1)

@@ -115,6 +115,11 @@ class _Reading:
         evaluation = self._section("evaluation", EvaluationConfig, homes)
         if data is not None and training is not None:
             self._check_together(data, training, players)
+        if data is not None and model is not None:
+            for key, why in model.refusals(data).items():
+                blamed = self._written(*key.split("."))
+                place = self.start if blamed is None else blamed.node.place
+                self._complain(place.problem(f"{key} {why}"))
         if self.problems or model is None or data is None or training is None or evaluation is None:
             raise RecipeError(self.problems)
         recipe = Recipe(

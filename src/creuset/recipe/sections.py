@@ -5,6 +5,7 @@ The `model` section belongs to the family it names (models/base.py); all others 
 looks at several fields begins its message with the field it blames, which gives the message its place.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -16,7 +17,7 @@ _ADAM_BETAS = (0.9, 0.999)
 _VOCABULARY_SIZE = 10_000
 _EXTRACTOR = "efficientnet-lite0"
 
-Suite = Literal["classification", "images", "text", "pairs", "masked", "retrieval", "analogies"]
+Suite = Literal["classification", "images", "modes", "text", "pairs", "masked", "retrieval", "analogies"]
 """A set of measures that are taken together (evaluation/)."""
 
 
@@ -62,6 +63,11 @@ class FamilyConfig(Section):
             fields != turned[0] or not fields <= own for fields in turned
         ):
             raise TypeError(f"{cls.__name__}.sizes: each size, the default one too, sets the same fields")
+
+    def refusals(self, data: "DataConfig") -> Mapping[str, str]:
+        """What of this section and the data's does not fit together: dotted key -> why."""
+        del data
+        return {}
 
     @property
     def base_name(self) -> str | None:
@@ -118,7 +124,7 @@ class DataConfig(Section):
     """Where the data comes from, how it is split and batched."""
 
     source: str = Field(
-        description="A name (digits, mnist-5k, python-reference), a folder of pictures or of .txt files, or "
+        description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures or of .txt files, or "
         "a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
@@ -179,6 +185,13 @@ class DataConfig(Section):
         0.1, ge=0, lt=1, description="Share of the samples for the test, where the source has no such split."
     )
     limit: int | None = Field(None, ge=1, description="Use only this many training samples.")
+    stack: int = Field(
+        1,
+        ge=1,
+        le=4,
+        description="Grey pictures of the source, drawn at random, that make the channels of one sample; 3 of "
+        "digits have 1,000 modes.",
+    )
     augmentation: AugmentationConfig = Field(
         AugmentationConfig(), description="Random changes to training pictures."
     )
@@ -302,16 +315,18 @@ class EvaluationConfig(Section):
     num_importance_samples: int = Field(
         200, ge=1, description="Importance samples per picture for a bound on the likelihood."
     )
-    num_generated: int = Field(
-        1000,
+    num_generated: int | None = Field(
+        None,
         ge=0,
-        description="Pictures that are drawn for distances from real ones; of those, as many are taken at "
-        "most. 0 leaves distances out.",
+        description="Samples that are drawn: for distances from real pictures, of which as many are taken at "
+        "most (default 1,000; 0 leaves distances out), or for the suite modes (default 2,500 points, 26,000 "
+        "stacked pictures).",
     )
     extractor: str = Field(
         _EXTRACTOR,
         description="What turns pictures into features for distances: efficientnet-lite0, the weights file "
-        "of Inception v3, or a run of a classifier of one's own.",
+        "of Inception v3, or a run of a classifier of one's own; for the modes of stacked pictures such a "
+        "run.",
     )
 
     @model_validator(mode="after")

@@ -140,6 +140,7 @@ class Session:
             precision=self.precision,
             processes=self.processes,
             begin_step=lambda step: self.model.begin_step(step, training.num_steps),
+            end_update=self.model.end_update,
         )
         return Loop(
             model=self.model,

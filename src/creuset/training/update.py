@@ -29,6 +29,7 @@ class Updates:
         precision: "bfloat16" runs the forward pass under autocast.
         processes: Who else trains.
         begin_step: Told the number of each step before it, from 0.
+        end_update: Told the player's name after each update.
     """
 
     def __init__(
@@ -44,12 +45,13 @@ class Updates:
         precision: Precision,
         processes: Processes,
         begin_step: Callable[[int], None] | None = None,
+        end_update: Callable[[str], None] | None = None,
     ) -> None:
         num_parts = num_parts_of(batches.batch_size, accumulate, processes)
         self._model = model
         self._loss = processes.wrap(model, loss, several_players=len(players) > 1)
         self._players = players
-        self._begin_step = begin_step
+        self._begin_step, self._end_update = begin_step, end_update
         self._others = {player.name: _parameters_of_others(model, player) for player in players}
         self._batches = batches
         self.batch_size = batches.batch_size
@@ -110,6 +112,8 @@ class Updates:
         if self._clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(list(player.parameters.values()), self._clip_norm, norm)
         player.optimizer.step()
+        if self._end_update is not None:
+            self._end_update(player.name)
         return {**values_by_name, "gradient_norm": gradient_norm}
 
     def _autocast(self) -> AbstractContextManager[object]:

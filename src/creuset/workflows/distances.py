@@ -1,9 +1,21 @@
 """How the generated pictures of a run are measured: how many are drawn, and what turns them into features."""
 
+import numpy as np
+
 from creuset.assets import cache_folder
 from creuset.data.dataset import Dataset
+from creuset.data.spec import DataSpec
+from creuset.data.toys import STACK
 from creuset.errors import BlockedError, NotFoundError, UsageError
-from creuset.evaluation import DistanceSetting, Subject, Suite, evaluate_generated, split_hash, suites
+from creuset.evaluation import (
+    DistanceSetting,
+    ModeSetting,
+    Subject,
+    Suite,
+    evaluate_generated,
+    split_hash,
+    suites,
+)
 from creuset.metrics.signature import Context
 from creuset.models.base import Family
 from creuset.progress import Silent
@@ -11,14 +23,22 @@ from creuset.recipe.resolve import Recipe
 from creuset.recipe.sections import EvaluationConfig
 from creuset.runs.folder import RunFolder
 from creuset.workflows.extractors import open_extractor
-from creuset.workflows.load import Loaded, load
+from creuset.workflows.load import Loaded, find_run, load
 
 
-def num_drawn(recipe: Recipe, kind: Family) -> int:
-    """Pictures that are drawn when a training of this recipe is measured; 0 where none are."""
+NUM_GENERATED = 1000
+"""Pictures that are drawn for distances where no number is said."""
+
+
+def num_drawn(recipe: Recipe, kind: Family, spec: DataSpec) -> int:
+    """Pictures that are drawn for distances when a training of this recipe is measured; 0 where none are."""
     section = recipe.evaluation
-    suite = (section.suite or next(iter(suites(kind)), None)) if section.suite != "none" else None
-    return section.num_generated if suite == "images" and "samples" in kind.traits else 0
+    suite = (section.suite or next(iter(suites(kind, spec)), None)) if section.suite != "none" else None
+    return _number(section) if suite == "images" and "samples" in kind.traits else 0
+
+
+def _number(section: EvaluationConfig) -> int:
+    return NUM_GENERATED if section.num_generated is None else section.num_generated
 
 
 def check_extractor(recipe: Recipe, kind: Family) -> None:
@@ -29,8 +49,9 @@ def check_extractor(recipe: Recipe, kind: Family) -> None:
     Raises:
         NotFoundError, BlockedError, UsageError: See `open_extractor`.
     """
-    name = recipe.evaluation.extractor
-    if num_drawn(recipe, kind) and name != EvaluationConfig().extractor:
+    name, suite = recipe.evaluation.extractor, recipe.evaluation.suite
+    drawn = "samples" in kind.traits and suite != "none" and recipe.evaluation.num_generated != 0
+    if drawn and name != EvaluationConfig().extractor:
         open_extractor(name)
 
 
@@ -51,8 +72,10 @@ def distance_setting(
         NotFoundError, BlockedError: See `open_extractor`.
     """
     recipe = loaded.recipe.evaluation
-    number = recipe.num_generated if num_generated is None else num_generated
+    number = _number(recipe) if num_generated is None else num_generated
     draws = suite == "images" and "samples" in loaded.family.traits
+    if suite == "modes":
+        return None
     if extractor is not None or num_generated is not None:
         _require_effect(loaded, suite, draws=draws, number=number, extractor=extractor)
     if not draws or number == 0:
@@ -67,6 +90,54 @@ def distance_setting(
         missing = f"no distances by features of {recipe.extractor}: {error.message}{step}"
         return DistanceSetting(num_generated=number, network=None, missing=missing)
     return DistanceSetting(num_generated=number, network=network, cache=cache)
+
+
+def mode_setting(
+    loaded: Loaded, suite: Suite, num_generated: int | None = None, extractor: str | None = None
+) -> ModeSetting | None:
+    """How the modes that a run reaches are counted; None for another suite.
+
+    Args:
+        loaded: The run.
+        suite: The suite that measures it.
+        num_generated: Samples to draw; default: the recipe's.
+        extractor: A run of a classifier, for stacked pictures; default: the recipe's.
+
+    Raises:
+        UsageError: A classifier of points, or of other pictures than those that were stacked; no samples.
+        NotFoundError: There is no such run.
+    """
+    if suite != "modes":
+        return None
+    number = loaded.recipe.evaluation.num_generated if num_generated is None else num_generated
+    if number is not None and number < 1:
+        raise UsageError("not a number of samples", where="num_generated", got=number, expected="1 or more")
+    stacked = loaded.spec.mixture == STACK
+    if not stacked and extractor is not None:
+        raise UsageError(
+            "an extractor has no effect here: modes of points are told by their places",
+            where="--extractor",
+            got=extractor,
+            next_step="leave the option out",
+        )
+    name = loaded.recipe.evaluation.extractor if extractor is None else extractor
+    if not stacked or name == EvaluationConfig().extractor:
+        return ModeSetting(num_generated=number)
+    judge = load(find_run(name))
+    wanted = (1, *loaded.spec.shape[1:])
+    if "classifies" not in judge.family.traits or judge.spec.shape != wanted:
+        raise UsageError(
+            "this run does not classify the pictures that were stacked",
+            where=judge.run.path,
+            got=f"the family {judge.family.name} on samples of shape {judge.spec.shape}",
+            expected=f"a classifier of pictures of shape {wanted}",
+        )
+    return ModeSetting(
+        num_generated=number,
+        classify=lambda images: judge.logits(images).argmax(1).astype(np.int64),
+        num_classes=judge.spec.num_classes,
+        classifier=judge.checkpoint_hash[:16],
+    )
 
 
 def measure_generated(run: RunFolder, dataset: Dataset, split: str, num_generated: int) -> None:

@@ -221,10 +221,10 @@ def _measure_afterwards(plan: Plan, folder: RunFolder) -> dict[str, Part]:
     """The evaluation that the recipe asks for, and the report; on one process."""
     parts: dict[str, Part] = {}
     dataset = plan.dataset
-    if plan.recipe.evaluation.suite != "none" and suites(plan.family):
+    if plan.recipe.evaluation.suite != "none" and suites(plan.family, dataset.spec):
         split = default_split(dataset, Silent())
         whole = dataset.split(split).num_samples
-        number = num_drawn(plan.recipe, plan.family)
+        number = num_drawn(plan.recipe, plan.family, dataset.spec)
 
         def measure(size: int) -> None:
             without = 0 if number else None

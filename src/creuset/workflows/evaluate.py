@@ -15,7 +15,15 @@ from creuset.data.pair_split import without_shared_texts
 from creuset.data.source import counted
 from creuset.device import memory_errors
 from creuset.errors import DataError, UsageError
-from creuset.evaluation import AnalogySetting, DistanceSetting, Evaluation, Subject, Suite, suites
+from creuset.evaluation import (
+    AnalogySetting,
+    DistanceSetting,
+    Evaluation,
+    ModeSetting,
+    Subject,
+    Suite,
+    suites,
+)
 from creuset.evaluation import evaluate as run_suite
 from creuset.metrics.score import Score
 from creuset.models.base import Model
@@ -24,7 +32,7 @@ from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
 from creuset.runs.rows import SampleRows
 from creuset.workflows.analogies import analogy_setting
-from creuset.workflows.distances import distance_setting
+from creuset.workflows.distances import distance_setting, mode_setting
 from creuset.workflows.embed import untrained
 from creuset.workflows.load import Loaded, data_spec, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
@@ -62,7 +70,7 @@ def evaluate(
         data: Other data than the run's; samples that the run was trained on are left out and counted.
         split: Which part of the data; default: see `default_split`.
         num_importance_samples: Draws per picture for a bound on the likelihood; default: the recipe's.
-        num_generated: Pictures drawn for distances, 0 for none; default: the recipe's.
+        num_generated: Samples drawn for distances, 0 for none, or for modes; default: the recipe's.
         extractor: What turns pictures into features (workflows/extractors.py); default: the recipe's. Where
             that is not on this machine, distances are left out, with a remark.
         questions, words: A file of analogies to ask, and words whose nearest neighbours are kept beside them.
@@ -83,6 +91,7 @@ def evaluate(
         if num_importance_samples == loaded.recipe.evaluation.num_importance_samples:
             num_importance_samples = None
     distances = distance_setting(loaded, chosen, num_generated, extractor)
+    modes = mode_setting(loaded, chosen, num_generated, extractor)
     analogies = analogy_setting(chosen, questions, words, data, split)
     own = run_data(loaded.run, watcher) if dataset is None else dataset
     measured, part, choices = _measured(loaded, own, data, "train" if analogies else split, watcher)
@@ -94,6 +103,7 @@ def evaluate(
         num_importance_samples=num_importance_samples,
         distances=distances,
         analogies=analogies,
+        modes=modes,
         seed=seed,
         choices=choices,
         progress=watcher,
@@ -150,6 +160,7 @@ def _run(
     num_importance_samples: int | None,
     distances: DistanceSetting | None,
     analogies: AnalogySetting | None,
+    modes: ModeSetting | None,
     seed: int,
     choices: Mapping[str, str | int],
     progress: Progress,
@@ -167,6 +178,7 @@ def _run(
             num_importance_samples=num_samples,
             distances=distances,
             analogies=analogies,
+            modes=modes,
             untrained=untrained(loaded) if suite == "retrieval" else None,
             seed=seed,
             progress=progress,
@@ -263,7 +275,7 @@ def _suite_of(loaded: Loaded) -> Suite:
     asked = loaded.recipe.evaluation.suite
     if asked is not None and asked != "none":
         return asked
-    fitting = suites(loaded.family)
+    fitting = suites(loaded.family, loaded.spec)
     if not fitting:
         raise UsageError(f"no suite measures the family {loaded.family.name}", where=loaded.run.path)
     return fitting[0]

@@ -88,6 +88,7 @@ class Plan:
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
         if precision is None:
             check_data_effects(recipe, dataset.spec)
+            check_suite(recipe, kind, dataset.spec)
             if 0 < training.num_steps <= training.warmup_steps:
                 progress.say(
                     f"warning: the learning rate never reaches its peak: training.warmup_steps "
@@ -173,7 +174,7 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
     for key in ("evaluation.num_generated", "evaluation.extractor"):
         if key in written and "samples" not in kind.traits:
             ignored[key] = f"the family {kind.name} draws no pictures"
-        elif key in written and suite not in (None, "images"):
+        elif key in written and suite not in (None, "images", "modes"):
             ignored[key] = f"evaluation.suite is {suite}"
     problems = [_problem(recipe, key, f"{key} has no effect: {why}") for key, why in ignored.items()]
     if suite not in (None, "none") and suite not in suites(kind):
@@ -220,6 +221,19 @@ def check_data_effects(recipe: Recipe, spec: DataSpec) -> None:
             problems.append(_problem(recipe, key, message))
     if problems:
         raise RecipeError(problems)
+
+
+def check_suite(recipe: Recipe, kind: Family, spec: DataSpec) -> None:
+    """Refuses a suite that cannot measure this data.
+
+    Raises:
+        RecipeError: Where it stands.
+    """
+    suite, fitting = recipe.evaluation.suite, suites(kind, spec)
+    if suite not in (None, "none", *fitting):
+        there = ", ".join([*fitting, "none"])
+        text = f"evaluation.suite: {suite} does not fit {recipe.data.source}; there is: {there}"
+        raise RecipeError([_problem(recipe, "evaluation.suite", text)])
 
 
 def _is_default(recipe: Recipe, key: str) -> bool:
