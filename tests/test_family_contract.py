@@ -27,10 +27,15 @@ from creuset.errors import CreusetError, UsageError
 from creuset.generation.transduction import best_targets, sources, targets
 from creuset.models import family, family_configs, family_names
 from creuset.models.base import Family, FittedModel, Model
+from creuset.models.gan import GANObjective
 from creuset.recipe.sections import FamilyConfig
 from small_transformers import corpus_spec
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+HINGE = GANObjective(name="hinge", r1=0.1, r2=0.1)
+SALIMANS = GANObjective(name="non_saturating", label_smoothing=0.1, feature_matching=0.1, instance_noise=0.1)
+"""Ways of training a GAN."""
 
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "linear": ({"kind": "svm"}, {"kind": "svm", "kernel": "linear"}),
@@ -51,6 +56,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"channels": (8,), "reconstruction": "bernoulli"},
         {"noise": "gaussian", "noise_level": 0.5},
         {"noise": "masking", "noise_level": 0.3},
+    ),
+    "gan": (
+        {"channels": (8, 8), "generator_norm": "group", "condition": "class", "objective": HINGE},
+        {"spectral_norm": True, "minibatch_group": 4, "objective": SALIMANS},
     ),
     "vae": (
         {"likelihood": "discretised", "channels": (8,)},

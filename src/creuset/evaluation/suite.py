@@ -19,7 +19,6 @@ from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.sections import Suite
 
-
 POINTS = frozenset(mixtures())
 """Mixtures of points."""
 

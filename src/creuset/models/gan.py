@@ -167,8 +167,8 @@ class GANConfig(FamilyConfig):
     minibatch_group: int = Field(
         0,
         ge=0,
-        description="Samples whose spread the critic sees: minibatch standard deviation (Karras et al. 2018); "
-        "0 is off.",
+        description="Samples whose spread the critic sees: minibatch standard deviation (Karras et al. "
+        "2018); 0 is off.",
     )
     pack: int = Field(
         1, ge=1, le=8, description="Samples that the critic judges together: PacGAN (Lin et al. 2018)."
@@ -181,8 +181,8 @@ class GANConfig(FamilyConfig):
         penalised = self.objective.penalises_gradients
         if self.critic_norm == "batch" and penalised:
             raise ValueError(
-                "critic_norm: batch mixes the samples of a batch, and a gradient penalty is of each sample by "
-                "itself; take none or group, or leave the penalty out"
+                "critic_norm: batch mixes the samples of a batch, and a gradient penalty is of each sample "
+                "by itself; take none or group, or leave the penalty out"
             )
         if self.condition == "text":
             raise ValueError("condition: a GAN can be asked for a class, not for a text; take class or none")

@@ -124,8 +124,8 @@ class DataConfig(Section):
     """Where the data comes from, how it is split and batched."""
 
     source: str = Field(
-        description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures or of .txt files, or "
-        "a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
+        description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures or of "
+        ".txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -189,8 +189,8 @@ class DataConfig(Section):
         1,
         ge=1,
         le=4,
-        description="Grey pictures of the source, drawn at random, that make the channels of one sample; 3 of "
-        "digits have 1,000 modes.",
+        description="Grey pictures of the source, drawn at random, that make the channels of one sample; 3 "
+        "of digits have 1,000 modes.",
     )
     augmentation: AugmentationConfig = Field(
         AugmentationConfig(), description="Random changes to training pictures."

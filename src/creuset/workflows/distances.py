@@ -25,7 +25,6 @@ from creuset.runs.folder import RunFolder
 from creuset.workflows.extractors import open_extractor
 from creuset.workflows.load import Loaded, find_run, load
 
-
 NUM_GENERATED = 1000
 """Pictures that are drawn for distances where no number is said."""
 

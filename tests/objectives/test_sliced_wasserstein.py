@@ -1,0 +1,29 @@
+"""The sliced Wasserstein distance against scipy's of each projection, and what must leave it as it is."""
+
+import pytest
+import torch
+from scipy.stats import wasserstein_distance
+
+from creuset.objectives.sliced_wasserstein import sliced_wasserstein
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_it_is_the_mean_of_one_dimensional_distances() -> None:
+    first, second, directions = drawn(40, 3), drawn(40, 3, seed=1) * 2 + 1, drawn(3, 7, seed=2)
+    expected = [
+        wasserstein_distance((first @ d / d.norm()).tolist(), (second @ d / d.norm()).tolist())
+        for d in directions.T
+    ]
+    found = sliced_wasserstein(first, second, directions)
+    assert float(found) == pytest.approx(sum(expected) / len(expected), rel=1e-12)
+    assert float(sliced_wasserstein(first, second, 5 * directions)) == pytest.approx(float(found), rel=1e-12)
+    assert float(sliced_wasserstein(first, first.flip(0), directions)) == pytest.approx(0, abs=1e-15)
+
+
+def test_a_shift_is_as_long_as_it_is_along_a_direction() -> None:
+    first = drawn(10, 2)
+    shifted = first + torch.tensor([3.0, 0.0])
+    assert float(sliced_wasserstein(first, shifted, torch.eye(2).double())) == pytest.approx(1.5)
