@@ -80,7 +80,8 @@ def cases(*traits: str, fitted: bool | None = None) -> pytest.MarkDecorator:
     for name, settings in CASES:
         found = family(name).traits
         if set(traits) <= found and (fitted is None or fitted != ("gradient" in found)):
-            label = "-".join([name, *(str(value) for value in settings.values())])
+            told = (getattr(value, "name", value) for value in settings.values())
+            label = "-".join([name, *map(str, told)])
             chosen.append(pytest.param(name, settings, id=label))
     return pytest.mark.parametrize(("name", "settings"), chosen)
 
@@ -218,13 +219,17 @@ def numbers(report: dict[str, Tensor]) -> dict[str, float]:
 
 def train(model: Model, data: dict[str, Tensor], num_steps: int, batch_size: int = 64) -> list[float]:
     """The loss of each step, of all players in turn."""
+    alone = len(model.players) == 1
     optimizers = {
-        player: torch.optim.Adam([value for _, value in model.player_parameters(player)], lr=3e-3)
+        player: torch.optim.Adam(
+            [value for _, value in model.player_parameters(player)], **(ALONE if alone else AGAINST)
+        )
         for player in model.players
     }
     order = np.random.default_rng(0)
     losses = []
     for step in range(num_steps):
+        model.begin_step(step, num_steps)
         chosen = torch.from_numpy(order.choice(len(next(iter(data.values()))), batch_size, replace=False))
         batch = {name: values[chosen] for name, values in data.items()}
         for player, optimizer in optimizers.items():
@@ -232,8 +237,14 @@ def train(model: Model, data: dict[str, Tensor], num_steps: int, batch_size: int
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            model.end_update(player)
         losses.append(float(loss.detach()))
     return losses
+
+
+ALONE: dict[str, Any] = {"lr": 3e-3}
+AGAINST: dict[str, Any] = {"lr": 1e-3, "betas": (0.0, 0.99)}
+"""Of Adam, for players that move against each other."""
 
 
 def fitted(name: str, settings: dict[str, Any], digits: dict[str, Tensor]) -> FittedModel:
@@ -392,6 +403,7 @@ def test_saved_is_loaded(name: str, settings: dict[str, Any], digits: dict[str, 
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     other.load_state_dict(safetensors.torch.load(safetensors.torch.save(state)))
     batch = part(data_of(name, digits), 0, 16)
+    other.begin_step(1, 2)
     for player in model.players:
         first = model.loss(batch, player, draws(16))
         second = other.loss(batch, player, draws(16))
@@ -480,7 +492,7 @@ def test_training_moves_samples_toward_the_data(
     model = build(name, settings)
     mean = digits["images"].mean(0)
     before = (model.sample(100, draws(100)).mean(0) - mean).square().mean()
-    train(model, part(digits, 0, 1500), 100)
+    train(model, part(digits, 0, 1500), 100 * len(model.players))
     after = (model.sample(100, draws(100)).mean(0) - mean).square().mean()
     assert after < 0.25 * before
 
@@ -610,10 +622,16 @@ def test_classifier_refuses_data_without_two_classes(name: str) -> None:
         found.build(config, spec)
 
 
+OF_TABLES_TOO = {"gan"}
+"""Families that draw rows of a table as well as pictures."""
+
 PICTURE_FAMILIES = [name for name in family_names() if not of_text(name) and not of_pairs(name)]
 
 
-@pytest.mark.parametrize("name", [name for name in PICTURE_FAMILIES if "gradient" in family(name).traits])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in PICTURE_FAMILIES if "gradient" in family(name).traits and name not in OF_TABLES_TOO],
+)
 def test_picture_family_refuses_a_table(name: str) -> None:
     spec = DataSpec(kind="table", shape=(4,), num_levels=0, class_names=("a", "b"), class_counts=(5, 5))
     with pytest.raises(

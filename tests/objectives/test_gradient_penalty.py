@@ -55,7 +55,8 @@ def test_its_gradient_reaches_the_critics_weights(kind: str) -> None:
     def value() -> Tensor:
         if kind == "r1":
             at = real.clone().requires_grad_()
-            return squared_gradient(critic(at), at).mean()
+            with torch.enable_grad():
+                return squared_gradient(critic(at), at).mean()
         return wasserstein_gradient_penalty(critic, real, fake, weights).mean()
 
     value().backward()  # type: ignore[no-untyped-call]

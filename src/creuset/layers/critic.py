@@ -41,6 +41,7 @@ class Critic(nn.Module):
         group: Samples of a group of minibatch deviation; 0 for none.
         pack: m, samples that are judged together.
         num_classes: Classes that are told; 0 for none.
+        bias: Whether the score has one, which losses of differences of scores do not see.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Critic(nn.Module):
         group: int = 0,
         pack: int = 1,
         num_classes: int = 0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.pack, self.group = pack, group
@@ -68,7 +70,7 @@ class Critic(nn.Module):
         self.dense = nn.Sequential(*_dense([features + deviation, *hidden_dims], norm, made))
         features = hidden_dims[-1] if hidden_dims else features + deviation
         self.likeness = MinibatchDiscrimination(features, num_kernels, _KERNEL_DIM) if num_kernels else None
-        self.score = made(nn.Linear(features + num_kernels, 1))
+        self.score = made(nn.Linear(features + num_kernels, 1, bias=bias))
         self.embedding = made(nn.Embedding(num_classes, features + num_kernels)) if num_classes else None
 
     def features(self, samples: Tensor) -> Tensor:

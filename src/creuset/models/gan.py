@@ -8,7 +8,7 @@ it sees of a batch, noise and augmentation of what it is shown (`GANObjective`, 
 Source: Goodfellow et al. 2014, "Generative Adversarial Nets"; the networks: Radford et al. 2016 (DCGAN); each
 setting names its own source.
 Departures: the critic has no sigmoid; unrolled steps are plain gradient steps; what is validated is the
-sliced Wasserstein distance from held-out samples, since neither player's loss says how good samples are.
+distance of samples from held-out ones, since neither player's loss says how good they are.
 
 Legend of shapes: B batch, L numbers of noise, F features, P projections.
 """
@@ -30,13 +30,13 @@ from creuset.layers.differentiable_augmentation import DifferentiableAugmentatio
 from creuset.layers.feedforward import Activation
 from creuset.layers.generator import AdversarialNorm, Generator
 from creuset.models.base import Batch, Condition, Family, Model
-from creuset.models.requirements import require_classes, require_kind
-from creuset.objectives.adversarial import SMOOTHED, AdversarialName, critic_loss, generator_loss
+from creuset.models.requirements import require_classes, require_kind, require_shape
+from creuset.objectives.adversarial import OF_DIFFERENCES, SMOOTHED, AdversarialName, critic_loss, generator_loss
 from creuset.objectives.gradient_penalty import squared_gradient, wasserstein_gradient_penalty
-from creuset.objectives.sliced_wasserstein import sliced_wasserstein
+from creuset.objectives.sample_distances import chamfer_distance, sliced_wasserstein
 from creuset.recipe.sections import DataConfig, FamilyConfig, Section
 
-_VALIDATION_GROUP = 5000
+_VALIDATION_GROUP = 500
 """Samples whose distance from as many generated ones is measured at once: fewer are far from each other."""
 _PROJECTIONS = 128
 _CHUNK = 500
@@ -57,10 +57,13 @@ class GANObjective(Section):
     clip_weights: float = Field(
         0.01, gt=0, description="Of wgan: the critic's weights are cut to [-this, this] after each update."
     )
-    r1: float = Field(
-        0.0, ge=0, description="Weight of |gradient|^2 / 2 at real samples (Mescheder et al. 2018); 0 is off."
+    r1: float | None = Field(
+        None,
+        ge=0,
+        description="Weight of |gradient|^2 / 2 at real samples (Mescheder et al. 2018); 0 is off. Default: 1 "
+        "for relativistic, else 0.",
     )
-    r2: float = Field(0.0, ge=0, description="The same at generated samples; 0 is off.")
+    r2: float | None = Field(None, ge=0, description="The same at generated samples.")
     penalty_every: int = Field(
         1,
         ge=1,
@@ -115,8 +118,8 @@ class GANObjective(Section):
                 f"has no effect on {self.name}, whose critic has no target for real samples; it is for "
                 f"{', '.join(SMOOTHED)}",
             ),
-            "penalty_every": (self.r1 + self.r2 > 0, "has no effect without r1 or r2"),
-            "final_penalty": (self.r1 + self.r2 > 0, "has no effect without r1 or r2"),
+            "penalty_every": (sum(self.squared) > 0, "has no effect without r1 or r2"),
+            "final_penalty": (sum(self.squared) > 0, "has no effect without r1 or r2"),
             "unrolled_learning_rate": (self.unrolled_steps > 0, "has no effect without unrolled_steps"),
         }
         for name, (fits, message) in only_with.items():
@@ -125,9 +128,15 @@ class GANObjective(Section):
         return self
 
     @property
+    def squared(self) -> tuple[float, float]:
+        """The weights of R1 and R2."""
+        usual = 1.0 if self.name == "relativistic" else 0.0
+        return usual if self.r1 is None else self.r1, usual if self.r2 is None else self.r2
+
+    @property
     def penalises_gradients(self) -> bool:
         """Whether the critic's loss holds its gradient by each sample."""
-        return self.name == "wgan_gp" or self.r1 + self.r2 > 0
+        return self.name == "wgan_gp" or sum(self.squared) > 0
 
 
 class GANConfig(FamilyConfig):
@@ -254,6 +263,7 @@ class GAN(Model):
             group=config.minibatch_group,
             pack=config.pack,
             num_classes=self.num_classes,
+            bias=config.objective.name not in OF_DIFFERENCES,
         )
         self.couples_samples = (
             "batch" in (config.generator_norm, config.critic_norm)
@@ -295,7 +305,7 @@ class GAN(Model):
             each penalty, without its weight: "gradient_penalty", "r1", "r2", 0 in a step without one; of the
             generator "feature_distance".
         """
-        real, labels = _samples(batch), batch.get("labels") if self.num_classes else None
+        real, labels = self._samples(batch), batch.get("labels") if self.num_classes else None
         noise = generator.normal(self.latent_dim).to(real.dtype)
         if player == "critic":
             with torch.no_grad():
@@ -309,7 +319,7 @@ class GAN(Model):
     ) -> dict[str, Tensor]:
         objective = self.objective
         real, fake = self._shown(real, generator).detach(), self._shown(fake, generator).detach()
-        r1, r2 = (weight * self._penalty_factor for weight in (objective.r1, objective.r2))
+        r1, r2 = (weight * self._penalty_factor for weight in objective.squared)
         real.requires_grad_(r1 > 0)
         fake.requires_grad_(r2 > 0)
         real_scores, fake_scores = (
@@ -326,14 +336,12 @@ class GAN(Model):
             ).mean()
             loss = loss + objective.penalty_weight * penalty
             parts["gradient_penalty"] = penalty
-        for name, weight, scores, samples in (
-            ("r1", r1, real_scores, real),
-            ("r2", r2, fake_scores, fake),
-        ):
+        seen = {"r1": (r1, real_scores, real), "r2": (r2, fake_scores, fake)}
+        for (name, (weight, scores, samples)), asked in zip(seen.items(), objective.squared, strict=True):
             if weight > 0:
                 parts[name] = squared_gradient(scores, samples).mean()
                 loss = loss + weight * parts[name]
-            elif getattr(objective, name) > 0:
+            elif asked > 0:  # not in this step
                 parts[name] = loss.new_zeros(())
         return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
 
@@ -390,16 +398,30 @@ class GAN(Model):
 
     @torch.no_grad()
     def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
-        """As "loss" the sliced Wasserstein distance of as many generated samples from the held-out ones."""
-        real = _samples(batch)
+        """As "loss" how far generated samples are from as many held-out ones, in groups of 500.
+
+        Of pictures the sliced Wasserstein distance; of rows the Chamfer distance, which tells narrow modes.
+        """
+        real = self._samples(batch)
         fake = self.sample(len(real), generator, batch if self.num_classes else None)
+        groups = zip(real.split(_VALIDATION_GROUP), fake.split(_VALIDATION_GROUP), strict=True)
+        total = sum(len(held_out) * self._distance(held_out, drawn) for held_out, drawn in groups)
+        return {"loss": torch.as_tensor(total) / len(real)}
+
+    def _distance(self, real: Tensor, fake: Tensor) -> Tensor:
+        if real.ndim == 2:
+            return chamfer_distance(real, fake)
         directions = torch.randn(
             real[0].numel(),
             _PROJECTIONS,
             generator=stream(0, "projections", device=real.device),
             device=real.device,
         )
-        return {"loss": sliced_wasserstein(real.flatten(1), fake.flatten(1), directions.to(real.dtype))}
+        return sliced_wasserstein(real.flatten(1), fake.flatten(1), directions.to(real.dtype))
+
+    def _samples(self, batch: Batch) -> Tensor:
+        samples = batch["images"] if "images" in batch else batch["features"]
+        return require_shape(samples, self.generator.output_shape)
 
     @torch.no_grad()
     def sample(self, num_samples: int, generator: BatchGenerator, conditions: Batch | None = None) -> Tensor:
@@ -417,10 +439,6 @@ class GAN(Model):
             for start in range(0, num_samples, _CHUNK)
         ]
         return torch.cat(parts)
-
-
-def _samples(batch: Batch) -> Tensor:
-    return batch["images"] if "images" in batch else batch["features"]
 
 
 def _require_halves(spec: DataSpec, num_halvings: int) -> None:

@@ -34,6 +34,9 @@ AdversarialName = Literal["minimax", "non_saturating", "lsgan", "wgan", "wgan_gp
 SMOOTHED: tuple[AdversarialName, ...] = ("minimax", "non_saturating", "lsgan")
 """Losses with a target for real samples, which can be other than 1."""
 
+OF_DIFFERENCES: tuple[AdversarialName, ...] = ("wgan", "wgan_gp", "relativistic")
+"""Losses in which only differences of scores stand, so that a bias of the critic cancels."""
+
 
 def critic_loss(loss: AdversarialName, real: Tensor, fake: Tensor, *, real_target: float = 1.0) -> Tensor:
     """What the critic minimizes.

@@ -124,8 +124,8 @@ class DataConfig(Section):
     """Where the data comes from, how it is split and batched."""
 
     source: str = Field(
-        description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures or of "
-        ".txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
+        description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures or "
+        "of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
