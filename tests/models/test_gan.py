@@ -289,5 +289,7 @@ def test_parts_of_a_batch_add_up_for_independent_samples() -> None:
     generator, total = draws(), 0.0
     for start, stop in pairwise((0, 5, 12)):
         part = {"features": batch()["features"][start:stop]}
-        total += (stop - start) / 12 * (model.loss(part, "critic", generator.slice(start, stop))["loss"]).item()
+        total += (
+            (stop - start) / 12 * (model.loss(part, "critic", generator.slice(start, stop))["loss"]).item()
+        )
     assert total == pytest.approx(whole, rel=1e-10)

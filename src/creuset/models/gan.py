@@ -31,7 +31,13 @@ from creuset.layers.feedforward import Activation
 from creuset.layers.generator import AdversarialNorm, Generator
 from creuset.models.base import Batch, Condition, Family, Model
 from creuset.models.requirements import require_classes, require_kind, require_shape
-from creuset.objectives.adversarial import OF_DIFFERENCES, SMOOTHED, AdversarialName, critic_loss, generator_loss
+from creuset.objectives.adversarial import (
+    OF_DIFFERENCES,
+    SMOOTHED,
+    AdversarialName,
+    critic_loss,
+    generator_loss,
+)
 from creuset.objectives.gradient_penalty import squared_gradient, wasserstein_gradient_penalty
 from creuset.objectives.sample_distances import chamfer_distance, sliced_wasserstein
 from creuset.recipe.sections import DataConfig, FamilyConfig, Section

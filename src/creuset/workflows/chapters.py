@@ -39,12 +39,16 @@ def loss_curves(run: RunFolder, *, against: str = "step") -> list[Figure]:
         against: "step", or "seconds" of training.
     """
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for line in read_journal(run.journal_path):
+    lines = list(read_journal(run.journal_path))
+    several = len({line["player"] for line in lines if line["event"] == "train"}) > 1
+    for line in lines:
         if line["event"] not in ("train", "validation"):
             continue
         x = line["step"] if against == "step" else line["clock"].get("seconds")
         source = line["event"] if line["player"] in (None, "model") else f"{line['player']}, {line['event']}"
         for name, value in line["values"].items():
+            if name == "loss" and line["player"] is None and several:
+                name = "validation_loss"  # of samples, and no player's
             is_curve = name not in ("gradient_norm", "learning_rate") and not isinstance(value, str)
             if is_curve and x is not None:
                 curves.setdefault(name, {}).setdefault(source, []).append((x, value))

@@ -38,6 +38,7 @@ from creuset.workflows.evaluate import run_data
 from creuset.workflows.joint_curves import loss_by_place
 from creuset.workflows.leakage import leakage_remark
 from creuset.workflows.load import Loaded, load
+from creuset.workflows.mode_figures import mode_blocks
 from creuset.workflows.outdated import outdated_scores
 from creuset.workflows.score_figures import (
     floor_blocks,
@@ -247,6 +248,8 @@ def _scores(run: RunFolder) -> list[Block]:
             blocks.append(loss_by_place({document["split"]: document}))
         if document["suite"] == "analogies":
             blocks.extend(analogy_blocks(document))
+        if document["suite"] == "modes":
+            blocks.extend(mode_blocks(document))
         if document["suite"] == "retrieval":
             blocks.extend(partner_blocks(document))
         blocks.extend(_of_rows(run, name, document))
