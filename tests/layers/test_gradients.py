@@ -14,10 +14,12 @@ import creuset.layers
 from creuset.device import BatchGenerator
 from creuset.layers.attention import AttentionConfig, MultiHeadAttention
 from creuset.layers.convolution import ConvBlock, ConvDecoder, ConvEncoder
+from creuset.layers.critic import Critic
 from creuset.layers.dropout import Dropout
 from creuset.layers.encoder import PictureDecoder, PictureEncoder
 from creuset.layers.feedforward import MLP
 from creuset.layers.gated_feedforward import FeedForward
+from creuset.layers.generator import Generator
 from creuset.layers.interpolation import interpolate_codes
 from creuset.layers.masks import AttentionMask
 from creuset.layers.minibatch_discrimination import MinibatchDiscrimination
@@ -169,6 +171,9 @@ CASES: dict[str, Callable[[], Case]] = {
     "convolution": lambda: plain(ConvBlock(2, 4, stride=2, activation="silu"), 1, 2, 5, 4),
     "convolution stages": lambda: plain(ConvEncoder(1, [4, 4], "gelu"), 1, 1, 6, 5),
     "convolution stages back": lambda: plain(ConvDecoder([4, 4], 1, (6, 5), "gelu"), 1, 4, 2, 2),
+    "generator": lambda: plain(Generator(3, (1, 4, 4), [5], [4], norm="group", activation="silu"), 2, 3),
+    "critic": lambda: plain(Critic((1, 4, 4), [5], [4], num_kernels=2, group=2), 4, 1, 4, 4),
+    "critic of packs": lambda: plain(Critic((2,), [5], [], pack=2), 4, 2),
     "minibatch discrimination": lambda: plain(MinibatchDiscrimination(3, 2, 4), 4, 3),
     "picture to code": lambda: plain(PictureEncoder((1, 4, 4), [4], [5], 3, "silu"), 1, 1, 4, 4),
     "code to picture": lambda: plain(PictureDecoder(3, [5], [4], (1, 4, 4), "silu"), 1, 3),

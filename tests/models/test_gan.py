@@ -250,7 +250,9 @@ WRONG = {
         r"2:\d+: objective.label_smoothing has no effect on wgan, whose critic has no target"
     ),
     "model: {family: gan}\nobjective: {penalty_weight: 3}": r"objective.penalty_weight is for wgan_gp; leave",
-    "model: {family: gan}\nobjective: {r1: 0, r2: 0, penalty_every: 3}": r"penalty_every has no effect without r1 or r2",
+    "model: {family: gan}\nobjective: {r1: 0, r2: 0, penalty_every: 3}": (
+        r"penalty_every has no effect without r1 or r2"
+    ),
     "model: {family: gan}\nobjective: {nam: wgan}": r'unknown key "nam" under objective; did you mean "name"',
     "model: {family: gan}\nobjective: {name: wgann}": r'objective.name: expected one of.*did you mean "wgan"',
     "model: {family: gan}\nobjective: 3": r"objective: expected keys, got 3",

@@ -66,8 +66,8 @@ class GANObjective(Section):
     r1: float | None = Field(
         None,
         ge=0,
-        description="Weight of |gradient|^2 / 2 at real samples (Mescheder et al. 2018); 0 is off. Default: 1 "
-        "for relativistic, else 0.",
+        description="Weight of |gradient|^2 / 2 at real samples (Mescheder et al. 2018); 0 is off. Default: "
+        "1 for relativistic, else 0.",
     )
     r2: float | None = Field(None, ge=0, description="The same at generated samples.")
     penalty_every: int = Field(
