@@ -12,7 +12,14 @@ peer = program("peers/pixelcnn")
 
 
 def row(**values: Any) -> dict[str, Any]:
-    known = {"version": "1", "torch": "2", "threads": 1, "num_parameters": 5000, "num_pictures": 64, "side": 28}
+    known = {
+        "version": "1",
+        "torch": "2",
+        "threads": 1,
+        "num_parameters": 5000,
+        "num_pictures": 64,
+        "side": 28,
+    }
     times = {"drawing_seconds": 60.0, "peak_memory_bytes": 5_000_000}
     return {**known, **times, "pictures_sha256": "ab", **values}
 

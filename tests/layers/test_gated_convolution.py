@@ -69,9 +69,17 @@ def test_a_leak_would_be_seen() -> None:
     assert dependencies(model, 4, 4).diagonal().all()
 
 
-def test_a_gate_is_tanh_times_sigmoid() -> None:
-    x = torch.randn(2, 6, 3, 4)
-    torch.testing.assert_close(gate(x), torch.tanh(x[:, :3]) * torch.sigmoid(x[:, 3:]))
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_gate_is_tanh_times_sigmoid(channels_last: bool) -> None:
+    x = torch.randn(2, 6, 3, 4, dtype=torch.float64)
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    x.requires_grad_()
+    expected = torch.tanh(x[:, :3]) * torch.sigmoid(x[:, 3:])
+    torch.testing.assert_close(gate(x), expected)
+    weights = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad(out, x, weights)[0] for out in (gate(x), expected))
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_labels_change_every_pixel_once_they_are_learned() -> None:

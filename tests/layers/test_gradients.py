@@ -191,9 +191,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "convolution stages": lambda: plain(ConvEncoder(1, [4, 4], "gelu"), 1, 1, 6, 5),
     "convolution stages back": lambda: plain(ConvDecoder([4, 4], 1, (6, 5), "gelu"), 1, 4, 2, 2),
     **{
-        f"{kind.__name__}, mask {mask}": (
-            lambda kind=kind, mask=mask: plain(kind(2, 4, 3, mask), 1, 2, 4, 3)
-        )
+        f"{kind.__name__}, mask {mask}": (lambda kind=kind, mask=mask: plain(kind(2, 4, 3, mask), 1, 2, 4, 3))
         for kind in (VerticalConvolution, HorizontalConvolution)
         for mask in ("A", "B")
     },

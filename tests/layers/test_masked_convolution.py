@@ -1,4 +1,4 @@
-"""Masked convolutions against kernels with zeros where the papers' masks have them, and what each pixel sees."""
+"""Masked convolutions against kernels with zeros where the papers have them, and what each pixel sees."""
 
 import pytest
 import torch
@@ -60,9 +60,7 @@ def test_cut_kernels_are_kernels_with_zeros() -> None:
     vertical = VerticalConvolution(3, 4, 5, "B")
     whole = torch.zeros(4, 3, 5, 5)
     whole[:, :, :3] = vertical.convolution.weight.detach()
-    torch.testing.assert_close(
-        vertical(x), functional.conv2d(x, whole, vertical.convolution.bias, padding=2)
-    )
+    torch.testing.assert_close(vertical(x), functional.conv2d(x, whole, vertical.convolution.bias, padding=2))
     horizontal = HorizontalConvolution(3, 4, 5, "B")
     whole = torch.zeros(4, 3, 1, 5)
     whole[..., :3] = horizontal.convolution.weight.detach()

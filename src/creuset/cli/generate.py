@@ -28,7 +28,8 @@ _MODES = ("sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode"
     default="sample",
     show_default=True,
     help="sample: new pictures. reconstruct, denoise: pictures above what the model makes of them. "
-    "inpaint: pictures above what the model completes their upper halves to. interpolate: rows of NUM pictures from one to another. encode: the code of each picture.",
+    "inpaint: pictures above what the model completes their upper halves to. interpolate: rows of NUM "
+    "pictures from one to another. encode: the code of each picture.",
 )
 @click.option("--data", help="Other pictures than the run's own.")
 @click.option("--split", help="Which part of the data; default: test, where there is one.")

@@ -1,18 +1,18 @@
 """The two stacks of a Gated PixelCNN: layers of masked convolutions with gates.
 
-    gate(x)       = tanh(first half of the channels) * sigmoid(second half)
-    vertical'     = vertical + gate(V)                  V = vertical convolution of `vertical` + label
-    horizontal'   = horizontal + output(gate(U))        U = horizontal convolution of `horizontal` + link(V) + label
+    gate(x)      = tanh(first half of the channels) * sigmoid(second half)
+    vertical'    = vertical + gate(V)             V = vertical convolution of `vertical` + label
+    horizontal'  = horizontal + output(gate(U))   U = horizontal convolution of `horizontal` + link(V) + label
 
 `link` carries what lies above to the horizontal stack, whose last features know all pixels before their own.
 
 Source: van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders", section 2 and
-figure 2; a first layer of 7 x 7 and two layers of 1 x 1 at the end: van den Oord et al. 2016, "Pixel Recurrent
-Neural Networks", table 1.
+figure 2; a first layer of 7 x 7 and two layers of 1 x 1 at the end: van den Oord et al. 2016, "Pixel
+Recurrent Neural Networks", table 1.
 Departures: the vertical stack has residual connections too, which let many narrow layers train; a label's
 bias of the vertical stack reaches the horizontal one as well.
 
-Legend of shapes: B batch, C channels of a stack, H height, W width, Y classes, O numbers for a pixel's colour.
+Legend of shapes: B batch, C channels of a stack, H height, W width, Y classes, O numbers for a colour.
 """
 
 from dataclasses import dataclass
@@ -106,9 +106,7 @@ class GatedStacks(nn.Module):
         colours, width = config.num_colours, config.channels
         self.config = config
         self.first_vertical = VerticalConvolution(colours, width, _FIRST_KERNEL, "A")
-        self.first_horizontal = HorizontalConvolution(
-            colours, width, _FIRST_KERNEL, "A", num_colours=colours
-        )
+        self.first_horizontal = HorizontalConvolution(colours, width, _FIRST_KERNEL, "A", num_colours=colours)
         self.layers = nn.ModuleList(GatedLayer(config) for _ in range(config.num_layers))
         self.hidden = HorizontalConvolution(width, width, 1, "B", num_colours=colours)
         self.outputs = HorizontalConvolution(
@@ -134,7 +132,6 @@ class GatedStacks(nn.Module):
         out: Tensor = self.outputs(functional.relu(hidden))
         return out
 
-
     def gated_layers(self) -> list[GatedLayer]:
         """The layers behind the first one, in order."""
         return [layer for layer in self.layers if isinstance(layer, GatedLayer)]
@@ -143,4 +140,5 @@ class GatedStacks(nn.Module):
 def gate(x: Tensor) -> Tensor:
     """tanh of the first half of the channels times sigmoid of the second: (B, 2C, ...) -> (B, C, ...)."""
     signal, opening = x.chunk(2, dim=1)
-    return torch.tanh(signal) * torch.sigmoid(opening)
+    # Copied, since both functions take a third longer on numbers that do not lie side by side.
+    return torch.tanh(signal.clone()) * torch.sigmoid(opening.clone())

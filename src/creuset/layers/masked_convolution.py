@@ -118,7 +118,7 @@ def _reach(kernel_size: int) -> int:
 
 
 def _seen(channels_in: int, channels_out: int, mask: Mask, num_colours: int, repeats: int) -> Tensor:
-    """Which channels of a pixel itself are seen by which of the output, 0 or 1, (channels_out, channels_in)."""
+    """1 where a channel of the output sees one of the pixel itself, else 0: (channels_out, channels_in)."""
     seeing = _colours(channels_out, num_colours, repeats)[:, None]
     seen = _colours(channels_in, num_colours, 1)
     return (seen < seeing if mask == "A" else seen <= seeing).float()

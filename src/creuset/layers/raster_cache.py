@@ -1,4 +1,4 @@
-"""What a Gated PixelCNN has computed of the pixels already drawn, so that the next one costs one pixel's work.
+"""What a Gated PixelCNN has computed of pixels already drawn, so that the next costs one pixel's work.
 
 The vertical stack of a row depends on the rows above alone: it is computed once a row, from the last rows of
 each layer, which are kept. The horizontal stack of a pixel depends on that and on the pixels to its left: of
@@ -30,7 +30,9 @@ class RasterCache:
     """
 
     @torch.no_grad()
-    def __init__(self, stacks: GatedStacks, num_pictures: int, width: int, labels: Tensor | None = None) -> None:
+    def __init__(
+        self, stacks: GatedStacks, num_pictures: int, width: int, labels: Tensor | None = None
+    ) -> None:
         config = stacks.config
         self._stacks, self._labels = stacks, labels
         self._size = config.outputs_per_colour

@@ -112,11 +112,11 @@ class PixelCNN(Model):
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         """-log p(x) in nats, with `condition: class` -log p(x|y), and the same in bits a pixel and colour."""
         assert player in self.players
-        pixels = self._observed(batch["images"], generator)
-        labels = batch["labels"] if self.num_classes else None
-        nats = -self._log_prob(pixels, labels, generator if self.training else None).mean()
-        num_dims = math.prod(self.image_shape)
-        return {"loss": nats, "bits_per_dim": nats.detach() / (num_dims * math.log(2))}
+        return self._report(batch, generator, dropped=generator)
+
+    def validation_loss(self, batch: Batch, generator: BatchGenerator) -> dict[str, Tensor]:
+        """The same without dropout."""
+        return self._report(batch, generator, dropped=None)
 
     @torch.no_grad()
     def sample(self, num_samples: int, generator: BatchGenerator, conditions: Batch | None = None) -> Tensor:
@@ -151,6 +151,16 @@ class PixelCNN(Model):
         joint = [self._log_prob(pixels, label.expand(len(pixels)), None) for label in labels]
         return torch.logsumexp(torch.stack(joint), dim=0) - math.log(self.num_classes)
 
+    def _report(
+        self, batch: Batch, generator: BatchGenerator, dropped: BatchGenerator | None
+    ) -> dict[str, Tensor]:
+        """The loss of a batch; `dropped` draws what dropout takes away, None where nothing is."""
+        pixels = self._observed(batch["images"], generator)
+        labels = batch["labels"] if self.num_classes else None
+        nats = -self._log_prob(pixels, labels, dropped).mean()
+        num_dims = math.prod(self.image_shape)
+        return {"loss": nats, "bits_per_dim": nats.detach() / (num_dims * math.log(2))}
+
     def _observed(self, images: Tensor, generator: BatchGenerator) -> Tensor:
         """Pictures as their likelihood is measured, on the scale of the likelihood."""
         return self.pixel_likelihood.observe(require_shape(images, self.image_shape), generator)
@@ -164,7 +174,7 @@ class PixelCNN(Model):
     def _drawn(
         self, given: Tensor, known: Tensor, generator: BatchGenerator, conditions: Batch | None
     ) -> Tensor:
-        """Pixels (B, C, H, W) in [-1, 1]: those of `given` where `known`, the others drawn in raster order."""
+        """Pixels (B, C, H, W) in [-1, 1]: of `given` where `known`, the others drawn in raster order."""
         channels, height, width = self.image_shape
         uniform = generator.uniform(height, width, channels)
         if len(uniform) != len(given):
