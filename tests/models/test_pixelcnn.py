@@ -165,6 +165,26 @@ def _draws(size: int) -> BatchGenerator:
     return BatchGenerator(0, size=size)
 
 
+def test_samples_of_a_class_are_of_that_class() -> None:
+    """Pictures whose left half is on or whose right half is, by their class."""
+    model = PixelCNN(
+        PixelCNNConfig(family="pixelcnn", size="tiny", condition="class"), spec_of(1, 4, 4, num_classes=2)
+    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for step in range(60):
+        labels = torch.randint(2, (50,))
+        images = torch.full((50, 1, 4, 4), -0.9)
+        images[labels == 0, :, :, :2] = images[labels == 1, :, :, 2:] = 0.9
+        loss = model.loss({"images": images, "labels": labels}, "model", BatchGenerator(0, step, size=50))
+        optimizer.zero_grad()
+        loss["loss"].backward()
+        optimizer.step()
+    asked = torch.arange(100) % 2
+    drawn = model.sample(100, _draws(100), {"labels": asked})
+    sides = drawn[..., :2].mean((1, 2, 3)) - drawn[..., 2:].mean((1, 2, 3))
+    assert ((sides < 0) == asked.bool()).float().mean() > 0.95
+
+
 @pytest.mark.parametrize("likelihood", ["bernoulli", "categorical"])
 def test_loss_is_minus_the_log_likelihood(
     digits: dict[str, Tensor], digit_spec: DataSpec, likelihood: str
@@ -238,8 +258,8 @@ def test_an_even_kernel_is_refused_at_load_with_the_reason() -> None:
     with pytest.raises(RecipeError) as caught:
         parse_recipe(text, "recipe.yaml", families=family_configs())
     assert str(caught.value) == (
-        "recipe.yaml:3:16: model.kernel_size: 4 is even: a masked kernel ends at its middle pixel, and an "
-        "even one has none; take 3 or 5"
+        "recipe.yaml:3:16: model.kernel_size must be odd, got 4: a masked kernel ends at its middle pixel, "
+        "and an even one has none; take 3 or 5"
     )
 
 

@@ -152,7 +152,8 @@ class Categorical(PixelLikelihood):
         return _value(_level(images, self.num_levels), self.num_levels)
 
     def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
-        logits = output.unflatten(-3, (-1, self.num_levels))  # (..., C, levels, H, W)
+        *leading, _, height, width = output.shape
+        logits = output.reshape(*leading, -1, self.num_levels, height, width)  # (..., C, levels, H, W)
         return categorical_log_likelihood(logits, _level(pixels, self.num_levels).long())
 
     def draw(self, output: Tensor, uniform: Tensor) -> Tensor:

@@ -18,10 +18,10 @@ Legend of shapes: B batch, C channels, H height, W width, K classes.
 
 import math
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from creuset.data.spec import DataSpec
@@ -62,15 +62,15 @@ class PixelCNNConfig(FamilyConfig):
         0.0, ge=0, lt=1, description="Probability of a zero behind each gate, in training alone."
     )
 
-    @field_validator("kernel_size")
-    @classmethod
-    def _has_a_middle(cls, value: int) -> int:
-        if value % 2 == 0:
+    @model_validator(mode="after")
+    def _kernel_has_a_middle(self) -> Self:
+        size = self.kernel_size
+        if size % 2 == 0:
             raise ValueError(
-                f"{value} is even: a masked kernel ends at its middle pixel, and an even one has none; "
-                f"take {value - 1} or {value + 1}"
+                f"kernel_size must be odd, got {size}: a masked kernel ends at its middle pixel, and an even "
+                f"one has none; take {size - 1} or {size + 1}"
             )
-        return value
+        return self
 
 
 class PixelCNN(Model):
