@@ -61,6 +61,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"channels": (8, 8), "generator_norm": "group", "condition": "class", "objective": HINGE},
         {"spectral_norm": True, "minibatch_group": 4, "objective": SALIMANS},
     ),
+    "pixelcnn": (
+        {"likelihood": "categorical", "dropout": 0.1},
+        {"condition": "class", "kernel_size": 5},
+    ),
     "vae": (
         {"likelihood": "discretised", "channels": (8,)},
         {"likelihood": "gaussian", "beta": 2.0},
@@ -275,6 +279,7 @@ def test_family_describes_itself(name: str) -> None:
     assert found.name == name
     assert found.traits <= {
         *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"),
+        "inpaints",
         *("fills_masks", "embeds_tokens", "embeds_texts", "transduces_text"),
     }
     assert found.traits
@@ -495,6 +500,27 @@ def test_training_moves_samples_toward_the_data(
     train(model, part(digits, 0, 1500), 100 * len(model.players))
     after = (model.sample(100, draws(100)).mean(0) - mean).square().mean()
     assert after < 0.25 * before
+
+
+@cases("inpaints")
+def test_what_is_known_of_a_picture_stays(
+    name: str, settings: dict[str, Any], digits: dict[str, Tensor]
+) -> None:
+    model = build(name, settings)
+    images = digits["images"][:5]
+    known = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.5
+    completed = model.inpaint(images, known, draws(5))
+    assert completed.shape == images.shape
+    assert completed.dtype == torch.float32
+    assert completed.abs().max() <= 1
+    assert not completed.requires_grad
+    assert torch.equal(completed[known], images[known])
+    assert not torch.equal(completed, model.inpaint(images, known, draws(5, seed=1)))
+    torch.testing.assert_close(completed[2:4], model.inpaint(images[2:4], known[2:4], draws(5).slice(2, 4)))
+    hidden = torch.where(known, images, torch.zeros(()))
+    assert torch.equal(completed, model.inpaint(hidden, known, draws(5)))
+    everything = torch.ones(5, 1, 8, 8, dtype=torch.bool)
+    assert torch.equal(model.inpaint(images, everything, draws(5)), images)
 
 
 @cases("likelihood")

@@ -29,6 +29,14 @@ def test_json_holds_the_record(vae: RunFolder, tmp_path: Path) -> None:
         assert document["record"]["num"] == len(file["codes"])
 
 
+def test_completions_of_a_class_are_written(pixelcnn: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "completed.png"
+    answer = run_command(["generate", "pixelcnn", "--mode", "inpaint", "--class", "7", "--out", str(out)])
+    assert answer.exit_code == 0, answer.stderr
+    assert answer.stdout.startswith(f"{out}: inpaint by pixelcnn at step ")
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -57,7 +57,7 @@ def short(name: str) -> Settings:
         settings["model.size"] = "tiny"
     if "gradient" in found.traits:
         settings |= {"training.num_steps": 2, "data.batch_size": 50}
-    if "likelihood" in found.traits:
+    if "likelihood" in found.traits and not found.config.exact_likelihood:
         settings["evaluation.num_importance_samples"] = 2
     return settings
 

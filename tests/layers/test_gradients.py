@@ -18,9 +18,11 @@ from creuset.layers.critic import Critic
 from creuset.layers.dropout import Dropout
 from creuset.layers.encoder import PictureDecoder, PictureEncoder
 from creuset.layers.feedforward import MLP
+from creuset.layers.gated_convolution import GatedStacks, StackConfig
 from creuset.layers.gated_feedforward import FeedForward
 from creuset.layers.generator import Generator
 from creuset.layers.interpolation import interpolate_codes
+from creuset.layers.masked_convolution import HorizontalConvolution, VerticalConvolution
 from creuset.layers.masks import AttentionMask
 from creuset.layers.minibatch_discrimination import MinibatchDiscrimination
 from creuset.layers.norm import LayerNorm, NormConfig, RMSNorm
@@ -121,6 +123,25 @@ def recurrent(cell: Any, dropout: float) -> Case:
     return Recurrent(cell, 3, 4, 2, dropout), call, ((2, 5, 3),)
 
 
+def gated(num_colours: int, num_classes: int, dropout: float) -> Case:
+    config = StackConfig(
+        num_colours=num_colours,
+        channels=3,
+        num_layers=2,
+        kernel_size=3,
+        outputs_per_colour=2,
+        num_classes=num_classes,
+        dropout=dropout,
+    )
+    labels = torch.arange(2) % num_classes if num_classes else None
+
+    def call(layer: Any, x: Tensor) -> Tensor:
+        numbers: Tensor = layer(x, labels, BatchGenerator(0, size=2) if dropout else None)
+        return numbers
+
+    return GatedStacks(config), call, ((2, num_colours, 4, 3),)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "attention, one key-value head": lambda: attention(AttentionMask(), num_kv_heads=1),
     "attention, all key-value heads, causal": lambda: attention(AttentionMask(causal=True), num_kv_heads=4),
@@ -174,6 +195,17 @@ CASES: dict[str, Callable[[], Case]] = {
     "generator": lambda: plain(Generator(3, (1, 4, 4), [5], [4], norm="group", activation="silu"), 2, 3),
     "critic": lambda: plain(Critic((1, 4, 4), [5], [4], num_kernels=2, group=2), 4, 1, 4, 4),
     "critic of packs": lambda: plain(Critic((2,), [5], [], pack=2), 4, 2),
+    **{
+        f"{kind.__name__}, mask {mask}": (lambda kind=kind, mask=mask: plain(kind(2, 4, 3, mask), 1, 2, 4, 3))
+        for kind in (VerticalConvolution, HorizontalConvolution)
+        for mask in ("A", "B")
+    },
+    "masked convolution of colours": lambda: plain(
+        HorizontalConvolution(3, 6, 3, "B", num_colours=3, repeats=2), 1, 3, 2, 4
+    ),
+    "gated stacks": lambda: gated(1, 0, 0.0),
+    "gated stacks of colours with classes": lambda: gated(3, 2, 0.0),
+    "gated stacks with dropout": lambda: gated(1, 0, 0.4),
     "minibatch discrimination": lambda: plain(MinibatchDiscrimination(3, 2, 4), 4, 3),
     "picture to code": lambda: plain(PictureEncoder((1, 4, 4), [4], [5], 3, "silu"), 1, 1, 4, 4),
     "code to picture": lambda: plain(PictureDecoder(3, [5], [4], (1, 4, 4), "silu"), 1, 3),

@@ -5,10 +5,11 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor
-from torch.distributions import Bernoulli, Normal
+from torch.distributions import Bernoulli, Categorical, Normal
 
 from creuset.objectives.reconstruction import (
     bernoulli_log_likelihood,
+    categorical_log_likelihood,
     discretised_logistic_log_likelihood,
     gaussian_log_likelihood,
 )
@@ -113,3 +114,10 @@ def test_gradients() -> None:
     )
     assert torch.autograd.gradcheck(lambda m, s: gaussian_log_likelihood(m, levels, s), (mean, log_scale))
     assert torch.autograd.gradcheck(lambda m: bernoulli_log_likelihood(m, (levels + 1) / 2), (mean,))
+
+
+def test_categorical_agrees_with_torch_distributions() -> None:
+    logits = 3 * normal(4, 2, 5, 3, 6)  # (B, C, levels, H, W)
+    levels = torch.randint(5, (4, 2, 3, 6), generator=torch.Generator().manual_seed(1))
+    expected = Categorical(logits=logits.movedim(2, -1)).log_prob(levels).sum((1, 2, 3))
+    torch.testing.assert_close(categorical_log_likelihood(logits, levels), expected)

@@ -8,7 +8,7 @@ import pytest
 from creuset.runs.folder import RunFolder
 from small_runs import trained
 
-__all__ = ["cnn", "denoiser", "linear", "runs", "vae", "workspace"]
+__all__ = ["cnn", "denoiser", "linear", "pixelcnn", "runs", "vae", "workspace"]
 
 
 @pytest.fixture
@@ -41,3 +41,8 @@ def linear(runs: Path) -> RunFolder:
 @pytest.fixture
 def denoiser(runs: Path) -> RunFolder:
     return trained("denoiser", runs)
+
+
+@pytest.fixture
+def pixelcnn(runs: Path) -> RunFolder:
+    return trained("pixelcnn", runs)

@@ -37,7 +37,13 @@ model: {family: autoencoder, size: tiny, noise: gaussian, noise_level: 0.3}
 data: {source: digits, batch_size: 64}
 training: {num_steps: 40, learning_rate: 2e-3}
 """
-RECIPES = {"vae": VAE, "cnn": CNN, "linear": LINEAR, "denoiser": DENOISER}
+PIXELCNN = """
+model: {family: pixelcnn, size: tiny, condition: class}
+data: {source: digits, batch_size: 64}
+training: {num_steps: 60, learning_rate: 5e-3}
+evaluation: {suite: none}
+"""
+RECIPES = {"vae": VAE, "cnn": CNN, "linear": LINEAR, "denoiser": DENOISER, "pixelcnn": PIXELCNN}
 
 
 class Heard(Silent):

@@ -75,6 +75,33 @@ def test_a_denoiser_is_shown_noise(denoiser: RunFolder, tmp_path: Path) -> None:
     assert record_of(tmp_path / "clean.png")["num"] == 30
 
 
+def test_completions_keep_the_upper_halves(pixelcnn: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "completed.npz"
+    record = generate("pixelcnn", out, mode="inpaint", num=20, seed=2)
+    found = arrays(out)
+    assert (record.mode, record.num, found["pictures"].shape) == ("inpaint", 20, (20, 8, 8, 1))
+    assert np.array_equal(found["pictures"][:, :4], found["originals"][:, :4])
+    assert np.array_equal(found["kept"][:, :4], found["originals"][:, :4])
+    assert (found["kept"][:, 4:] == 128).all()
+    assert set(np.unique(found["pictures"][:, 4:])) == {0, 255}
+    known = np.repeat([True, False], 4)[:, None].repeat(8, axis=1)
+    assert np.array_equal(found["pictures"], load(pixelcnn).inpaint(found["originals"], known, seed=2))
+    again = generate("pixelcnn", out, mode="inpaint", num=20, seed=2, label="3")
+    assert again.label == "3"
+    assert not np.array_equal(found["pictures"], arrays(out)["pictures"])
+    generate("pixelcnn", tmp_path / "completed.png", mode="inpaint")
+    assert record_of(tmp_path / "completed.png")["num"] == 30
+
+
+def test_samples_of_a_class_are_asked_for_by_its_name(pixelcnn: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "threes.npz"
+    assert generate("pixelcnn", out, num=20, label="3").label == "3"
+    threes = arrays(out)["pictures"]
+    model = load(pixelcnn)
+    assert np.array_equal(threes, model.generate(20, label="3"))
+    assert not np.array_equal(threes, model.generate(20, label="4"))
+
+
 def test_ways_go_from_one_picture_to_another(vae: RunFolder, tmp_path: Path) -> None:
     out = tmp_path / "ways.npz"
     generate("vae", out, mode="interpolate", num=6)
@@ -149,6 +176,11 @@ def test_more_than_there_are_is_refused(vae: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="too few pictures") as caught:
         generate("vae", tmp_path / "a.npz", mode="reconstruct", num=181)
     assert (caught.value.where, caught.value.got) == ("test", 180)
+
+
+def test_a_vae_completes_no_pictures(vae: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a model of the family vae cannot complete pictures"):
+        generate("vae", tmp_path / "a.npz", mode="inpaint")
 
 
 @pytest.mark.parametrize("mode", ["reconstruct", "denoise", "interpolate", "encode"])

@@ -98,6 +98,20 @@ def test_noise_is_added_and_taken_away(denoiser: RunFolder, pictures: np.ndarray
     assert model.denoise(noisy).shape == pictures.shape
 
 
+def test_what_is_known_of_pictures_is_said_for_all_or_each(pixelcnn: RunFolder, pictures: np.ndarray) -> None:
+    model = load(pixelcnn)
+    known = np.zeros((8, 8), dtype=bool)
+    known[:, :3] = True
+    completed = model.inpaint(pictures, known, seed=1)
+    assert (completed.dtype, completed.shape) == (np.uint8, pictures.shape)
+    assert np.array_equal(completed[:, :, :3], pictures[:, :, :3])
+    assert np.array_equal(completed, model.inpaint(pictures, np.stack([known] * NUM), seed=1))
+    for wrong, got in ((known.astype(np.uint8), "uint8 (8, 8)"), (known[:4], "bool (4, 8)")):
+        with pytest.raises(DataError, match="known pixels are told by true and false") as caught:
+            model.inpaint(pictures, wrong)
+        assert (caught.value.got, caught.value.expected) == (got, f"bool (8, 8) or ({NUM}, 8, 8)")
+
+
 def test_classes_are_told_by_name(cnn: RunFolder, linear: RunFolder, pictures: np.ndarray) -> None:
     for run in (cnn, linear):
         model = load(run)

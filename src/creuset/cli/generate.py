@@ -13,7 +13,7 @@ _OF_TEXTS = ("max_tokens", "temperature")
 """Options that have none on pictures."""
 _OF_DRAWS = (*_OF_TEXTS, "seed")
 """Options that have none on masks, whose guesses are not drawn."""
-_MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
+_MODES = ("sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode")
 
 
 @click.command("generate")
@@ -28,7 +28,8 @@ _MODES = ("sample", "reconstruct", "denoise", "interpolate", "encode")
     default="sample",
     show_default=True,
     help="sample: new pictures. reconstruct, denoise: pictures above what the model makes of them. "
-    "interpolate: rows of NUM pictures from one to another. encode: the code of each picture.",
+    "inpaint: pictures above what the model completes their upper halves to. interpolate: rows of NUM "
+    "pictures from one to another. encode: the code of each picture.",
 )
 @click.option("--data", help="Other pictures than the run's own.")
 @click.option("--split", help="Which part of the data; default: test, where there is one.")

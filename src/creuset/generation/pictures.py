@@ -66,6 +66,28 @@ def to_images(pictures: Any, spec: DataSpec) -> Tensor:
     return images
 
 
+def to_places(known: Any, images: Tensor) -> Tensor:
+    """What a user says is known of pictures, as bool (N, 1, H, W).
+
+    Args:
+        known: bool (H, W) for all pictures or (N, H, W).
+        images: The pictures, (N, C, H, W).
+
+    Raises:
+        DataError: Another type or shape.
+    """
+    num_pictures, _, height, width = images.shape
+    places = torch.as_tensor(known)
+    shapes = ((height, width), (num_pictures, height, width))
+    if places.dtype != torch.bool or tuple(places.shape) not in shapes:
+        raise DataError(
+            "known pixels are told by true and false for each place",
+            got=f"{str(places.dtype).removeprefix('torch.')} {tuple(places.shape)}",
+            expected=f"bool {shapes[0]} or {shapes[1]}",
+        )
+    return places.expand(num_pictures, height, width)[:, None]
+
+
 def sample(
     model: Model, num_samples: int, *, seed: int, device: torch.device, conditions: Batch | None = None
 ) -> Tensor:
@@ -80,12 +102,42 @@ def sample(
     draws = BatchGenerator(seed, "sample", size=num_samples, device=device)
 
     def part(start: int, stop: int) -> Tensor:
-        asked = None
-        if conditions is not None:
-            asked = {name: values[start:stop].to(device) for name, values in conditions.items()}
+        asked = _rows(conditions, start, stop, device)
         return model.sample(stop - start, draws.slice(start, stop), asked)
 
     return _in_chunks(num_samples, part, model)
+
+
+def inpaint(
+    model: Model,
+    images: Tensor,
+    known: Tensor,
+    *,
+    seed: int,
+    device: torch.device,
+    conditions: Batch | None = None,
+) -> Tensor:
+    """Pictures with what is not known of them drawn anew, float32 (N, C, H, W) in [-1, 1].
+
+    Args:
+        model: What draws.
+        images: (N, C, H, W) in [-1, 1].
+        known: bool (N, 1, H, W), True where a pixel is known.
+        seed: Decides what is drawn.
+        device: Where the model is.
+        conditions: As `Model.sample` takes them.
+    """
+    draws = BatchGenerator(seed, "inpaint", size=len(images), device=device)
+
+    def part(start: int, stop: int) -> Tensor:
+        return model.inpaint(
+            placed(images[start:stop], model, device),
+            known[start:stop].to(device),
+            draws.slice(start, stop),
+            _rows(conditions, start, stop, device),
+        )
+
+    return _in_chunks(len(images), part, model)
 
 
 def encode(model: Model, images: Tensor, device: torch.device) -> Tensor:
@@ -124,6 +176,13 @@ def log_likelihood(
         return values
 
     return _in_chunks(len(images), part, model)
+
+
+def _rows(conditions: Batch | None, start: int, stop: int, device: torch.device) -> Batch | None:
+    """What is asked for by the samples of a chunk."""
+    if conditions is None:
+        return None
+    return {name: values[start:stop].to(device) for name, values in conditions.items()}
 
 
 def _in_chunks(size: int, work: Callable[[int, int], Tensor], model: Model) -> Tensor:

@@ -6,6 +6,7 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     gradient    trained by the loop: loss(batch, player, generator)
     samples     sample(num_samples, generator, conditions) -> pictures, or rows of a table
     likelihood  log_likelihood(images, generator, num_importance_samples) -> nats
+    inpaints    inpaint(images, known, generator, conditions) -> pictures, what was not known drawn anew
     encodes     encode(images) -> codes, reconstruct(images), decode(codes)
     classifies  logits(inputs) -> one row of scores a sample
     scores_text     token_nats(tokens, targets) -> nats of each token (models/language_model.py)
@@ -48,6 +49,7 @@ Trait = Literal[
     "gradient",
     "samples",
     "likelihood",
+    "inpaints",
     "encodes",
     "classifies",
     "scores_text",
@@ -185,6 +187,19 @@ class Model(nn.Module):
                 (num_samples,), or "prompts" int64 (num_samples, T) as `prompts` makes them. None: of a
                 class-conditional model each class is as likely, of one that takes prompts what no prompt
                 says.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def inpaint(
+        self, images: Tensor, known: Tensor, generator: BatchGenerator, conditions: Batch | None = None
+    ) -> Tensor:
+        """Pictures with what is not known of them drawn anew, float32 (B, C, H, W) in [-1, 1].
+
+        Args:
+            images: (B, C, H, W) in [-1, 1]; what is not known of them has no influence.
+            known: bool (B, 1, H, W), True where a pixel is known: it stays as it is.
+            generator: Has B rows.
+            conditions: As in `sample`.
         """
         raise NotImplementedError(type(self).__name__)
 

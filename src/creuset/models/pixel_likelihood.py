@@ -1,10 +1,12 @@
-"""p(x|z): what a decoder's output says of each pixel, given a code. For families that decode.
+"""What a network's output says of each pixel: p(x|z) of families that decode a code, or p(x_i|x_<i) of those
+that draw a pixel after the other.
 
     bernoulli    Pixels are binarised: each is on with its grey value as probability, anew at each draw
                  (Salakhutdinov & Murray 2008); a value for pictures is one of these binary pictures.
     discretised  A logistic distribution per pixel over the levels that the stored pixel can take; mean and
                  scale come from the decoder (objectives/reconstruction.py).
     gaussian     A density, with one variance for all pixels, learned or given.
+    categorical  A probability for each level that the stored pixel can take; for pixels drawn one by one.
 
 Legend of shapes: C channels, H height, W width.
 """
@@ -19,6 +21,7 @@ from creuset.device import BatchGenerator
 from creuset.models.base import Likelihood
 from creuset.objectives.reconstruction import (
     bernoulli_log_likelihood,
+    categorical_log_likelihood,
     discretised_logistic_log_likelihood,
     gaussian_log_likelihood,
 )
@@ -60,6 +63,15 @@ class PixelLikelihood(nn.Module):
         """The mean of p(x|z), clipped to [-1, 1]."""
         return output.clamp(-1, 1)
 
+    def draw(self, output: Tensor, uniform: Tensor) -> Tensor:
+        """One pixel on the scale of `scale`, (B,), for likelihoods of levels.
+
+        Args:
+            output: The numbers of its pixel and channel, (B, outputs_per_channel).
+            uniform: In [0, 1), (B,): the level at which the probabilities, added up, exceed it.
+        """
+        raise NotImplementedError(type(self).__name__)
+
 
 class Bernoulli(PixelLikelihood):
     """Each pixel is on or off; grey values are probabilities. The scale is [0, 1]."""
@@ -81,6 +93,9 @@ class Bernoulli(PixelLikelihood):
     def mean(self, output: Tensor) -> Tensor:
         return self.unscale(torch.sigmoid(output))
 
+    def draw(self, output: Tensor, uniform: Tensor) -> Tensor:
+        return (uniform < torch.sigmoid(output[:, 0])).to(output.dtype)
+
 
 class DiscretisedLogistic(PixelLikelihood):
     """A logistic distribution over the levels of a stored pixel, its mean and scale from the decoder."""
@@ -95,8 +110,7 @@ class DiscretisedLogistic(PixelLikelihood):
     def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
         """At the nearest level: augmented pictures lie between levels."""
         del generator
-        half = (self.num_levels - 1) / 2
-        return torch.round((images + 1) * half) / half - 1
+        return _value(_level(images, self.num_levels), self.num_levels)
 
     def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
         mean, log_scale = output.chunk(2, dim=-3)
@@ -122,6 +136,40 @@ class Gaussian(PixelLikelihood):
 
     def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
         return gaussian_log_likelihood(output, pixels, self.log_variance)
+
+
+class Categorical(PixelLikelihood):
+    """A probability for each of the levels of a stored pixel; the numbers of a channel lie together."""
+
+    def __init__(self, num_levels: int) -> None:
+        super().__init__()
+        self.outputs_per_channel = self.num_levels = num_levels
+        self.form = Likelihood(num_levels=num_levels, bound=False)
+
+    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """At the nearest level."""
+        del generator
+        return _value(_level(images, self.num_levels), self.num_levels)
+
+    def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
+        *leading, _, height, width = output.shape
+        logits = output.reshape(*leading, -1, self.num_levels, height, width)  # (..., C, levels, H, W)
+        return categorical_log_likelihood(logits, _level(pixels, self.num_levels).long())
+
+    def draw(self, output: Tensor, uniform: Tensor) -> Tensor:
+        shares = torch.softmax(output, dim=-1).cumsum(-1)[:, :-1]
+        levels = (uniform[:, None] >= shares).sum(-1)
+        return _value(levels.to(output.dtype), self.num_levels)
+
+
+def _level(pixels: Tensor, num_levels: int) -> Tensor:
+    """The nearest of the levels 0 to num_levels - 1 of pixels in [-1, 1], in their number format."""
+    return torch.round((pixels + 1) * ((num_levels - 1) / 2))
+
+
+def _value(levels: Tensor, num_levels: int) -> Tensor:
+    """The inverse of `_level`."""
+    return levels / ((num_levels - 1) / 2) - 1
 
 
 def pixel_likelihood(name: PixelLikelihoodName, num_levels: int, variance: float | None) -> PixelLikelihood:

@@ -71,3 +71,16 @@ def discretised_logistic_log_likelihood(
     inside = below + above + torch.log(-torch.expm1(-2 * half_bin * inverse_scale))
     log_probs = torch.where(pixels < half_bin - 1, below, torch.where(pixels > 1 - half_bin, above, inside))
     return log_probs.sum(_PIXEL_AXES)
+
+
+def categorical_log_likelihood(logits: Tensor, levels: Tensor) -> Tensor:
+    """sum log softmax(l)[level of x]: a probability of its own for each level.
+
+    Args:
+        logits: l, (..., C, levels, H, W).
+        levels: int64 (..., C, H, W) in [0, levels).
+
+    Source: van den Oord et al. 2016, "Pixel Recurrent Neural Networks", section 2.3.
+    """
+    log_probs = functional.log_softmax(logits, dim=-3)
+    return log_probs.gather(-3, levels.unsqueeze(-3)).squeeze(-3).sum(_PIXEL_AXES)

@@ -39,12 +39,13 @@ class FamilyConfig(Section):
     that is given wins over the dial, and the dial over the field's own default. A family whose `sizes` is
     empty has no dial, and refuses `size`. `only_for` maps a field that has an effect on one kind of data
     alone to that kind. `own_sections` are fields that a recipe holds beside the `model` section and not in
-    it, such as `objective`.
+    it, such as `objective`. `exact_likelihood` is true where log-likelihoods need no importance samples.
     """
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
     own_sections: ClassVar[tuple[str, ...]] = ()
     only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus", "pairs"]]] = {}
+    exact_likelihood: ClassVar[bool] = False
 
     family: str = Field(description="The model family, a file of creuset/models.")
     size: Literal["tiny", "small", "base"] = Field(

@@ -1,4 +1,5 @@
-"""`creuset generate`: samples, reconstructions, pictures without their noise, ways between two, and codes."""
+"""`creuset generate`: samples, reconstructions, completions, pictures without their noise, ways between two,
+and codes."""
 
 import io
 import json
@@ -28,19 +29,24 @@ from creuset.workflows.evaluate import default_split, run_data
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.other_data import load_other
 
-Mode = Literal["sample", "reconstruct", "denoise", "interpolate", "encode"]
+Mode = Literal["sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode"]
 
 _SUFFIXES: dict[Mode, tuple[str, ...]] = {
     "sample": (".png", ".npz", ".csv", ".svg"),
     "reconstruct": (".png", ".npz"),
     "denoise": (".png", ".npz"),
+    "inpaint": (".png", ".npz"),
     "interpolate": (".png", ".npz"),
     "encode": (".npz", ".svg"),
 }
 _OF_SAMPLES: dict[str, tuple[str, ...]] = {"images": (".png", ".npz"), "table": (".csv", ".npz", ".svg")}
 """Endings for samples of pictures, and of rows of a table."""
-_NUM: dict[Mode, int] = {"sample": 64, "reconstruct": 30, "denoise": 30, "interpolate": 10}
+_NUM: dict[Mode, int] = {"sample": 64, "reconstruct": 30, "denoise": 30, "inpaint": 30, "interpolate": 10}
 """How many are made where nothing is said: what a sheet shows well. To encode: all there are."""
+_DRAWING = ("sample", "inpaint")
+"""Modes that can be asked for a class or by a prompt."""
+_HIDDEN = 128
+"""The grey of what is hidden."""
 _MOST_WAYS = 10
 """Rows of a sheet of interpolations."""
 
@@ -88,6 +94,11 @@ class _Material:
     def images(self, indices: torch.Tensor) -> torch.Tensor:
         return self.dataset.batch(self.split, indices)["images"]
 
+    def originals(self, mode: Mode, num: int | None) -> Pictures:
+        """So many pictures; where nothing is said, as many as a sheet shows well, or all there are."""
+        available = self.dataset.split(self.split).num_samples
+        return to_pictures(self.images(self.indices(min(_NUM[mode], available) if num is None else num)))
+
 
 def generate(
     run: str | Path,
@@ -111,8 +122,9 @@ def generate(
             map in two dimensions (.svg). Samples of a table: .csv, .npz ("rows" float64 (N, F)), or a map
             of two columns (.svg).
         mode: sample; reconstruct: pictures above what the model makes of them; denoise: the same with noisy
-            pictures, where `data` gives none the run's own with noise added; interpolate: rows from one
-            picture to another; encode: the code of each picture.
+            pictures, where `data` gives none the run's own with noise added; inpaint: pictures above what
+            the model completes their upper halves to; interpolate: rows from one picture to another; encode:
+            the code of each picture.
         num: How many samples, pictures, or pictures of each way; default: what a sheet shows well, and to
             encode all there are.
         seed: Decides samples and noise, and which pictures are taken.
@@ -120,7 +132,7 @@ def generate(
         split: Which part of the data; default: see `default_split`.
         checkpoint: "best", "last", or a name.
         label: The class of which samples are drawn, by its name (model.condition: class).
-        prompt: A short text that says what is drawn (model.condition: text).
+        prompt: A short text that says what is drawn (model.condition: text). Both for mode inpaint too.
         progress: Who watches.
 
     Raises:
@@ -135,14 +147,20 @@ def generate(
         if mode == "sample":
             made = _sample(loaded, out, _NUM[mode] if num is None else num, seed, label, prompt)
         else:
-            loaded.require("encodes", f"{mode} pictures")
+            if mode == "inpaint":
+                loaded.require("inpaints", "complete pictures")
+            else:
+                loaded.require("encodes", f"{mode} pictures")
             if data is None:
                 dataset = run_data(loaded.run, watcher)
             else:
                 dataset = load_other(data, loaded.recipe.data, loaded.spec, watcher)
             part = default_split(dataset, watcher) if split is None else split
             material = _Material(dataset=dataset, split=part, seed=seed)
-            made = _make(loaded, mode, material, num, noisy=data is not None)
+            if mode == "inpaint":
+                made = _inpaint(loaded, material, num, label, prompt)
+            else:
+                made = _make(loaded, mode, material, num, noisy=data is not None)
     made_num = len(next(iter(made.arrays.values())))
     record = Record(
         run=loaded.run.id,
@@ -210,7 +228,7 @@ def _check(
         if mode == "sample" and value is not None:
             raise UsageError(f"samples are drawn from nothing: {name} has no effect", where=name, got=value)
     for name, value in asked.items():
-        if mode != "sample" and value is not None:
+        if mode not in _DRAWING and value is not None:
             raise UsageError(f"only samples can be asked for: {name} has no effect", where=name, got=value)
 
 
@@ -221,8 +239,7 @@ def _make(loaded: Loaded, mode: Mode, material: _Material, num: int | None, *, n
         return _encode(loaded, material, torch.arange(available) if num is None else material.indices(num))
     if mode == "interpolate":
         return _interpolate(loaded, material, _NUM[mode] if num is None else num, available)
-    chosen = material.indices(min(_NUM[mode], available) if num is None else num)
-    originals = to_pictures(material.images(chosen))
+    originals = material.originals(mode, num)
     if mode == "reconstruct":
         return _comparison({"originals": originals, "pictures": loaded.reconstruct(originals)})
     if noisy:
@@ -254,6 +271,18 @@ def row_map(rows: NDArray[np.float64], names: tuple[str, ...]) -> ScatterChart:
     return ScatterChart(
         title=f"{len(rows):,} samples", points=rows, x=Axis(label=names[0]), y=Axis(label=names[1])
     )
+
+
+def _inpaint(
+    loaded: Loaded, material: _Material, num: int | None, label: str | None, prompt: str | None
+) -> _Made:
+    """Pictures, their upper halves, and what the model completes these to."""
+    originals = material.originals("inpaint", num)
+    known = np.zeros(originals.shape[1:3], dtype=bool)
+    known[: (len(known) + 1) // 2] = True
+    kept = np.where(known[..., None], originals, np.uint8(_HIDDEN))
+    completed = loaded.inpaint(kept, known, seed=material.seed, label=label, prompt=prompt)
+    return _comparison({"originals": originals, "kept": kept, "pictures": completed})
 
 
 def _comparison(rows: dict[str, Pictures]) -> _Made:

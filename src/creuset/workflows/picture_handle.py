@@ -41,6 +41,45 @@ class PictureHandle(Handle):
             return to_rows(drawn, self.spec)
         return pictures.to_pictures(drawn)
 
+    def inpaint(
+        self,
+        images: Any,
+        known: Any,
+        *,
+        seed: int = 0,
+        label: str | None = None,
+        prompt: str | None = None,
+    ) -> Pictures:
+        """Pictures of which a part is known, the rest drawn anew, uint8 (N, H, W, C).
+
+        Known pixels stay as they are. A PixelCNN draws the others in raster order, row by row from the top
+        and from left to right, each given those before it: what is known further down or to the right of
+        an unknown pixel has no influence on it.
+
+        Args:
+            images: uint8 (N, H, W, C) in 0..255; what is not known of them has no influence.
+            known: bool (H, W) for all pictures or (N, H, W), True where a pixel is known.
+            seed: Decides what is drawn.
+            label: The name of a class, for a model that was trained with model.condition: class.
+            prompt: A short text, for one with model.condition: text.
+
+        Raises:
+            UsageError: The family cannot do that, or the model cannot be asked for that.
+            DataError: Pictures or places of another form.
+        """
+        model = self.having("inpaints", "complete pictures")
+        tensor = pictures.to_images(images, self.spec)
+        asked = conditions_of(model, self.spec, len(tensor), label=label, prompt=prompt)
+        completed = pictures.inpaint(
+            model,
+            tensor,
+            pictures.to_places(known, tensor),
+            seed=seed,
+            device=self.device,
+            conditions=asked,
+        )
+        return pictures.to_pictures(completed)
+
     def encode(self, images: Any) -> NDArray[np.float32]:
         """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""
         model = self.having("encodes", "encode pictures")

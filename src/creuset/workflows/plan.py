@@ -169,6 +169,8 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
     if "evaluation.num_importance_samples" in written:
         if "likelihood" not in kind.traits:
             ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has no likelihood"
+        elif recipe.model.exact_likelihood:
+            ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has an exact likelihood"
         elif suite == "none":
             ignored["evaluation.num_importance_samples"] = "evaluation.suite is none"
     for key in ("evaluation.num_generated", "evaluation.extractor"):
