@@ -131,6 +131,7 @@ def _spec(source: Source, train: tuple[Part, Hashes], config: DataConfig) -> Dat
         class_names=source.class_names,
         class_counts=tuple(int(count) for count in counts),
         feature_names=source.feature_names,
+        sound=source.sound,
     )
     if source.kind == "table":
         rows = torch.from_numpy(part.inputs)

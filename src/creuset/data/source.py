@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from creuset.data.spec import Kind
+from creuset.data.spec import Kind, SoundForm
 from creuset.errors import DataError, ResourceError
 
 SPLITS = ("train", "validation", "test")
@@ -57,6 +57,7 @@ class Source:
         feature_names: A table's columns.
         skipped: Files left out because `data.unreadable` is skip.
         notes: What is legal but worth saying.
+        sound: How the pictures stand for sound; None where they are pictures.
     """
 
     origin: str
@@ -67,6 +68,7 @@ class Source:
     feature_names: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    sound: SoundForm | None = None
 
 
 def listed(items: Iterable[object]) -> str:

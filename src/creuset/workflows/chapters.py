@@ -76,7 +76,7 @@ def picture_blocks(loaded: Loaded, dataset: Dataset, seed: int = 0) -> list[Figu
     traits = loaded.family.traits
     figures: list[Figure] = []
     if "samples" in traits:
-        drawn = loaded.generate(_SHEET, seed=seed)
+        drawn = loaded.draw_pictures(_SHEET, seed=seed)
         sheet = picture_sheet(drawn, alt=f"{_SHEET} samples of {loaded.run.id}", columns=12)
         figures.append(Figure(drawing=sheet, caption=f"{_SHEET} samples, seed {seed}, none left out."))
     if "encodes" not in traits:

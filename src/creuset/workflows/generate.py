@@ -27,20 +27,27 @@ from creuset.reporting.sheet import Sheet, comparison_sheet, picture_sheet
 from creuset.workflows.evaluate import default_split, run_data
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.other_data import load_other
+from creuset.workflows.sounds import Track
 
 Mode = Literal["sample", "reconstruct", "denoise", "interpolate", "encode"]
 
 _SUFFIXES: dict[Mode, tuple[str, ...]] = {
-    "sample": (".png", ".npz", ".csv", ".svg"),
+    "sample": (".png", ".npz", ".csv", ".svg", ".wav"),
     "reconstruct": (".png", ".npz"),
     "denoise": (".png", ".npz"),
     "interpolate": (".png", ".npz"),
     "encode": (".npz", ".svg"),
 }
-_OF_SAMPLES: dict[str, tuple[str, ...]] = {"images": (".png", ".npz"), "table": (".csv", ".npz", ".svg")}
-"""Endings for samples of pictures, and of rows of a table."""
+_OF_SAMPLES: dict[str, tuple[str, ...]] = {
+    "pictures": (".png", ".npz"),
+    "rows of a table": (".csv", ".npz", ".svg"),
+    "clips of sound": (".wav", ".npz", ".png"),
+}
+"""Endings for samples, by what they are."""
 _NUM: dict[Mode, int] = {"sample": 64, "reconstruct": 30, "denoise": 30, "interpolate": 10}
 """How many are made where nothing is said: what a sheet shows well. To encode: all there are."""
+_NUM_HEARD = 10
+"""How many are made for the ear: seconds of sound, not a sheet."""
 _MOST_WAYS = 10
 """Rows of a sheet of interpolations."""
 
@@ -67,7 +74,7 @@ class _Made:
     """Arrays by name, and what draws them."""
 
     arrays: dict[str, NDArray[Any]]
-    draw: Callable[[], Sheet | ScatterChart | str]
+    draw: Callable[[], Sheet | ScatterChart | Track | str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +116,9 @@ def generate(
         run: The run's ID or folder.
         out: A sheet (.png), arrays (.npz: pictures uint8 (N, H, W, C), codes float32 (N, L)), or for codes a
             map in two dimensions (.svg). Samples of a table: .csv, .npz ("rows" float64 (N, F)), or a map
-            of two columns (.svg).
+            of two columns (.svg). Samples of sound: one file to be heard (.wav: one behind the other with
+            pauses of a quarter of a second, 10 where `num` is None), .npz ("audio" float32 (N, T), "sample_rate",
+            "pictures"), or their log-mel pictures (.png).
         mode: sample; reconstruct: pictures above what the model makes of them; denoise: the same with noisy
             pictures, where `data` gives none the run's own with noise added; interpolate: rows from one
             picture to another; encode: the code of each picture.
@@ -133,7 +142,7 @@ def generate(
     loaded = load(run, checkpoint=checkpoint)
     with memory_errors("ask for fewer"):
         if mode == "sample":
-            made = _sample(loaded, out, _NUM[mode] if num is None else num, seed, label, prompt)
+            made = _sample(loaded, out, num, seed, label, prompt)
         else:
             loaded.require("encodes", f"{mode} pictures")
             if data is None:
@@ -231,12 +240,17 @@ def _make(loaded: Loaded, mode: Mode, material: _Material, num: int | None, *, n
     return _comparison({"originals": originals, "noisy": disturbed, "pictures": loaded.denoise(disturbed)})
 
 
-def _sample(loaded: Loaded, out: Path, num: int, seed: int, label: str | None, prompt: str | None) -> _Made:
-    names = loaded.spec.feature_names
-    endings = _OF_SAMPLES["table" if names else "images"]
-    if out.suffix not in endings:
-        what = "rows of a table" if names else "pictures"
-        raise UsageError(f"{what} cannot be written so", where=out, expected=" or ".join(endings))
+def _sample(
+    loaded: Loaded, out: Path, asked_num: int | None, seed: int, label: str | None, prompt: str | None
+) -> _Made:
+    names, form = loaded.spec.feature_names, loaded.spec.sound
+    what = "rows of a table" if names else "pictures" if form is None else "clips of sound"
+    if out.suffix not in _OF_SAMPLES[what]:
+        endings = " or ".join(_OF_SAMPLES[what])
+        raise UsageError(f"{what} cannot be written so", where=out, expected=endings)
+    num = (_NUM_HEARD if out.suffix == ".wav" else _NUM["sample"]) if asked_num is None else asked_num
+    if form is not None:
+        return _sounds(loaded, out, loaded.draw_pictures(num, seed=seed, label=label, prompt=prompt), seed)
     drawn = loaded.generate(num, seed=seed, label=label, prompt=prompt)
     if not names:
         return _Made(arrays={"pictures": drawn}, draw=partial(picture_sheet, drawn, alt=f"{num} samples"))
@@ -247,6 +261,18 @@ def _sample(loaded: Loaded, out: Path, num: int, seed: int, label: str | None, p
             "only two columns make a map", where=out, got=f"{len(names)} columns", expected=".csv"
         )
     return _Made(arrays={"rows": drawn}, draw=partial(row_map, drawn, names))
+
+
+def _sounds(loaded: Loaded, out: Path, drawn: Pictures, seed: int) -> _Made:
+    """Clips with their pictures; the pictures alone where nothing is to be heard."""
+    form = loaded.spec.sound
+    assert form is not None
+    sheet = partial(picture_sheet, drawn, alt=f"log-mel pictures of {len(drawn)} clips")
+    if out.suffix == ".png":
+        return _Made(arrays={"pictures": drawn}, draw=sheet)
+    clips = loaded.to_sound(drawn, seed=seed)
+    arrays = {"audio": clips, "pictures": drawn, "sample_rate": np.array(form.sample_rate)}
+    return _Made(arrays=arrays, draw=partial(Track, clips=clips, form=form))
 
 
 def row_map(rows: NDArray[np.float64], names: tuple[str, ...]) -> ScatterChart:
@@ -291,6 +317,9 @@ def _write(out: Path, made: _Made, record: Record) -> None:
     drawing = made.draw()
     if isinstance(drawing, str):
         write_atomic(out, drawing)
+        return
+    if isinstance(drawing, Track):
+        write_atomic(out, drawing.file(record.to_json()))
         return
     if isinstance(drawing, ScatterChart):
         write_atomic(out, standalone(drawing))

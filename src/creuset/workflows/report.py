@@ -45,6 +45,7 @@ from creuset.workflows.score_figures import (
     neighbour_figures,
     remark_blocks,
 )
+from creuset.workflows.sounds import sound_blocks
 
 
 def write_run_report(
@@ -103,6 +104,9 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     pictures = picture_blocks(loaded, dataset) if dataset.spec.kind == "images" else []
     if pictures:
         chapters.append(Chapter(title="Pictures", blocks=pictures))
+    sounds = sound_blocks(loaded, dataset)
+    if sounds:
+        chapters.append(Chapter(title="Sound", blocks=sounds))
     texts = text_blocks(loaded)
     if texts:
         chapters.append(Chapter(title="Texts", blocks=texts))
