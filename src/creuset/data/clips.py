@@ -23,7 +23,7 @@ from creuset.recipe.sections import AudioConfig
 
 _CHUNK = 256
 """Clips in memory as sound at once."""
-_SILENT = 2.0**-15
+SILENT = 2.0**-15
 """The smallest step of 16 bits: what is nowhere louder is no sound."""
 
 
@@ -158,8 +158,8 @@ def fit_clip(samples: NDArray[np.floating], sample_rate: int, form: SoundForm) -
     clip = np.zeros(form.num_samples)
     clip[: min(len(kept), form.num_samples)] = kept[: form.num_samples]
     peak = float(np.abs(clip).max())
-    if peak <= _SILENT:
-        if np.abs(samples).max() <= _SILENT:
+    if peak <= SILENT:
+        if np.abs(samples).max() <= SILENT:
             raise UnreadableSoundError("holds silence alone")
         highest = f"{form.sample_rate / 2:,g} hertz"
         raise UnreadableSoundError(f"is silent in its first {form.seconds:g} seconds below {highest}")

@@ -206,6 +206,19 @@ def classification_figures(document: dict[str, Any]) -> list[Figure]:
     return figures
 
 
+def recognised_figures(document: dict[str, Any]) -> list[Figure]:
+    """Which class was asked for and which was recognised; nothing where none was asked for."""
+    found = document["details"].get("recognised")
+    if found is None:
+        return []
+    counts = np.asarray(found["counts"])
+    chart = confusion_matrix(
+        "classes asked for and recognised", counts, found["class_names"], rows="class asked for"
+    )
+    caption = "Which class was asked for (rows), and which a classifier recognised; shades are shares of a row."
+    return [Figure(drawing=chart, caption=caption)]
+
+
 def score_block(subjects: dict[str, dict[str, Any]], caption: str, metrics: tuple[str, ...] = ()) -> Scores:
     """The stored scores of several subjects in one table.
 

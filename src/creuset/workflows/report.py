@@ -30,6 +30,7 @@ from creuset.workflows.chapters import (
     pair_blocks,
     passage_blocks,
     picture_blocks,
+    recognised_figures,
     score_block,
     text_blocks,
 )
@@ -247,6 +248,7 @@ def _scores(run: RunFolder) -> list[Block]:
         blocks.extend(floor_blocks(document, run.id))
         if document["suite"] == "classification":
             blocks.append(Row(figures=classification_figures(document)))
+        blocks.extend(recognised_figures(document))
         if document["suite"] == "text":
             blocks.append(loss_by_place({document["split"]: document}))
         if document["suite"] == "analogies":
