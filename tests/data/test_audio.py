@@ -14,7 +14,8 @@ from creuset.data.wav import UnreadableSoundError
 from creuset.errors import DataError, UsageError
 from creuset.progress import Silent
 from creuset.recipe.sections import AudioConfig
-from sounds import RATE, levels, sound_form as form_of, tone, tone_folder, write_wav
+from sounds import RATE, levels, tone, tone_folder, write_wav
+from sounds import sound_form as form_of
 
 Load = Callable[..., Dataset]
 FORM = sound_form(AudioConfig())
@@ -96,6 +97,13 @@ def test_numbers_make_no_test_split_where_a_class_would_have_none(tmp_path: Path
     assert source.class_names == ("3", "7")
 
 
+def test_files_that_are_skipped_cost_no_classes(tmp_path: Path) -> None:
+    (spoken(tmp_path, range(6)) / "README.md").write_text("who spoke")
+    source = read(tmp_path, unreadable="skip")
+    assert source.class_names == ("3", "7")
+    assert source.skipped[0].file == "README.md"
+
+
 def test_one_other_name_and_there_are_no_classes(tmp_path: Path) -> None:
     write_wav(spoken(tmp_path, range(6)) / "noise.wav", levels(tone(100)))
     assert read(tmp_path).class_names == ()
@@ -142,7 +150,10 @@ UNUSABLE = {
         np.concatenate([np.zeros(9000, dtype=np.float32), tone(440)]),
         "is silent in its first 1.024 seconds below 4,000 hertz",
     ),
-    "nan.wav": (np.array([0.1, 0.2, np.nan], np.float32), "holds a value that is no finite number, at sample 2"),
+    "nan.wav": (
+        np.array([0.1, 0.2, np.nan], np.float32),
+        "holds a value that is no finite number, at sample 2",
+    ),
     "empty.wav": (np.zeros(0, np.int16), "holds no sample"),
 }
 
@@ -161,7 +172,9 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_sound_beyond_what_the_rate_can_carry_is_silence() -> None:
-    with pytest.raises(UnreadableSoundError, match="is silent in its first 1.024 seconds below 4,000 hertz"):
+    with pytest.raises(
+        UnreadableSoundError, match=r"is silent in its first 1\.024 seconds below 4,000 hertz"
+    ):
         fit_clip(tone(15_000, 0.5, rate=44_100, amplitude=1e-4), 44_100, FORM)
 
 

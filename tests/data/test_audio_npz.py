@@ -115,10 +115,16 @@ def test_files_of_pictures_are_not_sound(tmp_path: Path, load: Load) -> None:
     [
         ({"test_audio": CLIPS}, "there is no train_audio"),
         (end_to_end(lables=np.zeros(12)), 'unknown array "lables"; did you mean "labels"?'),
-        ({"train_audio": CLIPS, "train_label": 1}, 'unknown array "train_label"; did you mean "train_labels"?'),
+        (
+            {"train_audio": CLIPS, "train_label": 1},
+            'unknown array "train_label"; did you mean "train_labels"?',
+        ),
         ({"train_audio": CLIPS[0]}, "sound of a wrong type or shape"),
         ({"train_audio": CLIPS.astype(np.uint16)}, "sound of a wrong type or shape"),
-        ({"train_audio": CLIPS, "test_audio": CLIPS, "train_labels": np.zeros(12, int)}, "have no counterpart"),
+        (
+            {"train_audio": CLIPS, "test_audio": CLIPS, "train_labels": np.zeros(12, int)},
+            "have no counterpart",
+        ),
         ({"train_audio": CLIPS, "train_labels": np.zeros(11, int)}, "labels out of step with the samples"),
         ({"train_audio": CLIPS, "sample_rate": 44.1}, "wrong sample_rate"),
         ({"train_audio": CLIPS, "sample_rate": 3}, "expected: one whole number in 1,000..1,000,000"),
@@ -126,7 +132,10 @@ def test_files_of_pictures_are_not_sound(tmp_path: Path, load: Load) -> None:
         (end_to_end(labels=np.zeros(11, int)), "labels out of step with the clips"),
         (end_to_end(indices=np.zeros(13, int)), "indices out of step with the clips"),
         ({"train_audio": np.vstack([CLIPS, 0 * CLIPS[:1]])}, "train_audio[12]: holds silence alone"),
-        ({"train_audio": np.vstack([CLIPS, np.nan * CLIPS[:1]])}, "train_audio[12]: holds a value that is no"),
+        (
+            {"train_audio": np.vstack([CLIPS, np.nan * CLIPS[:1]])},
+            "train_audio[12]: holds a value that is no",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused(tmp_path: Path, arrays: dict[str, Any], reason: str) -> None:

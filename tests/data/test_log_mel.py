@@ -34,7 +34,12 @@ def test_the_transform_is_that_of_scipy(form: object) -> None:
     window = signal.get_window("hann", form.window)
     assert np.allclose(hann(form), window)
     _, _, expected = signal.stft(
-        padded, window=window, nperseg=form.window, noverlap=form.window - form.hop, boundary=None, padded=False
+        padded,
+        window=window,
+        nperseg=form.window,
+        noverlap=form.window - form.hop,
+        boundary=None,
+        padded=False,
     )
     np.testing.assert_allclose(
         spectra(audio, form), expected.transpose(0, 2, 1) * window.sum(), rtol=0, atol=1e-10

@@ -1,4 +1,4 @@
-"""A model that draws what it is asked for, a judge that knows classes by their brightness, and what is said of both."""
+"""A model that draws what it is asked for, and a judge that knows classes by their brightness."""
 
 from dataclasses import replace
 from pathlib import Path

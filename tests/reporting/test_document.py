@@ -270,7 +270,9 @@ def test_passages_stand_side_by_side_line_for_line() -> None:
 def test_sounds_are_played_beside_their_pictures_without_a_request() -> None:
     wav = wav_bytes(np.zeros(80), 8000)
     sheet = picture_sheet(np.zeros((1, 8, 8, 1), dtype=np.uint8), alt="a picture", scale=2, padding=0)
-    page = Page(render(of(Sounds(clips=[Clip(name="seven", wav=wav, picture=sheet)] * 2, caption="Two clips."))))
+    page = Page(
+        render(of(Sounds(clips=[Clip(name="seven", wav=wav, picture=sheet)] * 2, caption="Two clips.")))
+    )
     players = page.all("audio")
     assert [player["aria-label"] for player in players] == ["seven", "seven"]
     assert players[0]["src"] == "data:audio/wav;base64," + base64.b64encode(wav).decode()

@@ -167,4 +167,3 @@ def test_the_report_of_a_classifier_says_what_it_heard(cnn: RunFolder, tmp_path:
     names = list(played(cnn, tmp_path))
     assert names
     assert all(re.fullmatch(r"(high|low), taken for (high|low)", name) for name in names)
-

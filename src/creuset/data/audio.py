@@ -1,11 +1,11 @@
 """Folders of sound: WAV files, each clip a log-mel picture (clips.py).
 
     sounds/cat/1.wav  sounds/dog/2.wav   the layouts of folder_layout.py
-    sounds/7_jackson_32.wav              one folder whose names all are CLASS_SPEAKER_NUMBER.wav: the classes are
-                                         the first parts
+    sounds/7_jackson_32.wav              one folder, all names CLASS_SPEAKER_NUMBER.wav: the first
+                                         parts are the classes
 
-Where recordings are so numbered, and each class has some below 5 and some from 5 on, those below 5 are the test
-split: so it is in the Free Spoken Digit Dataset (Jackson et al. 2018), whose form this is.
+Where recordings are so numbered, and each class has some below 5 and some from 5 on, those below 5 are the
+test split: so it is in the Free Spoken Digit Dataset (Jackson et al. 2018), whose form this is.
 """
 
 import math
@@ -41,8 +41,8 @@ def is_sound_folder(path: Path) -> bool:
     """Whether a folder holds sound: the first clip or picture in it is a clip."""
     if not path.is_dir():
         return False
-    telling = (file for file in _files(path, _DEEPEST) if CLIPS.is_one(file) or file.suffix.lower() in PICTURES)
-    first = next(telling, None)
+    endings = CLIPS.suffixes | PICTURES
+    first = next((file for file in _files(path, _DEEPEST) if file.suffix.lower() in endings), None)
     return first is not None and CLIPS.is_one(first)
 
 
@@ -119,9 +119,7 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
 
 def _read(file: FoundFile) -> Recording | UnreadableSoundError:
     if not file.path.is_file():
-        return UnreadableSoundError(
-            "is no regular file" if file.path.exists() else "is a link to nothing"
-        )
+        return UnreadableSoundError("is no regular file" if file.path.exists() else "is a link to nothing")
     if not CLIPS.is_one(file.path):
         return UnreadableSoundError("is no WAV file by its name")
     try:
@@ -131,19 +129,26 @@ def _read(file: FoundFile) -> Recording | UnreadableSoundError:
 
 
 def _by_their_names(files: list[FoundFile]) -> tuple[list[FoundFile], tuple[str, ...]]:
-    """The files with classes and splits out of their names, where these say so, and what is to be said of it."""
-    matches = [_NUMBERED.fullmatch(file.path.stem) for file in files]
-    found = [match for match in matches if match is not None]
-    if len(found) < len(files) or any(file.class_name is not None for file in files):
+    """The files with classes and splits out of their names, where these say so, and what is to be said."""
+    matches = {file.path: _NUMBERED.fullmatch(file.path.stem) for file in files if CLIPS.is_one(file.path)}
+    found = {path: match for path, match in matches.items() if match is not None}
+    if len(found) < len(matches) or any(file.class_name is not None for file in files):
         return files, ()
-    classes = [match["class_name"] for match in found]
-    numbers = [int(match["number"]) for match in found]
-    own_test = all(file.part == "train" for file in files) and is_own_test(classes, numbers)
+    classes = {path: match["class_name"] for path, match in found.items()}
+    numbers = {path: int(match["number"]) for path, match in found.items()}
+    own_test = all(file.part == "train" for file in files) and is_own_test(
+        list(classes.values()), list(numbers.values())
+    )
     named = [
-        replace(file, class_name=name, part="test" if own_test and number < NUM_TEST else file.part)
-        for file, name, number in zip(files, classes, numbers, strict=True)
+        replace(
+            file,
+            class_name=classes.get(file.path),
+            part="test" if own_test and numbers.get(file.path, NUM_TEST) < NUM_TEST else file.part,
+        )
+        for file in files
     ]
-    note = f"classes are the first parts of the names, such as {classes[0]} of {files[0].path.name}"
+    first = next(iter(classes))
+    note = f"classes are the first parts of the names, such as {classes[first]} of {first.name}"
     return named, (note, *([TEST_NOTE] if own_test else []))
 
 

@@ -77,8 +77,8 @@ def read_sound_npz(path: Path, config: AudioConfig, progress: Progress) -> Sourc
         progress: Counts clips.
 
     Raises:
-        DataError: A damaged or hostile file; a missing or unknown name; arrays of a wrong type or form, or out
-            of step; clips without a sample, of silence alone, or not finite.
+        DataError: A damaged or hostile file; a missing or unknown name; arrays of a wrong type or form, or
+            out of step; clips without a sample, of silence alone, or not finite.
         UsageError: Bands that hear nothing.
         ResourceError: The arrays do not fit into memory.
     """
@@ -102,7 +102,7 @@ def read_sound_npz(path: Path, config: AudioConfig, progress: Progress) -> Sourc
         )
     ends = np.cumsum([len(clips) for clips in held.clips.values()])
     pictures = dict(zip(held.clips, np.split(drawn.pictures, ends[:-1]), strict=True))
-    unsaid = () if rate is not None else (f"taken as {config.sample_rate:,} samples a second: no sample_rate",)
+    unsaid = f"taken as {config.sample_rate:,} samples a second: no sample_rate"
     return Source(
         origin=f"{path.name}: .npz of sound",
         kind="images",
@@ -112,7 +112,7 @@ def read_sound_npz(path: Path, config: AudioConfig, progress: Progress) -> Sourc
             for split, inputs in pictures.items()
         },
         class_names=class_names,
-        notes=(*held.notes, *unsaid, *drawn.counts.notes(form)),
+        notes=(*held.notes, *([unsaid] if rate is None else []), *drawn.counts.notes(form)),
         sound=form,
     )
 
@@ -137,7 +137,8 @@ def _whole(path: Path, arrays: Arrays) -> _Held:
     return _Held(
         clips={split: list(arrays[f"{split}_audio"]) for split in splits},
         names={
-            split: [f"{split}_audio[{row}]" for row in range(len(arrays[f"{split}_audio"]))] for split in splits
+            split: [f"{split}_audio[{row}]" for row in range(len(arrays[f"{split}_audio"]))]
+            for split in splits
         },
         arrays=arrays,
     )

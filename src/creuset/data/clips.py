@@ -1,7 +1,7 @@
 """Recordings as clips of one length, rate and loudness, and these as log-mel pictures.
 
-What is done to a recording, in this order, and counted: channels averaged, cut to data.audio.seconds, resampled,
-filled up with zeros behind, scaled to a peak of 1.
+What is done to a recording, in this order, and counted: channels averaged, cut to data.audio.seconds,
+resampled, filled up with zeros behind, scaled to a peak of 1.
 """
 
 import math
@@ -181,5 +181,7 @@ def clips_as_pictures(clips: NDArray[np.floating], form: SoundForm) -> NDArray[n
         try:
             fitted.append(fit_clip(clip, form.sample_rate, form))
         except UnreadableSoundError as error:
-            raise DataError("a clip that cannot be used", where=f"clip {number}", got=error.message) from error
+            raise DataError(
+                "a clip that cannot be used", where=f"clip {number}", got=error.message
+            ) from error
     return to_log_mel(np.stack(fitted), form)

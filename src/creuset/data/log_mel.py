@@ -1,4 +1,4 @@
-"""Sound as log-mel pictures, and a picture back as powers: the short-time Fourier transform, the mel scale, decibels.
+"""Sound as log-mel pictures: the short-time Fourier transform, bands of the mel scale, decibels as levels.
 
     power[k, t] = 4 |sum_n w[n] x[t hop + n] exp(-2 pi i k n / W)|^2 / (W sum w^2)
     level[m, t] = 255 (1 + 10 log10(sum_k filter[m, k] power[k, t]) / dynamic_range), cut to 0..255

@@ -93,8 +93,8 @@ def write_npz(dataset: Dataset, path: Path) -> None:
     """The data set as a .npz that `read_npz` reads back into the same splits, whole or not at all.
 
     Raises:
-        UsageError: A corpus, whose splits are pieces of a text and no samples, or pairs of texts; or sound, whose
-            clips are no longer there.
+        UsageError: A corpus, whose splits are pieces of a text and no samples, or pairs of texts; or sound,
+            whose clips are no longer there.
     """
     if dataset.spec.sound is not None:
         raise UsageError(

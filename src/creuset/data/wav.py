@@ -1,8 +1,8 @@
 """One WAV file as an array, and an array as a WAV file.
 
 Read without loss: PCM of 8 (unsigned), 16, 24 and 32 bits, floats of 32 and 64, any number of channels, which
-are averaged to one. Refused, with the reason: other encodings, files cut short, files without a sample. What a
-header promises is checked before it is read.
+are averaged to one. Refused, with the reason: other encodings, files cut short, files without a sample. What
+a header promises is checked before it is read.
 
     RIFF length WAVE, then chunks: 4 letters, uint32 length, content, one zero where the length is odd
     fmt    uint16 encoding, channels; uint32 sample rate, bytes a second; uint16 bytes a frame, bits a sample
@@ -146,9 +146,7 @@ def _format(content: bytes) -> _Format:
         raise UnreadableSoundError(f"promises {num_channels} channels in frames of {frame_bytes} bytes")
     if sample_rate not in RATES:
         raise UnreadableSoundError(f"promises {sample_rate:,} samples a second")
-    return _Format(
-        encoding=encoding, num_channels=num_channels, sample_rate=sample_rate, num_bits=num_bits
-    )
+    return _Format(encoding=encoding, num_channels=num_channels, sample_rate=sample_rate, num_bits=num_bits)
 
 
 def _values(content: bytes, form: _Format) -> NDArray[np.floating]:

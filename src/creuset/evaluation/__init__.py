@@ -123,8 +123,8 @@ def evaluate_generated(
     setting: DistanceSetting,
     progress: Progress,
 ) -> Evaluation:
-    """The part of the suite `images` that is of generated pictures: distances, nearness to training, and whether a
-    class that was asked for is recognised.
+    """The part of the suite `images` that is of generated pictures: distances, nearness to training, and
+    whether a class that was asked for is recognised.
 
     Args:
         subject: A model that draws pictures.

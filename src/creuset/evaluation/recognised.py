@@ -1,8 +1,8 @@
 """Whether a class that a model was asked for is recognised in what it drew, by a classifier of one's own.
 
-Sound is judged twice: by the log-mel pictures that the model drew, and, of the first clips, by what is heard: each
-picture turned into sound, and that into a picture again. Beside each score stands what real samples of these
-classes reach: a perfect model would do no better.
+Sound is judged twice: by the log-mel pictures that the model drew, and, of the first clips, by what is heard:
+each picture turned into sound, and that into a picture again. Beside each score stands what real samples of
+these classes reach: a perfect model would do no better.
 
 Legend of shapes: N samples, K classes; C channels, H height, W width.
 """
@@ -43,9 +43,9 @@ def recognised_part(
 ) -> Evaluation:
     """The share of samples whose class is the one that was asked for, in all and for each class.
 
-    Classes are asked for in turn. `details["recognised"]` counts how often each was taken for each. Nothing is
-    measured of a model that cannot be asked for a class, or by a network that is no classifier of one's own; that
-    it knows other data or classes is a remark.
+    Classes are asked for in turn. `details["recognised"]` counts how often each was taken for each. Nothing
+    is measured of a model that cannot be asked for a class, or by what is no classifier of one's own; that it
+    knows other data or classes is a remark.
 
     Args:
         subject: The model.

@@ -75,7 +75,7 @@ def to_powers(
     """
     weights = 1 / np.maximum(mel_powers, softest) ** 2
     aim = (weights * mel_powers) @ filters
-    powers = mel_powers @ (filters / filters.sum(axis=1, keepdims=True))
+    powers: FloatArray = mel_powers @ (filters / filters.sum(axis=1, keepdims=True))
     for _ in range(num_updates):
         powers *= aim / np.maximum((weights * (powers @ filters.T)) @ filters, _TINY)
     return powers

@@ -33,7 +33,7 @@ def to_images(pictures: Any, spec: DataSpec) -> Tensor:
 
     Args:
         pictures: uint8 (N, H, W, C), or (N, H, W) for one channel, in 0..255;
-            or float (N, C, H, W) in [-1, 1]; for a model of sound also clips, float (N, T), of its sample rate.
+            or float (N, C, H, W) in [-1, 1]; for a model of sound also clips of its rate, float (N, T).
         spec: The form that the model was trained on.
 
     Raises:

@@ -118,14 +118,14 @@ class AudioConfig(Section):
     """How clips of sound become pictures: log-mel levels, time to the right, frequency upward."""
 
     sample_rate: int = Field(
-        8000, ge=1000, le=192_000, description="Samples a second; sound of another rate is resampled, and said."
+        8000, ge=1000, le=192_000, description="Samples a second; sound of another rate is resampled."
     )
     seconds: float = Field(
         1.024,
         gt=0,
         le=60,
-        description="Length of a clip, rounded up to whole hops; longer clips are cut there, shorter ones filled "
-        "up with silence, and both counted.",
+        description="Length of a clip, rounded up to whole hops; longer clips are cut there, shorter ones "
+        "filled up with silence, and both counted.",
     )
     hop: int = Field(128, ge=1, description="Samples from one column of the picture to the next.")
     window: int = Field(
@@ -157,8 +157,8 @@ class DataConfig(Section):
     """Where the data comes from, how it is split and batched."""
 
     source: str = Field(
-        description="A name (digits, mnist-5k, python-reference), a folder of pictures, of WAV files or of .txt "
-        "files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
+        description="A name (digits, mnist-5k, python-reference), a folder of pictures, of WAV files or of "
+        ".txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -207,7 +207,7 @@ class DataConfig(Section):
     )
     unreadable: Literal["refuse", "skip"] = Field(
         "refuse",
-        description="A picture or WAV file that cannot be read: stop and name it, or skip, name and count it.",
+        description="A picture or clip that cannot be read: stop and name it, or skip, name and count it.",
     )
     validation_share: float = Field(
         0.1,

@@ -72,7 +72,7 @@ class Clip:
 
     Args:
         name: What it is called.
-        wav: The bytes of a WAV file, which the document holds whole: a second of 8,000 samples is 21 kB in it.
+        wav: The bytes of a WAV file, which the document holds whole: 21 kB for 8,000 samples.
         picture: What it looks like.
     """
 

@@ -215,7 +215,7 @@ def recognised_figures(document: dict[str, Any]) -> list[Figure]:
     chart = confusion_matrix(
         "classes asked for and recognised", counts, found["class_names"], rows="class asked for"
     )
-    caption = "Which class was asked for (rows), and which a classifier recognised; shades are shares of a row."
+    caption = "Which class was asked for, a row each, and which was recognised; shades are shares of a row."
     return [Figure(drawing=chart, caption=caption)]
 
 

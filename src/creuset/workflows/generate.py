@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from creuset.data.dataset import Dataset
+from creuset.data.spec import SoundForm
 from creuset.device import memory_errors, stream
 from creuset.errors import DataError, NotFoundError, UsageError, did_you_mean
 from creuset.files import write_atomic
@@ -117,8 +118,8 @@ def generate(
         out: A sheet (.png), arrays (.npz: pictures uint8 (N, H, W, C), codes float32 (N, L)), or for codes a
             map in two dimensions (.svg). Samples of a table: .csv, .npz ("rows" float64 (N, F)), or a map
             of two columns (.svg). Samples of sound: one file to be heard (.wav: one behind the other with
-            pauses of a quarter of a second, 10 where `num` is None), .npz ("audio" float32 (N, T), "sample_rate",
-            "pictures"), or their log-mel pictures (.png).
+            pauses of a quarter of a second, 10 where `num` is None), .npz ("audio" float32 (N, T),
+            "sample_rate", "pictures"), or their log-mel pictures (.png).
         mode: sample; reconstruct: pictures above what the model makes of them; denoise: the same with noisy
             pictures, where `data` gives none the run's own with noise added; interpolate: rows from one
             picture to another; encode: the code of each picture.
@@ -249,30 +250,31 @@ def _sample(
         endings = " or ".join(_OF_SAMPLES[what])
         raise UsageError(f"{what} cannot be written so", where=out, expected=endings)
     num = (_NUM_HEARD if out.suffix == ".wav" else _NUM["sample"]) if asked_num is None else asked_num
-    if form is not None:
-        return _sounds(loaded, out, loaded.draw_pictures(num, seed=seed, label=label, prompt=prompt), seed)
-    drawn = loaded.generate(num, seed=seed, label=label, prompt=prompt)
     if not names:
+        drawn = loaded.draw_pictures(num, seed=seed, label=label, prompt=prompt)
+        if form is not None:
+            return _sounds(loaded, out, drawn, form, seed)
         return _Made(arrays={"pictures": drawn}, draw=partial(picture_sheet, drawn, alt=f"{num} samples"))
+    rows = np.asarray(loaded.generate(num, seed=seed, label=label, prompt=prompt), dtype=np.float64)
     if out.suffix == ".csv":
-        return _Made(arrays={"rows": drawn}, draw=partial(rows_as_csv, drawn, names))
+        return _Made(arrays={"rows": rows}, draw=partial(rows_as_csv, rows, names))
     if len(names) != 2:
         raise UsageError(
             "only two columns make a map", where=out, got=f"{len(names)} columns", expected=".csv"
         )
-    return _Made(arrays={"rows": drawn}, draw=partial(row_map, drawn, names))
+    return _Made(arrays={"rows": rows}, draw=partial(row_map, rows, names))
 
 
-def _sounds(loaded: Loaded, out: Path, drawn: Pictures, seed: int) -> _Made:
+def _sounds(loaded: Loaded, out: Path, drawn: Pictures, form: SoundForm, seed: int) -> _Made:
     """Clips with their pictures; the pictures alone where nothing is to be heard."""
-    form = loaded.spec.sound
-    assert form is not None
     sheet = partial(picture_sheet, drawn, alt=f"log-mel pictures of {len(drawn)} clips")
     if out.suffix == ".png":
         return _Made(arrays={"pictures": drawn}, draw=sheet)
     clips = loaded.to_sound(drawn, seed=seed)
-    arrays = {"audio": clips, "pictures": drawn, "sample_rate": np.array(form.sample_rate)}
-    return _Made(arrays=arrays, draw=partial(Track, clips=clips, form=form))
+    return _Made(
+        arrays={"audio": clips, "pictures": drawn, "sample_rate": np.array(form.sample_rate)},
+        draw=partial(Track, clips=clips, form=form),
+    )
 
 
 def row_map(rows: NDArray[np.float64], names: tuple[str, ...]) -> ScatterChart:

@@ -46,8 +46,8 @@ def load_other(
 
     Args:
         source: A name, a folder or a file, as in a recipe's data.source.
-        own: The run's data section, whose columns and picture size are meant for a CSV file as well, and whose
-            `audio` for sound.
+        own: The run's data section, whose columns and picture size are meant for a CSV file as well, and
+            whose `audio` for sound.
         spec: The form of the run's data.
         progress: Who watches.
         tokenizer: The one of the run, where that is of a corpus or of pairs.

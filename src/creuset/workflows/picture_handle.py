@@ -22,14 +22,14 @@ from creuset.workflows.handle import Handle
 class PictureHandle(Handle):
     """The part of a trained model that is about pictures, in and out as uint8 (N, H, W, C) in 0..255.
 
-    A model of sound takes clips in their place, float (N, T), and `to_sound` turns its pictures back into clips.
+    A model of sound takes clips in their place, float (N, T); `to_sound` makes clips of its pictures.
     """
 
     def generate(
         self, num_samples: int = 64, *, seed: int = 0, label: str | None = None, prompt: str | None = None
     ) -> Pictures | NDArray[np.float64] | NDArray[np.float32]:
-        """New pictures, uint8 (num_samples, H, W, C); of a table new rows, float64 (num_samples, F); of sound new
-        clips, float32 (num_samples, T) in [-1, 1], `spec.sound.sample_rate` samples a second.
+        """New pictures, uint8 (num_samples, H, W, C); of a table new rows, float64 (num_samples, F); of sound
+        new clips, float32 (num_samples, T) in [-1, 1], `spec.sound.sample_rate` samples a second.
 
         Args:
             num_samples: How many.
@@ -48,7 +48,7 @@ class PictureHandle(Handle):
     def draw_pictures(
         self, num_samples: int = 64, *, seed: int = 0, label: str | None = None, prompt: str | None = None
     ) -> Pictures:
-        """New pictures, uint8 (num_samples, H, W, C), of sound too: then log-mel levels. Arguments as in `generate`."""
+        """New pictures, uint8 (num_samples, H, W, C); of sound log-mel levels. Arguments as in `generate`."""
         return pictures.to_pictures(self._draw(num_samples, seed, label, prompt))
 
     def to_sound(self, images: Any, *, seed: int = 0) -> NDArray[np.float32]:
