@@ -30,7 +30,7 @@ BY_EAR = "recognised_by_ear"
 _FLOOR = "_floor"
 _UNKNOWN = -1
 _MOST_HEARD = 200
-"""Clips that go the way to sound and back, a tenth of a second each."""
+"""Clips that go the way to sound and back, at a few hundredths of a second each."""
 
 
 def recognised_part(
