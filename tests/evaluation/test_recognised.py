@@ -12,6 +12,7 @@ from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
+from creuset.evaluation import DistanceSetting, evaluate_generated
 from creuset.evaluation.recognised import recognised_part
 from creuset.evaluation.suite import Subject
 from creuset.metrics.features import Extractor
@@ -20,7 +21,9 @@ from creuset.metrics.signature import Context
 from creuset.models import family
 from creuset.models.base import Batch, Model
 from creuset.pretrained.features import FeatureNetwork
+from creuset.progress import Silent
 from creuset.recipe.sections import AudioConfig, DataConfig
+from creuset.workflows.chapters import recognised_figures
 from sounds import tone_folder
 
 CONTEXT = Context(data="0" * 64, split="test", seed=3)
@@ -41,8 +44,7 @@ class Drawer(Model):
         raise NotImplementedError
 
     def sample(self, num_samples: int, generator: BatchGenerator, conditions: Batch | None = None) -> Tensor:
-        assert conditions is not None
-        labels = conditions["labels"].clone()
+        labels = torch.arange(num_samples) % 3 if conditions is None else conditions["labels"].clone()
         if self.mistakes:
             labels[::5] = (labels[::5] + 1) % 3
         levels = torch.tensor(BRIGHTNESS)[labels] / 127.5 - 1
@@ -139,6 +141,15 @@ def test_nothing_is_said_where_nothing_can_be_asked(dataset: Dataset) -> None:
     model.condition = "none"
     found = recognised_part(subject(model), dataset, "test", judge(dataset.spec), 60, CONTEXT)
     assert (found.scores, found.remarks) == ([], [])
+
+
+def test_the_suite_of_generated_pictures_asks_for_classes(dataset: Dataset) -> None:
+    setting = DistanceSetting(num_generated=60, network=judge(dataset.spec))
+    found = evaluate_generated(subject(Drawer((1, 4, 4))), dataset, "test", CONTEXT, setting, Silent())
+    assert "recognised" in [score.metric for score in found.scores]
+    (figure,) = recognised_figures({"details": found.details})
+    assert "asked for" in figure.caption
+    assert recognised_figures({"details": {}}) == []
 
 
 class Player(Drawer):

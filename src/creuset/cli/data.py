@@ -27,8 +27,8 @@ _EXAMPLES = 10
 def command() -> None:
     """Show, validate and split data before training on it.
 
-    SOURCE is a name (digits, mnist-5k, python-reference), a folder of pictures, of WAV files or of .txt files,
-    or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl.
+    SOURCE is a name (digits, mnist-5k, python-reference), a folder of pictures, of WAV files or of .txt
+    files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl.
     """
 
 

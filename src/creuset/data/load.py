@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from creuset.data.assemble import split_source
-from creuset.data.audio import is_sound_folder, read_sound_folder
+from creuset.data.audio import CLIPS, is_sound_folder, read_sound_folder
 from creuset.data.audio_npz import holds_sound, read_sound_npz
 from creuset.data.corpus import SUFFIX, is_corpus, read_documents
 from creuset.data.corpus_split import split_corpus
@@ -25,7 +25,6 @@ from creuset.data.source import Source, check_classes
 from creuset.data.spec import Kind
 from creuset.data.table import read_csv
 from creuset.data.text_file import read_texts
-from creuset.data.wav import SUFFIX as WAV_SUFFIX
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import AugmentationConfig, DataConfig
@@ -81,10 +80,17 @@ def is_plain_text(source: str) -> bool:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether a folder or a .npz file holds sound."""
-    if path.is_dir():
-        return is_sound_folder(path)
-    return path.is_file() and path.name.lower().endswith(".npz") and holds_sound(path)
+    """Whether a folder or a .npz file holds sound; not where it cannot be looked into.
+
+    Raises:
+        DataError: A damaged .npz file.
+    """
+    try:
+        if path.is_dir():
+            return is_sound_folder(path)
+        return path.is_file() and path.name.lower().endswith(".npz") and holds_sound(path)
+    except OSError:
+        return False
 
 
 def kinds_of_field(field: str) -> tuple[Kind, ...]:
@@ -223,7 +229,7 @@ def _read_path(path: Path, config: DataConfig, progress: Progress, has_recipe: b
     next_step = None
     if path.suffix.lower() in SUFFIXES:
         next_step = f"give the folder of the pictures: {path.parent}"
-    elif path.suffix.lower() == WAV_SUFFIX:
+    elif CLIPS.is_one(path):
         next_step = f"give the folder of the sound: {path.parent}"
     elif name.endswith(".npy"):
         next_step = "save it with np.savez_compressed(file, train_images=images)"

@@ -60,6 +60,7 @@ class DataSpec:
             tokens and the tokens that follow them, int64) or "pairs" (`text_pairs.py`).
         shape: (channels, height, width) of a picture, (features,) of a table row, () of texts and tokens.
         num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 otherwise.
+        sound: How the pictures stand for sound; None where they are pictures.
         class_names: The classes in the order of their labels; empty without labels.
         class_counts: Training samples of each class, for class weights; empty without labels.
         feature_names: A table's columns in their order; empty otherwise.
@@ -85,12 +86,12 @@ class DataSpec:
         ids_before, ids_behind: What the tokenizer of pairs puts around each text; empty for other data.
         target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
             other data.
-        sound: How the pictures stand for sound; None where they are pictures.
     """
 
     kind: Kind
     shape: tuple[int, ...]
     num_levels: int
+    sound: SoundForm | None = None
     class_names: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = ()
     feature_names: tuple[str, ...] = ()
@@ -111,7 +112,6 @@ class DataSpec:
     ids_before: tuple[int, ...] = ()
     ids_behind: tuple[int, ...] = ()
     target_tokens: float = 0.0
-    sound: SoundForm | None = None
 
     @property
     def num_classes(self) -> int:

@@ -62,7 +62,8 @@ def to_images(pictures: Any, spec: DataSpec) -> Tensor:
         raise DataError(
             "these pictures are not of the form that the model was trained on",
             got=f"channels, height, width {tuple(images.shape[1:])}",
-            expected=f"channels, height, width {spec.shape}",
+            expected=f"channels, height, width {spec.shape}"
+            + ("" if spec.sound is None else ", or clips of sound, float (N, T)"),
         )
     if not len(images):
         raise DataError("no pictures", got="0 pictures", expected="at least one")
