@@ -117,15 +117,16 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
             yield from _files(inner, depth - 1)
 
 
-def _read(file: FoundFile) -> Recording | UnreadableSoundError:
+def _read(file: FoundFile) -> Recording | str:
+    """What is in a file, or why it cannot be read."""
     if not file.path.is_file():
-        return UnreadableSoundError("is no regular file" if file.path.exists() else "is a link to nothing")
+        return "is no regular file" if file.path.exists() else "is a link to nothing"
     if not CLIPS.is_one(file.path):
-        return UnreadableSoundError("is no WAV file by its name")
+        return "is no WAV file by its name"
     try:
         return read_wav(file.path)
     except UnreadableSoundError as error:
-        return error
+        return error.message
 
 
 def _by_their_names(files: list[FoundFile]) -> tuple[list[FoundFile], tuple[str, ...]]:

@@ -93,7 +93,7 @@ def sound_form(config: AudioConfig) -> SoundForm:
 
 
 def draw_clips(
-    recordings: Iterable[tuple[str, Recording | UnreadableSoundError]],
+    recordings: Iterable[tuple[str, Recording | str]],
     num_recordings: int,
     form: SoundForm,
     progress: Progress,
@@ -116,13 +116,11 @@ def draw_clips(
     progress.start("reading sound", num_recordings, "clips")
     try:
         for number, (name, found) in enumerate(recordings, start=1):
-            try:
-                if isinstance(found, UnreadableSoundError):
-                    raise found
-                waiting.append(fit_clip(found.samples, found.sample_rate, form))
-                counts.add(found, form)
-            except UnreadableSoundError as error:
-                skipped.append(Skipped(file=name, reason=error.message))
+            outcome = found if isinstance(found, str) else _try_to_fit(found, form, counts)
+            if isinstance(outcome, str):
+                skipped.append(Skipped(file=name, reason=outcome))
+            else:
+                waiting.append(outcome)
             if len(waiting) == _CHUNK:
                 parts.append(to_log_mel(np.stack(waiting), form))
                 waiting = []
@@ -132,6 +130,16 @@ def draw_clips(
     if waiting:
         parts.append(to_log_mel(np.stack(waiting), form))
     return DrawnClips(pictures=np.concatenate(parts), skipped=tuple(skipped), counts=counts)
+
+
+def _try_to_fit(recording: Recording, form: SoundForm, counts: ClipCounts) -> NDArray[np.float32] | str:
+    """The clip of a recording, which is counted, or why there is none."""
+    try:
+        clip = fit_clip(recording.samples, recording.sample_rate, form)
+    except UnreadableSoundError as error:
+        return error.message
+    counts.add(recording, form)
+    return clip
 
 
 def fit_clip(samples: NDArray[np.floating], sample_rate: int, form: SoundForm) -> NDArray[np.float32]:
