@@ -10,6 +10,7 @@ from PIL import Image
 
 from creuset.cli import cli
 from creuset.errors import CreusetError, DataError, NotFoundError, UsageError
+from sounds import tone_folder
 
 Invoke = Callable[..., click.testing.Result]
 
@@ -196,3 +197,18 @@ def test_an_unknown_source_is_not_found(invoke: Invoke) -> None:
     assert isinstance(error, NotFoundError)
     assert error.exit_code == 3
     assert "no-such-data" in str(error)
+
+
+def test_sound_is_shown_as_what_it_is(invoke: Invoke, tmp_path: Path) -> None:
+    folder = str(tone_folder(tmp_path / "tones"))
+    output = invoke("show", folder, "--out", "sheet.png").output
+    assert (
+        "form      sound, 1.024 seconds at 8,000 samples a second; log-mel pictures of 64 bands x 64"
+        in output
+    )
+    assert "classes   2" in output
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    assert "near duplicates: only looked for among pictures" in invoke("validate", folder).output
+    assert "the splits of sound are no file of arrays" in str(
+        failure(invoke("split", folder, "--out", "a.npz"))
+    )

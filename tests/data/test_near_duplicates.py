@@ -10,6 +10,7 @@ from PIL import Image
 
 from creuset.data.dataset import Dataset
 from creuset.data.near_duplicates import near_duplicates, num_pairs
+from sounds import tone_folder
 
 Load = Callable[..., Dataset]
 
@@ -114,3 +115,9 @@ def test_tables_are_not_compared(tmp_path: Path, load: Load) -> None:
     (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(f"{i},{i * i}" for i in range(30)))
     assert near_duplicates(load(tmp_path / "t.csv")) == []
     assert num_pairs(load(tmp_path / "t.csv")) == 0
+
+
+def test_sound_is_not_compared(tmp_path: Path, load: Load) -> None:
+    dataset = load(tone_folder(tmp_path))
+    assert near_duplicates(dataset) == []
+    assert num_pairs(dataset) == 0

@@ -26,6 +26,7 @@ from creuset.recipe import resolve, sections
 from creuset.recipe.sections import DataConfig, FamilyConfig, Section, TrainingConfig
 from creuset.workflows.train import train
 from field_reads import Reads, unread
+from sounds import tone_folder
 
 SECTIONS = [
     section
@@ -162,6 +163,7 @@ def unread_of_sections(folder: Path) -> dict[str, set[str]]:
         load_data(DataConfig(source=str(text_file(folder)), text_column="text"), seed=0, resolve=Path)
         load_data(DataConfig(source=str(plain_text()), context=8), seed=0, resolve=Path)
         load_data(DataConfig(source=str(text_pairs())), seed=0, resolve=Path)
+        load_data(DataConfig(source=str(tone_folder(folder / "tones"))), seed=0, resolve=Path)
     reads |= found
     used = {owner for owner, _ in reads}
     # a section that a test put in the place of another one counts in its stead

@@ -10,12 +10,14 @@ from creuset.models import family, family_configs
 from creuset.models.base import Model
 from creuset.recipe.resolve import read_recipe
 from creuset.recipe.source import shipped_recipes
+from sounds import tone_folder
 
 RECIPES = shipped_recipes()
 STARTER_DATA = ("mnist-5k",)
 OWN_TEXT = ("shakespeare.txt", "texts", "text.txt")
 OWN_PAIRS = ("pairs.jsonl",)
-"""Sources that stand for a text of one's own."""
+OWN_SOUND = ("spoken_digits",)
+"""Sources that stand for a text or sound of one's own."""
 
 
 def test_there_are_recipes() -> None:
@@ -47,6 +49,8 @@ def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path:
         line = '{{"source": "{} and {} are numbers", "target": "{} et {} sont des nombres, dit-il"}}\n'
         text.write_text("".join(line.format(n, n * 7, n, n * 7 % 100) for n in range(1500)))
         own = ["--set", f"data.source={text}"]
+    if recipe.data.source in OWN_SOUND:
+        own = ["--set", f"data.source={tone_folder(tmp_path / 'tones', num=40)}"]
     if own and recipe.data.tokenizer in ("byte_bpe", "wordpiece", "unigram"):  # few words, all told
         own += ["--set", "data.vocabulary_size=300"]
     if recipe.data.source in STARTER_DATA:

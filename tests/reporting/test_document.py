@@ -1,3 +1,4 @@
+import base64
 import errno
 import os
 import re
@@ -8,11 +9,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from creuset.data.wav import wav_bytes
 from creuset.errors import CreusetError, ResourceError, UsageError
 from creuset.metrics.score import Score
 from creuset.reporting.blocks import (
     Block,
     Chapter,
+    Clip,
     Commands,
     Document,
     Facts,
@@ -23,6 +26,7 @@ from creuset.reporting.blocks import (
     Row,
     Scores,
     Section,
+    Sounds,
     Table,
     Text,
     Timing,
@@ -170,6 +174,7 @@ def test_hostile_names_stay_texts() -> None:
                     *(Figure(drawing=chart, caption=HOSTILE) for chart in charts),
                     Row(figures=[Figure(drawing=charts[0], caption=HOSTILE)]),
                     Passages(texts={HOSTILE: HOSTILE}, caption=HOSTILE),
+                    Sounds(clips=[Clip(name=HOSTILE, wav=b"", picture=charts[-1])], caption=HOSTILE),
                     Table(header=[HOSTILE], rows=[[HOSTILE]], caption=HOSTILE, note=HOSTILE),
                     Scores(
                         measured=[
@@ -260,6 +265,19 @@ def test_passages_stand_side_by_side_line_for_line() -> None:
     assert '<div class="passage">one\n   two  &lt;b&gt;</div>' in text
     assert ".passage { white-space: pre-wrap;" in text
     assert "a one two <b> b Figure 1.1 Two texts." in Page(text).text
+
+
+def test_sounds_are_played_beside_their_pictures_without_a_request() -> None:
+    wav = wav_bytes(np.zeros(80), 8000)
+    sheet = picture_sheet(np.zeros((1, 8, 8, 1), dtype=np.uint8), alt="a picture", scale=2, padding=0)
+    page = Page(
+        render(of(Sounds(clips=[Clip(name="seven", wav=wav, picture=sheet)] * 2, caption="Two clips.")))
+    )
+    players = page.all("audio")
+    assert [player["aria-label"] for player in players] == ["seven", "seven"]
+    assert players[0]["src"] == "data:audio/wav;base64," + base64.b64encode(wav).decode()
+    assert [picture["alt"] for picture in page.all("img")] == ["a picture"] * 2
+    assert "seven seven Figure 1.1 Two clips." in page.text
 
 
 def test_tables_refuse_what_does_not_fit() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from command_line import run_command
+from sounds import levels, tone, tone_folder, write_wav
 
 RECIPES = {
     "vae.yaml": "model:\n  family: vae\n  size: tiny\ndata:\n  source: digits\ntraining:\n  num_steps: 20\n",
@@ -378,6 +379,39 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def clips(folder: Path) -> None:
+    """sounds/low, sounds/high: 12 WAV files of tones each."""
+    tone_folder(folder / "sounds")
+
+
+def silent_clip(folder: Path) -> None:
+    clips(folder)
+    write_wav(folder / "sounds" / "low" / "3.wav", levels(np.zeros(4000)))
+
+
+def clip_without_samples(folder: Path) -> None:
+    clips(folder)
+    write_wav(folder / "sounds" / "low" / "3.wav", np.zeros(0, dtype=np.int16))
+
+
+def clip_cut_short(folder: Path) -> None:
+    clips(folder)
+    file = folder / "sounds" / "low" / "3.wav"
+    file.write_bytes(file.read_bytes()[:1044])
+
+
+def clip_not_finite(folder: Path) -> None:
+    clips(folder)
+    samples = tone(440)
+    samples[70] = np.nan
+    write_wav(folder / "sounds" / "low" / "3.wav", samples)
+
+
+def clip_of_another_kind(folder: Path) -> None:
+    clips(folder)
+    (folder / "sounds" / "low" / "3.wav").write_bytes(b"ID3" + bytes(200))
+
+
 PREPARATIONS: dict[str, Prepare] = {
     prepare.__name__: prepare
     for prepare in (
@@ -436,5 +470,11 @@ PREPARATIONS: dict[str, Prepare] = {
         damaged_manifest,
         newer_manifest,
         changed_data,
+        clips,
+        silent_clip,
+        clip_without_samples,
+        clip_cut_short,
+        clip_not_finite,
+        clip_of_another_kind,
     )
 }

@@ -27,8 +27,8 @@ _EXAMPLES = 10
 def command() -> None:
     """Show, validate and split data before training on it.
 
-    SOURCE is a name (digits, mnist-5k, python-reference), a folder of pictures or of .txt files, or a file:
-    .npz, IDX (.gz), CSV, TSV, .txt, .jsonl.
+    SOURCE is a name (digits, mnist-5k, python-reference), a folder of pictures, of WAV files or of .txt
+    files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl.
     """
 
 
@@ -274,7 +274,11 @@ def _examples(dataset: "Dataset") -> list[dict[str, Any]]:
 def _print_dataset(dataset: "Dataset") -> None:
     spec, report = dataset.spec, dataset.report
     say(f"source    {report.origin}")
-    if spec.kind == "images":
+    if spec.sound is not None:
+        how = f"{spec.sound.seconds:g} seconds at {spec.sound.sample_rate:,} samples a second"
+        bands, frames = spec.shape[1:]
+        say(f"form      sound, {how}; log-mel pictures of {bands} bands x {frames} moments")
+    elif spec.kind == "images":
         channels, height, width = spec.shape
         colour = "grey" if channels == 1 else "colour"
         say(f"form      pictures, {height} x {width} (height x width), {colour}, {spec.num_levels} levels")
@@ -348,7 +352,7 @@ def _print_findings(dataset: "Dataset", near: "list[NearDuplicates]") -> None:
         say(f"samples of {found.split} nearly the same as one of {found.other}: {found.count:,}")
         for pair in found.examples:
             say(f"    {pair.name} like {pair.like} (correlation {pair.correlation:.4f})")
-    if dataset.spec.kind != "images":
+    if dataset.spec.kind != "images" or dataset.spec.sound is not None:
         say("near duplicates: only looked for among pictures")
 
 

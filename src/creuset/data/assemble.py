@@ -139,6 +139,7 @@ def _spec(source: Source, train: tuple[Part, Hashes], config: DataConfig) -> Dat
         kind=source.kind,
         shape=part.inputs.shape[1:],
         num_levels=source.num_levels,
+        sound=source.sound,
         class_names=source.class_names,
         class_counts=tuple(int(count) for count in counts),
         feature_names=source.feature_names,

@@ -312,6 +312,7 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
         ("another kind", own.kind, spec.kind),
         ("another shape", own.shape, spec.shape),
         ("another number of pixel levels", own.num_levels, spec.num_levels),
+        ("another form of sound", own.sound, spec.sound),
         ("other columns", own.feature_names, spec.feature_names),
         ("another context", own.context, spec.context),
         ("another tokenizer", own.tokenizer, spec.tokenizer),

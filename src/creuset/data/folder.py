@@ -4,14 +4,13 @@
     pictures/1.png      pictures/2.png                no classes
     pictures/train/cat/1.png  pictures/test/cat/2.png own splits: train, validation (or val, valid), test
 
-Names that begin with a dot, Thumbs.db and desktop.ini are passed over; every other file must be a picture.
+The layouts are those of folder_layout.py; every file that is not passed over there must be a picture.
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,31 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from creuset.data.corpus import SUFFIX as TEXT_SUFFIX
-from creuset.data.entries import visible
+from creuset.data.folder_layout import FilesOf, FoundFile, require_usable, survey
 from creuset.data.picture import SUFFIXES, UnreadableError, read_picture
-from creuset.data.source import Part, Skipped, Source, counted, encode_labels, listed, require_memory
+from creuset.data.source import Part, Skipped, Source, counted, encode_labels, require_memory
 from creuset.errors import DataError
 from creuset.progress import Progress
 
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-    "testing": "test",
-}
+PICTURES = FilesOf(suffixes=SUFFIXES, noun="picture")
 _CHUNK = 512
 """Files handed to the threads at once: bounds the pictures that wait to be collected."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _File:
-    path: Path
-    name: str  # as people see it, from the source's root
-    part: str
-    class_name: str | None
 
 
 def read_folder(
@@ -65,7 +48,7 @@ def read_folder(
         DataError: No pictures, an unclear layout, different sizes, files that cannot be read.
         ResourceError: The pictures do not fit into memory.
     """
-    files = list(_survey(root))
+    files = list(survey(root, PICTURES))
     if not files:
         raise DataError(
             "this folder holds no files",
@@ -76,99 +59,12 @@ def read_folder(
             + (f", or texts ({TEXT_SUFFIX})" if has_recipe else ""),
         )
     arrays, skipped = _read_all(root, files, progress)
-    if skipped and unreadable == "refuse":
-        raise DataError(
-            f"{counted(len(skipped), 'file')} of {len(files):,} cannot be used",
-            where=root,
-            got=listed(skipped),
-            next_step="repair or remove these files"
-            + (", or leave them out by data.unreadable: skip in a recipe" if has_recipe else ""),
-        )
-    _require_content(root, files, skipped)
+    require_usable(root, files, skipped, PICTURES, unreadable=unreadable, has_recipe=has_recipe)
     return _collect(root, files, arrays, skipped)
 
 
-def _survey(root: Path) -> Iterator[_File]:
-    folders, files = visible(root)
-    own_splits = {_SPLIT_FOLDERS.get(folder.name.lower()) for folder in folders}
-    if not folders or None in own_splits or "train" not in own_splits:
-        yield from _survey_part(root, root, "train")
-        return
-    if len(own_splits) != len(folders):
-        raise DataError(
-            "two folders for one split",
-            where=root,
-            got=", ".join(folder.name for folder in folders),
-            expected="train, validation and test, each once",
-        )
-    yield from _beside(root, root, "train", folders, files)
-    forms = set()
-    for folder in folders:
-        found = list(_survey_part(root, folder, _SPLIT_FOLDERS[folder.name.lower()]))
-        if not found:
-            raise DataError(
-                "a split's folder without pictures",
-                where=folder,
-                next_step="add pictures, or remove the folder to have the split cut from the others",
-            )
-        forms.add(any(file.class_name is not None for file in found))
-        yield from found
-    if len(forms) > 1:
-        raise DataError(
-            "some splits have class folders and others have none",
-            where=root,
-            got=", ".join(folder.name for folder in folders),
-            expected="class folders in each split, or in none",
-        )
-
-
-def _survey_part(root: Path, folder: Path, part: str) -> Iterator[_File]:
-    """The files of one split: flat, or in class folders."""
-    folders, files = visible(folder)
-    yield from _beside(root, folder, part, folders, files)
-    for class_folder in folders:
-        deeper, files = visible(class_folder)
-        if deeper:
-            raise DataError(
-                "folders inside a class folder",
-                where=class_folder,
-                got=deeper[0].name,
-                expected="pictures only: one folder a class",
-                next_step="move the pictures up into the class folder, or give this folder as the source",
-            )
-        if not files:
-            raise DataError(
-                "a class folder without pictures",
-                where=class_folder,
-                next_step="add pictures of the class, or remove the folder",
-            )
-        for file in files:
-            yield _File(path=file, name=_shown(file, root), part=part, class_name=class_folder.name)
-
-
-def _beside(
-    root: Path, folder: Path, part: str, folders: Sequence[Path], files: Sequence[Path]
-) -> Iterator[_File]:
-    """The files that lie directly in `folder`; no pictures where there are sub-folders as well."""
-    loose = [file for file in files if file.suffix.lower() in SUFFIXES]
-    if folders and loose:
-        raise DataError(
-            "pictures lie beside folders of pictures, so their class is unclear",
-            where=folder,
-            got=f"{loose[0].name} beside the folder {folders[0].name}",
-            expected="all pictures in class folders, or all in one folder without classes",
-            next_step=f"move the {counted(len(loose), 'picture')} into a class folder",
-        )
-    for file in files:
-        yield _File(path=file, name=_shown(file, root), part=part, class_name=None)
-
-
-def _shown(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
 def _read_all(
-    root: Path, files: Sequence[_File], progress: Progress
+    root: Path, files: Sequence[FoundFile], progress: Progress
 ) -> tuple[list[NDArray[np.uint8] | None], list[Skipped]]:
     """Each file's picture, or None and the reason; refuses different sizes and more than memory holds."""
     arrays: list[NDArray[np.uint8] | None] = []
@@ -200,10 +96,10 @@ def _read_all(
     return arrays, skipped
 
 
-def _try_to_read(file: _File) -> NDArray[np.uint8] | str:
+def _try_to_read(file: FoundFile) -> NDArray[np.uint8] | str:
     if not file.path.is_file():
         return "is no regular file" if file.path.exists() else "is a link to nothing"
-    if file.path.suffix.lower() not in SUFFIXES:
+    if not PICTURES.is_one(file.path):
         return "is no picture by its name"
     try:
         return read_picture(file.path)
@@ -227,28 +123,8 @@ def _mixed_sizes(
     )
 
 
-def _require_content(root: Path, files: Sequence[_File], skipped: Sequence[Skipped]) -> None:
-    """Refuses a source, a split or a class of which nothing could be read."""
-    lost_files = {item.file for item in skipped}
-    read = [file for file in files if file.name not in lost_files]
-    if not read:
-        raise DataError("no file of this folder can be read as a picture", where=root, got=listed(skipped))
-    # Loose files beside class folders are no pictures, and no loss.
-    labelled = any(file.class_name is not None for file in files)
-    counting = [file for file in files if not labelled or file.class_name is not None]
-    lost = {(file.part, file.class_name) for file in counting}
-    lost -= {(file.part, file.class_name) for file in read}
-    if lost:
-        raise DataError(
-            "folders of which no picture can be read",
-            where=root,
-            got=listed(sorted(" ".join(filter(None, folder)) for folder in lost)),
-            next_step="repair their pictures, or remove the folders",
-        )
-
-
 def _collect(
-    root: Path, files: Sequence[_File], arrays: list[NDArray[np.uint8] | None], skipped: Sequence[Skipped]
+    root: Path, files: Sequence[FoundFile], arrays: list[NDArray[np.uint8] | None], skipped: Sequence[Skipped]
 ) -> Source:
     """The pictures in their parts; `arrays` is emptied on the way, so that memory is not needed twice."""
     read = [index for index, array in enumerate(arrays) if array is not None]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,8 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
         "feature_names": list(spec.feature_names),
         "splits": {name: len(hashes) for name, (hashes, _) in sorted(splits.items())},
     }
+    if spec.sound is not None:
+        form["sound"] = asdict(spec.sound)
     if spec.kind in ("corpus", "pairs"):
         form |= {"context": spec.context, "tokenizer": spec.tokenizer}
     digest = hashlib.sha256(json.dumps(form, sort_keys=True).encode())

@@ -6,6 +6,8 @@ from types import MappingProxyType
 from typing import get_args
 
 from creuset.data.assemble import split_source
+from creuset.data.audio import CLIPS, is_sound_folder, read_sound_folder
+from creuset.data.audio_npz import holds_sound, read_sound_npz
 from creuset.data.corpus import SUFFIX, is_corpus, read_documents
 from creuset.data.corpus_split import split_corpus
 from creuset.data.csv_file import CSV_SUFFIXES
@@ -38,6 +40,7 @@ _READER_SETTINGS = {
     "source_column": "CSV and .jsonl files",
     "target_column": "CSV and .jsonl files",
     "unreadable": "picture files",
+    "audio": "sound",
 }
 """Settings of the `data` section that only one reader takes, and what it reads."""
 
@@ -78,11 +81,27 @@ def is_plain_text(source: str) -> bool:
     return source == PYTHON_REFERENCE or path.suffix.lower() == SUFFIX
 
 
+def is_sound(path: Path) -> bool:
+    """Whether a folder or a .npz file holds sound; not where it cannot be looked into.
+
+    Raises:
+        DataError: A damaged .npz file.
+    """
+    try:
+        if path.is_dir():
+            return is_sound_folder(path)
+        return path.is_file() and path.name.lower().endswith(".npz") and holds_sound(path)
+    except OSError:
+        return False
+
+
 def kinds_of_field(field: str) -> tuple[Kind, ...]:
     """The kinds of data on which a field of the `data` section has an effect."""
+    if field in ("augmentation", "audio"):
+        return ("images",)
     if field in _READER_SETTINGS:
         return tuple(kind for kind in get_args(Kind) if kind != "corpus")
-    return ("images",) if field == "augmentation" else _KIND_SETTINGS.get(field, get_args(Kind))
+    return _KIND_SETTINGS.get(field, get_args(Kind))
 
 
 def load_data(
@@ -193,6 +212,8 @@ def _read_path(path: Path, config: DataConfig, progress: Progress, has_recipe: b
         if config.text_column is not None:
             return read_texts(path, text_column=config.text_column, label_column=config.label_column)
         return read_csv(path, label_column=config.label_column, image_size=config.image_size)
+    if is_sound(path):
+        return _read_sound(path, config, progress, has_recipe)
     if is_corpus(path):
         _refuse_reader_settings(config, path.name)
         return read_documents(path)
@@ -213,15 +234,28 @@ def _read_path(path: Path, config: DataConfig, progress: Progress, has_recipe: b
     next_step = None
     if path.suffix.lower() in SUFFIXES:
         next_step = f"give the folder of the pictures: {path.parent}"
+    elif CLIPS.is_one(path):
+        next_step = f"give the folder of the sound: {path.parent}"
     elif name.endswith(".npy"):
         next_step = "save it with np.savez_compressed(file, train_images=images)"
     raise DataError(
         "data of an unknown kind",
         where=path,
         expected="a folder of pictures, .npz, .csv, .tsv, or IDX (named like train-images-idx3-ubyte), "
-        "the last three also with .gz; plain text, a .txt file or a folder of them; or .jsonl, pairs of "
-        "texts",
+        "the last three also with .gz; plain text, a .txt file or a folder of them; .jsonl, pairs of texts; "
+        "or sound, a folder of WAV files",
         next_step=next_step,
+    )
+
+
+def _read_sound(path: Path, config: DataConfig, progress: Progress, has_recipe: bool) -> Source:
+    """The clips at `path`, by how they are stored."""
+    if path.is_file():
+        _refuse_reader_settings(config, path.name, taken={"audio"})
+        return read_sound_npz(path, config.audio, progress)
+    _refuse_reader_settings(config, path.name, taken={"audio", "unreadable"})
+    return read_sound_folder(
+        path, config.audio, unreadable=config.unreadable, progress=progress, has_recipe=has_recipe
     )
 
 

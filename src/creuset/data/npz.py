@@ -13,7 +13,7 @@ How the file is opened, and what is refused there, stands in npz_file.py.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from pathlib import Path
 from typing import Any, get_args
 
@@ -69,7 +69,7 @@ def read_npz(path: Path) -> Source:
     else:
         inputs = {split: _as_texts(f"{path}: {split}_texts", array) for split, array in inputs.items()}
     _check_forms(path, inputs)
-    class_names, labels = _labels(path, arrays, inputs)
+    class_names, labels = read_labels(path, arrays, inputs)
     parts = {
         split: Part(
             inputs=array,
@@ -93,8 +93,16 @@ def write_npz(dataset: Dataset, path: Path) -> None:
     """The data set as a .npz that `read_npz` reads back into the same splits, whole or not at all.
 
     Raises:
-        UsageError: A corpus, whose splits are pieces of a text and no samples, or pairs of texts.
+        UsageError: A corpus, whose splits are pieces of a text and no samples, or pairs of texts; or sound,
+            whose clips are no longer there.
     """
+    if dataset.spec.sound is not None:
+        raise UsageError(
+            "the splits of sound are no file of arrays: of the clips only pictures are kept",
+            where=dataset.report.origin,
+            expected="pictures, a table or texts of a CSV file",
+            next_step="train on the sound itself: its splits follow from its content and the shares",
+        )
     if dataset.spec.kind in ("corpus", "pairs"):
         what, by = ("plain text", "order") if dataset.spec.kind == "corpus" else ("pairs of texts", "content")
         raise UsageError(
@@ -214,10 +222,19 @@ def _check_forms(path: Path, inputs: Mapping[str, NDArray[Any]]) -> None:
         )
 
 
-def _labels(
-    path: Path, arrays: Mapping[str, NDArray[Any]], inputs: Mapping[str, NDArray[Any]]
+def read_labels(
+    path: Path, arrays: Mapping[str, NDArray[Any]], inputs: Mapping[str, Sized]
 ) -> tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]:
-    """Class names and labels as places in them; checks that labels and inputs are in step."""
+    """Class names and labels as places in them; checks that labels and inputs are in step.
+
+    Args:
+        path: The file, for errors.
+        arrays: `train_labels` and so on, and `class_names`; no labels where there are no classes.
+        inputs: The samples of each split.
+
+    Raises:
+        DataError: Labels of a wrong type, out of step with the samples, or beyond the names.
+    """
     given = {split: arrays[f"{split}_labels"] for split in inputs if f"{split}_labels" in arrays}
     for split, array in given.items():
         where = f"{path}: {split}_labels"

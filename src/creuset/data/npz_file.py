@@ -5,6 +5,8 @@ before the array is read, and pickled content is never loaded.
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,6 +33,16 @@ _BOMB_RATIO = 200
 _BOMB_BYTES = 1 << 30
 
 
+def array_names(path: Path) -> list[str]:
+    """The names of all arrays of the file, none of which is read.
+
+    Raises:
+        DataError: A damaged file.
+    """
+    with _opened(path) as archive:
+        return [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
+
+
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of the file, each checked before it is read.
 
@@ -38,10 +50,17 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
         DataError: A damaged or hostile file; arrays of Python objects; two of one name.
         ResourceError: The arrays do not fit into memory.
     """
+    with _opened(path) as archive:
+        return _arrays(path, archive)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive; what its readers raise for damage becomes a DataError."""
     with path.open("rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                return _arrays(path, archive)
+                yield archive
         except _DAMAGE as error:
             raise DataError(
                 "cannot be read as .npz: the file is damaged, cut short or of another kind",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from creuset.data.spec import Kind
+from creuset.data.spec import Kind, SoundForm
 from creuset.errors import DataError, ResourceError
 
 SPLITS = ("train", "validation", "test")
@@ -53,6 +53,7 @@ class Source:
         kind: Pictures, a table, texts or pairs of them.
         num_levels: Values of a pixel; 0 for other data.
         parts: "train", and "validation" and "test" where the source has such splits of its own.
+        sound: How the pictures stand for sound; None where they are pictures.
         class_names: The classes in the order of their labels; empty without labels.
         feature_names: A table's columns.
         skipped: Files left out because `data.unreadable` is skip.
@@ -64,6 +65,7 @@ class Source:
     kind: Kind
     num_levels: int
     parts: Mapping[str, Part]
+    sound: SoundForm | None = None
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()

@@ -1,10 +1,53 @@
 """What a model has to know about its data."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Self
 
 Kind = Literal["images", "table", "texts", "corpus", "pairs"]
 """What a sample is: a picture, a row of numbers, a text, a block of tokens of a corpus, a pair of texts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundForm:
+    """How a picture stands for a clip of sound, and what is needed to go back (`log_mel.py`).
+
+    Args:
+        sample_rate: Samples of sound in a second.
+        num_samples: Samples of a clip, a multiple of `hop`.
+        hop: Samples from one column of the picture to the next.
+        window: Samples that a column looks at.
+        num_mels: Bands of the mel scale, rows of the picture.
+        dynamic_range: Decibels from black, 0, to white, 255: the mel power of a sine of amplitude 1.
+        normalise: Whether each clip was scaled so that its loudest sample is 1.
+    """
+
+    sample_rate: int
+    num_samples: int
+    hop: int
+    window: int
+    num_mels: int
+    dynamic_range: float
+    normalise: bool
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any] | None) -> Self | None:
+        """The form whose `asdict` this is; None of other data."""
+        return None if document is None else cls(**document)
+
+    @property
+    def num_frames(self) -> int:
+        """Columns of the picture."""
+        return self.num_samples // self.hop
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of the picture."""
+        return 1, self.num_mels, self.num_frames
+
+    @property
+    def seconds(self) -> float:
+        """The length of a clip."""
+        return self.num_samples / self.sample_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +60,7 @@ class DataSpec:
             tokens and the tokens that follow them, int64) or "pairs" (`text_pairs.py`).
         shape: (channels, height, width) of a picture, (features,) of a table row, () of texts and tokens.
         num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 otherwise.
+        sound: How the pictures stand for sound; None where they are pictures.
         class_names: The classes in the order of their labels; empty without labels.
         class_counts: Training samples of each class, for class weights; empty without labels.
         feature_names: A table's columns in their order; empty otherwise.
@@ -49,6 +93,7 @@ class DataSpec:
     kind: Kind
     shape: tuple[int, ...]
     num_levels: int
+    sound: SoundForm | None = None
     class_names: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = ()
     feature_names: tuple[str, ...] = ()

@@ -5,7 +5,8 @@ A suite takes a model and data and returns scores with what a report draws besid
     classification   classes.py
     modes            mode_coverage.py
     images           likelihoods.py (likelihoods and reconstructions), distances.py (generated against real
-                     pictures by the features of a network), copies.py (against training pictures, by pixels)
+                     pictures by the features of a network), copies.py (against training pictures, by pixels),
+                     recognised.py (whether a class that was asked for is recognised by a classifier)
     text             texts.py
     analogies        analogies.py (words by their vectors), word_map.py
     masked           masked.py
@@ -28,6 +29,7 @@ from creuset.evaluation.masked import masked_suite
 from creuset.evaluation.mode_coverage import ModeSetting, modes_suite, num_drawn_for_modes
 from creuset.evaluation.pairs import pairs_suite
 from creuset.evaluation.partners import partner_suite
+from creuset.evaluation.recognised import recognised_part
 from creuset.evaluation.suite import (
     Evaluation,
     Subject,
@@ -129,7 +131,8 @@ def evaluate_generated(
     setting: DistanceSetting,
     progress: Progress,
 ) -> Evaluation:
-    """The part of the suite `images` that is of generated pictures: distances, and nearness to training.
+    """The part of the suite `images` that is of generated pictures: distances, nearness to training, and
+    whether a class that was asked for is recognised.
 
     Args:
         subject: A model that draws pictures.
@@ -141,6 +144,9 @@ def evaluate_generated(
     """
     sets = picture_sets(subject, dataset, split, setting.num_generated, context)
     parts = [distances_part(sets, setting, progress), copies_part(sets)]
+    if setting.network is not None:
+        number, judge = setting.num_generated, setting.network
+        parts.append(recognised_part(subject, dataset, split, judge, number, context))
     return joined(Evaluation(suite="images", split=split), parts)
 
 

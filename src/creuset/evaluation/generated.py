@@ -60,10 +60,10 @@ def picture_sets(
     training, training_data = None, UNSTATED
     if split != _TRAIN and _TRAIN in dataset.splits:
         training_data = split_hash(dataset, _TRAIN)
-        training = _stored(dataset, _TRAIN, np.arange(dataset.split(_TRAIN).num_samples))
+        training = stored_pictures(dataset, _TRAIN, np.arange(dataset.split(_TRAIN).num_samples))
     return PictureSets(
         generated=pictures.to_pictures(drawn),
-        reference=_stored(dataset, split, reference),
+        reference=stored_pictures(dataset, split, reference),
         training=training,
         context=context,
         training_data=training_data,
@@ -88,6 +88,7 @@ def channels_first(images: Pictures) -> NDArray[np.uint8]:
     return images.transpose(0, 3, 1, 2)
 
 
-def _stored(dataset: Dataset, split: str, places: IntArray) -> Pictures:
+def stored_pictures(dataset: Dataset, split: str, places: IntArray) -> Pictures:
+    """The pictures of a split at these places, uint8 (N, H, W, C) in 0..255."""
     chunks = torch.split(torch.from_numpy(places), CHUNK)
     return np.concatenate([pictures.to_pictures(dataset.batch(split, chunk)["images"]) for chunk in chunks])

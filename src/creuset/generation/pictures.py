@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from creuset.data.clips import clips_as_pictures
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import DataError
@@ -32,13 +33,15 @@ def to_images(pictures: Any, spec: DataSpec) -> Tensor:
 
     Args:
         pictures: uint8 (N, H, W, C), or (N, H, W) for one channel, in 0..255;
-            or float (N, C, H, W) in [-1, 1].
+            or float (N, C, H, W) in [-1, 1]; for a model of sound also clips of its rate, float (N, T).
         spec: The form that the model was trained on.
 
     Raises:
-        DataError: Another type, size, channel count or range.
+        DataError: Another type, size, channel count or range; a clip of silence alone.
     """
     tensor = torch.as_tensor(pictures)
+    if spec.sound is not None and tensor.ndim == 2 and tensor.is_floating_point() and len(tensor):
+        tensor = torch.from_numpy(clips_as_pictures(tensor.numpy(), spec.sound)).permute(0, 2, 3, 1)
     if tensor.dtype == torch.uint8:
         if tensor.ndim == 3 and spec.shape[0] == 1:
             tensor = tensor[..., None]
@@ -59,7 +62,8 @@ def to_images(pictures: Any, spec: DataSpec) -> Tensor:
         raise DataError(
             "these pictures are not of the form that the model was trained on",
             got=f"channels, height, width {tuple(images.shape[1:])}",
-            expected=f"channels, height, width {spec.shape}",
+            expected=f"channels, height, width {spec.shape}"
+            + ("" if spec.sound is None else ", or clips of sound, float (N, T)"),
         )
     if not len(images):
         raise DataError("no pictures", got="0 pictures", expected="at least one")

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from creuset.data.spec import DataSpec
 from creuset.errors import BlockedError, DataError, NotFoundError
 from creuset.files import sha256_of, write_atomic_with
 from creuset.metrics.features import INCEPTION_SHA256, Extractor
@@ -43,6 +44,7 @@ class FeatureNetwork:
         logits: Features (B, D) -> scores of the network's classes, for the Inception score.
         shape: The (C, H, W) of the only pictures it takes; None where it takes RGB of any size, a grey
             picture being copied to three channels.
+        spec: What a classifier of one's own was trained on, whose classes its logits are of; None of others.
     """
 
     extractor: Extractor
@@ -50,6 +52,7 @@ class FeatureNetwork:
     features: Callable[[Tensor], Tensor]
     logits: Callable[[Tensor], Tensor]
     shape: tuple[int, int, int] | None = None
+    spec: DataSpec | None = None
 
 
 def efficientnet_lite0(folder: Path) -> FeatureNetwork:

@@ -121,12 +121,51 @@ class AugmentationConfig(Section):
     flip: bool = Field(False, description="Mirror half of the pictures left to right.")
 
 
+class AudioConfig(Section):
+    """How clips of sound become pictures: log-mel levels, time to the right, frequency upward."""
+
+    sample_rate: int = Field(
+        8000, ge=1000, le=192_000, description="Samples a second; sound of another rate is resampled."
+    )
+    seconds: float = Field(
+        1.024,
+        gt=0,
+        le=60,
+        description="Length of a clip, rounded up to whole hops; longer clips are cut there, shorter ones "
+        "filled up with silence, and both counted.",
+    )
+    hop: int = Field(128, ge=1, description="Samples from one column of the picture to the next.")
+    window: int = Field(
+        512,
+        ge=16,
+        description="Samples that a column looks at, four hops or more for a good way back to sound.",
+    )
+    num_mels: int = Field(
+        64, ge=1, description="Rows of the picture: bands of the mel scale up to half of sample_rate."
+    )
+    dynamic_range: float = Field(
+        80.0,
+        gt=0,
+        le=200,
+        description="Decibels from black to white, which is the power of a sine as loud as can be.",
+    )
+    normalise: bool = Field(True, description="Scale each clip so that its loudest sample is 1.")
+
+    @model_validator(mode="after")
+    def _columns_overlap(self) -> Self:
+        if 2 * self.hop > self.window:
+            raise ValueError("hop is more than half of window: there would be no way back to sound")
+        if self.seconds * self.sample_rate < self.window:
+            raise ValueError("seconds is less than one window; lengthen the clips, or make window smaller")
+        return self
+
+
 class DataConfig(Section):
     """Where the data comes from, how it is split and batched."""
 
     source: str = Field(
-        description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures or "
-        "of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
+        description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures, of "
+        "WAV files or of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -174,7 +213,8 @@ class DataConfig(Section):
         "each of its texts may have: longer pairs are left out and counted.",
     )
     unreadable: Literal["refuse", "skip"] = Field(
-        "refuse", description="A picture that cannot be read: stop and name it, or skip, name and count it."
+        "refuse",
+        description="A picture or clip that cannot be read: stop and name it, or skip, name and count it.",
     )
     validation_share: float = Field(
         0.1,
@@ -196,6 +236,7 @@ class DataConfig(Section):
     augmentation: AugmentationConfig = Field(
         AugmentationConfig(), description="Random changes to training pictures."
     )
+    audio: AudioConfig = Field(AudioConfig(), description="How sound becomes pictures.")
 
     @model_validator(mode="after")
     def _settings_of_texts_have_an_effect(self) -> Self:

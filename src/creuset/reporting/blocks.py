@@ -67,6 +67,34 @@ class Passages:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A clip of sound to be played.
+
+    Args:
+        name: What it is called.
+        wav: The bytes of a WAV file, which the document holds whole: 21 kB for 8,000 samples.
+        picture: What it looks like.
+    """
+
+    name: str
+    wav: bytes
+    picture: Sheet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sounds:
+    """Clips side by side, each with its picture and a player; numbered as a figure.
+
+    Args:
+        clips: What is to be heard.
+        caption: What to listen for.
+    """
+
+    clips: Sequence[Clip]
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A table; it is numbered.
 
@@ -208,7 +236,9 @@ class Section:
     blocks: Sequence["Block"]
 
 
-Block = Text | Figure | Row | Passages | Table | Scores | Commands | Facts | Finding | Timing | Section
+Block = (
+    Text | Figure | Row | Passages | Sounds | Table | Scores | Commands | Facts | Finding | Timing | Section
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ from creuset.reporting.blocks import (
     Row,
     Scores,
     Section,
+    Sounds,
     Table,
     Text,
     Timing,
@@ -127,6 +128,8 @@ class _ChapterView:
                 }
             case Passages():
                 return self._next_figure(block.caption) | {"kind": "passages", "texts": block.texts}
+            case Sounds():
+                return self._sounds(block)
             case Table():
                 return self._table(block)
             case Scores():
@@ -159,6 +162,18 @@ class _ChapterView:
         if isinstance(figure.drawing, Sheet):
             return view | {"sheet": figure.drawing, "source": data_uri(figure.drawing.png)}
         return view | {"drawings": _drawings(figure.drawing, view["anchor"], half=half)}
+
+    def _sounds(self, sounds: Sounds) -> View:
+        clips = [
+            {
+                "name": clip.name,
+                "sheet": clip.picture,
+                "source": data_uri(clip.picture.png),
+                "sound": data_uri(clip.wav, "audio/wav"),
+            }
+            for clip in sounds.clips
+        ]
+        return self._next_figure(sounds.caption) | {"kind": "sounds", "clips": clips}
 
     def _next_table(self, caption: str) -> View:
         self._tables += 1

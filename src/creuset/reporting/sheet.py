@@ -128,9 +128,9 @@ def comparison_sheet(
     return _sheet(rows, columns, tuple(form), scale, padding, alt, labels, ())
 
 
-def data_uri(png: bytes) -> str:
-    """A PNG as an address that needs no request."""
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """A file as an address that needs no request."""
+    return f"data:{kind};base64," + base64.b64encode(content).decode("ascii")
 
 
 def _sheet(

@@ -80,7 +80,7 @@ def picture_blocks(loaded: Loaded, dataset: Dataset, seed: int = 0) -> list[Figu
     traits = loaded.family.traits
     figures: list[Figure] = []
     if "samples" in traits:
-        drawn = loaded.generate(_SHEET, seed=seed)
+        drawn = loaded.draw_pictures(_SHEET, seed=seed)
         sheet = picture_sheet(drawn, alt=f"{_SHEET} samples of {loaded.run.id}", columns=12)
         figures.append(Figure(drawing=sheet, caption=f"{_SHEET} samples, seed {seed}, none left out."))
     if "encodes" not in traits:
@@ -208,6 +208,19 @@ def classification_figures(document: dict[str, Any]) -> list[Figure]:
         caption = "How often predictions of each confidence are right; a calibrated model is on the diagonal."
         figures.append(Figure(drawing=chart, caption=caption))
     return figures
+
+
+def recognised_figures(document: dict[str, Any]) -> list[Figure]:
+    """Which class was asked for and which was recognised; nothing where none was asked for."""
+    found = document["details"].get("recognised")
+    if found is None:
+        return []
+    counts = np.asarray(found["counts"])
+    chart = confusion_matrix(
+        "classes asked for and recognised", counts, found["class_names"], rows="class asked for"
+    )
+    caption = "Which class was asked for, a row each, and which was recognised; shades are shares of a row."
+    return [Figure(drawing=chart, caption=caption)]
 
 
 def score_block(subjects: dict[str, dict[str, Any]], caption: str, metrics: tuple[str, ...] = ()) -> Scores:

@@ -197,7 +197,9 @@ def _drawn(models: Mapping[str, Loaded], seed: int) -> list[Block]:
     figures = [
         Figure(
             drawing=picture_sheet(
-                model.generate(_DRAWN, seed=seed), alt=f"{_DRAWN} samples of {name}", columns=_DRAWN_COLUMNS
+                model.draw_pictures(_DRAWN, seed=seed),
+                alt=f"{_DRAWN} samples of {name}",
+                columns=_DRAWN_COLUMNS,
             ),
             caption=f"{name}: {_DRAWN} samples, seed {seed}, none left out.",
         )

@@ -84,6 +84,7 @@ def classifier_features(loaded: Loaded) -> FeatureNetwork:
         features=features,
         logits=logits,
         shape=(channels, height, width),
+        spec=spec,
     )
 
 

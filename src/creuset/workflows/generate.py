@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from creuset.data.dataset import Dataset
+from creuset.data.spec import SoundForm
 from creuset.device import memory_errors, stream
 from creuset.errors import DataError, NotFoundError, UsageError, did_you_mean
 from creuset.files import write_atomic
@@ -28,21 +29,28 @@ from creuset.reporting.sheet import Sheet, comparison_sheet, picture_sheet
 from creuset.workflows.evaluate import default_split, run_data
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.other_data import load_other
+from creuset.workflows.sounds import Track
 
 Mode = Literal["sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode"]
 
 _SUFFIXES: dict[Mode, tuple[str, ...]] = {
-    "sample": (".png", ".npz", ".csv", ".svg"),
+    "sample": (".png", ".npz", ".csv", ".svg", ".wav"),
     "reconstruct": (".png", ".npz"),
     "denoise": (".png", ".npz"),
     "inpaint": (".png", ".npz"),
     "interpolate": (".png", ".npz"),
     "encode": (".npz", ".svg"),
 }
-_OF_SAMPLES: dict[str, tuple[str, ...]] = {"images": (".png", ".npz"), "table": (".csv", ".npz", ".svg")}
-"""Endings for samples of pictures, and of rows of a table."""
+_OF_SAMPLES: dict[str, tuple[str, ...]] = {
+    "pictures": (".png", ".npz"),
+    "rows of a table": (".csv", ".npz", ".svg"),
+    "clips of sound": (".wav", ".npz", ".png"),
+}
+"""Endings for samples, by what they are."""
 _NUM: dict[Mode, int] = {"sample": 64, "reconstruct": 30, "denoise": 30, "inpaint": 30, "interpolate": 10}
 """How many are made where nothing is said: what a sheet shows well. To encode: all there are."""
+_NUM_HEARD = 10
+"""How many are made for the ear: seconds of sound, not a sheet."""
 _DRAWING = ("sample", "inpaint")
 """Modes that can be asked for a class or by a prompt."""
 _HIDDEN = 128
@@ -73,7 +81,7 @@ class _Made:
     """Arrays by name, and what draws them."""
 
     arrays: dict[str, NDArray[Any]]
-    draw: Callable[[], Sheet | ScatterChart | str]
+    draw: Callable[[], Sheet | ScatterChart | Track | str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +128,9 @@ def generate(
         run: The run's ID or folder.
         out: A sheet (.png), arrays (.npz: pictures uint8 (N, H, W, C), codes float32 (N, L)), or for codes a
             map in two dimensions (.svg). Samples of a table: .csv, .npz ("rows" float64 (N, F)), or a map
-            of two columns (.svg).
+            of two columns (.svg). Samples of sound: one file to be heard (.wav: one behind the other with
+            pauses of a quarter of a second, 10 where `num` is None), .npz ("audio" float32 (N, T),
+            "sample_rate", "pictures"), or their log-mel pictures (.png).
         mode: sample; reconstruct: pictures above what the model makes of them; denoise: the same with noisy
             pictures, where `data` gives none the run's own with noise added; inpaint: pictures above what
             the model completes their upper halves to; interpolate: rows from one picture to another; encode:
@@ -145,7 +155,7 @@ def generate(
     loaded = load(run, checkpoint=checkpoint)
     with memory_errors("ask for fewer"):
         if mode == "sample":
-            made = _sample(loaded, out, _NUM[mode] if num is None else num, seed, label, prompt)
+            made = _sample(loaded, out, num, seed, label, prompt)
         else:
             if mode == "inpaint":
                 loaded.require("inpaints", "complete pictures")
@@ -248,22 +258,40 @@ def _make(loaded: Loaded, mode: Mode, material: _Material, num: int | None, *, n
     return _comparison({"originals": originals, "noisy": disturbed, "pictures": loaded.denoise(disturbed)})
 
 
-def _sample(loaded: Loaded, out: Path, num: int, seed: int, label: str | None, prompt: str | None) -> _Made:
-    names = loaded.spec.feature_names
-    endings = _OF_SAMPLES["table" if names else "images"]
-    if out.suffix not in endings:
-        what = "rows of a table" if names else "pictures"
-        raise UsageError(f"{what} cannot be written so", where=out, expected=" or ".join(endings))
-    drawn = loaded.generate(num, seed=seed, label=label, prompt=prompt)
+def _sample(
+    loaded: Loaded, out: Path, asked_num: int | None, seed: int, label: str | None, prompt: str | None
+) -> _Made:
+    names, form = loaded.spec.feature_names, loaded.spec.sound
+    what = "rows of a table" if names else "pictures" if form is None else "clips of sound"
+    if out.suffix not in _OF_SAMPLES[what]:
+        endings = " or ".join(_OF_SAMPLES[what])
+        raise UsageError(f"{what} cannot be written so", where=out, expected=endings)
+    num = (_NUM_HEARD if out.suffix == ".wav" else _NUM["sample"]) if asked_num is None else asked_num
     if not names:
+        drawn = loaded.draw_pictures(num, seed=seed, label=label, prompt=prompt)
+        if form is not None:
+            return _sounds(loaded, out, drawn, form, seed)
         return _Made(arrays={"pictures": drawn}, draw=partial(picture_sheet, drawn, alt=f"{num} samples"))
+    rows = np.asarray(loaded.generate(num, seed=seed, label=label, prompt=prompt), dtype=np.float64)
     if out.suffix == ".csv":
-        return _Made(arrays={"rows": drawn}, draw=partial(rows_as_csv, drawn, names))
+        return _Made(arrays={"rows": rows}, draw=partial(rows_as_csv, rows, names))
     if len(names) != 2:
         raise UsageError(
             "only two columns make a map", where=out, got=f"{len(names)} columns", expected=".csv"
         )
-    return _Made(arrays={"rows": drawn}, draw=partial(row_map, drawn, names))
+    return _Made(arrays={"rows": rows}, draw=partial(row_map, rows, names))
+
+
+def _sounds(loaded: Loaded, out: Path, drawn: Pictures, form: SoundForm, seed: int) -> _Made:
+    """Clips with their pictures; the pictures alone where nothing is to be heard."""
+    sheet = partial(picture_sheet, drawn, alt=f"log-mel pictures of {len(drawn)} clips")
+    if out.suffix == ".png":
+        return _Made(arrays={"pictures": drawn}, draw=sheet)
+    clips = loaded.to_sound(drawn, seed=seed)
+    return _Made(
+        arrays={"audio": clips, "pictures": drawn, "sample_rate": np.array(form.sample_rate)},
+        draw=partial(Track, clips=clips, form=form),
+    )
 
 
 def row_map(rows: NDArray[np.float64], names: tuple[str, ...]) -> ScatterChart:
@@ -320,6 +348,9 @@ def _write(out: Path, made: _Made, record: Record) -> None:
     drawing = made.draw()
     if isinstance(drawing, str):
         write_atomic(out, drawing)
+        return
+    if isinstance(drawing, Track):
+        write_atomic(out, drawing.file(record.to_json()))
         return
     if isinstance(drawing, ScatterChart):
         write_atomic(out, standalone(drawing))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from creuset.assets import workspace
 from creuset.data.dataset import standardise
-from creuset.data.spec import DataSpec
+from creuset.data.spec import DataSpec, SoundForm
 from creuset.data.vocabulary import encode
 from creuset.device import resolve_device
 from creuset.errors import DataError, NotFoundError
@@ -165,6 +165,7 @@ def data_spec(run: RunFolder) -> DataSpec:
         name: tuple(value) if isinstance(value, list) else value
         for name, value in run.manifest().data_spec.items()
     }
+    fields["sound"] = SoundForm.from_json(fields.get("sound"))  # a run of an older creuset says nothing of it
     return DataSpec(**fields)
 
 

@@ -4,6 +4,7 @@ It is read as any source, but not cut into splits, since nothing of it is needed
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from creuset.data.dataset import (
     with_text_counts,
 )
 from creuset.data.hashing import sample_hashes
-from creuset.data.load import read_source
+from creuset.data.load import is_sound, read_source
 from creuset.data.pair_file import PAIR_SUFFIX
 from creuset.data.pair_split import pair_dataset, pair_hashes
 from creuset.data.source import Part, Source
@@ -45,7 +46,8 @@ def load_other(
 
     Args:
         source: A name, a folder or a file, as in a recipe's data.source.
-        own: The run's data section, whose columns and picture size are meant for a CSV file as well.
+        own: The run's data section, whose columns and picture size are meant for a CSV file as well, and
+            whose `audio` for sound.
         spec: The form of the run's data.
         progress: Who watches.
         tokenizer: The one of the run, where that is of a corpus or of pairs.
@@ -66,6 +68,8 @@ def load_other(
         )
     elif source.lower().endswith(PAIR_SUFFIX):
         config = DataConfig(source=source, source_column=own.source_column, target_column=own.target_column)
+    elif spec.sound is not None and is_sound(Path(source).expanduser()):
+        config = DataConfig(source=source, audio=own.audio)
     found = read_source(config, resolve=lambda name: resolve(name).path, progress=progress)
     if found.kind == "corpus" and tokenizer is not None:
         dataset = _other_corpus(found, spec, tokenizer)
@@ -87,6 +91,7 @@ def _as_it_is(source: Source, model_spec: DataSpec) -> Dataset:
         num_levels=source.num_levels,
         class_names=source.class_names,
         feature_names=source.feature_names,
+        sound=source.sound,
     )
     if source.kind == "texts":
         spec = replace(

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.generation import pictures
 from creuset.generation.conditions import conditions_of
+from creuset.generation.griffin_lim import to_sound
 from creuset.generation.pictures import Pictures
 from creuset.generation.table_rows import to_rows
 from creuset.layers.interpolation import Path as InterpolationPath
@@ -18,12 +20,16 @@ from creuset.workflows.handle import Handle
 
 
 class PictureHandle(Handle):
-    """The part of a trained model that is about pictures, in and out as uint8 (N, H, W, C) in 0..255."""
+    """The part of a trained model that is about pictures, in and out as uint8 (N, H, W, C) in 0..255.
+
+    A model of sound takes clips in their place, float (N, T); `to_sound` makes clips of its pictures.
+    """
 
     def generate(
         self, num_samples: int = 64, *, seed: int = 0, label: str | None = None, prompt: str | None = None
-    ) -> Pictures | NDArray[np.float64]:
-        """New pictures, uint8 (num_samples, H, W, C), or of a table new rows, float64 (num_samples, F).
+    ) -> Pictures | NDArray[np.float64] | NDArray[np.float32]:
+        """New pictures, uint8 (num_samples, H, W, C); of a table new rows, float64 (num_samples, F); of sound
+        new clips, float32 (num_samples, T) in [-1, 1], `spec.sound.sample_rate` samples a second.
 
         Args:
             num_samples: How many.
@@ -34,12 +40,31 @@ class PictureHandle(Handle):
         Raises:
             UsageError: The model cannot be asked for that.
         """
-        model = self.having("samples", "draw samples")
-        asked = conditions_of(model, self.spec, num_samples, label=label, prompt=prompt)
-        drawn = pictures.sample(model, num_samples, seed=seed, device=self.device, conditions=asked)
         if self.spec.kind == "table":
-            return to_rows(drawn, self.spec)
-        return pictures.to_pictures(drawn)
+            return to_rows(self._draw(num_samples, seed, label, prompt), self.spec)
+        drawn = self.draw_pictures(num_samples, seed=seed, label=label, prompt=prompt)
+        return drawn if self.spec.sound is None else self.to_sound(drawn, seed=seed)
+
+    def draw_pictures(
+        self, num_samples: int = 64, *, seed: int = 0, label: str | None = None, prompt: str | None = None
+    ) -> Pictures:
+        """New pictures, uint8 (num_samples, H, W, C); of sound log-mel levels. Arguments as in `generate`."""
+        return pictures.to_pictures(self._draw(num_samples, seed, label, prompt))
+
+    def to_sound(self, images: Any, *, seed: int = 0) -> NDArray[np.float32]:
+        """The clips that log-mel pictures stand for, float32 (N, T) in [-1, 1].
+
+        Args:
+            images: uint8 (N, H, W, 1), as the model makes them.
+            seed: Decides where the search for the phase begins (generation/griffin_lim.py).
+
+        Raises:
+            UsageError: The model was not trained on sound.
+        """
+        if self.spec.sound is None:
+            raise UsageError("this model was not trained on sound", where=self.run.path, got=self.spec.kind)
+        levels = pictures.to_pictures(pictures.to_images(images, self.spec))
+        return to_sound(levels.transpose(0, 3, 1, 2), self.spec.sound, seed=seed)
 
     def inpaint(
         self,
@@ -159,6 +184,12 @@ class PictureHandle(Handle):
             seed=seed,
             device=self.device,
         ).numpy()
+
+    def _draw(self, num_samples: int, seed: int, label: str | None, prompt: str | None) -> Tensor:
+        """Samples as the model makes them."""
+        model = self.having("samples", "draw samples")
+        asked = conditions_of(model, self.spec, num_samples, label=label, prompt=prompt)
+        return pictures.sample(model, num_samples, seed=seed, device=self.device, conditions=asked)
 
     def _denoising(self) -> Model:
         model = self.having("encodes", "remove noise")

@@ -30,6 +30,7 @@ from creuset.workflows.chapters import (
     pair_blocks,
     passage_blocks,
     picture_blocks,
+    recognised_figures,
     score_block,
     text_blocks,
 )
@@ -46,6 +47,7 @@ from creuset.workflows.score_figures import (
     neighbour_figures,
     remark_blocks,
 )
+from creuset.workflows.sounds import sound_blocks
 
 
 def write_run_report(
@@ -104,6 +106,9 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
     pictures = picture_blocks(loaded, dataset) if dataset.spec.kind == "images" else []
     if pictures:
         chapters.append(Chapter(title="Pictures", blocks=pictures))
+    sounds = sound_blocks(loaded, dataset)
+    if sounds:
+        chapters.append(Chapter(title="Sound", blocks=sounds))
     texts = text_blocks(loaded)
     if texts:
         chapters.append(Chapter(title="Texts", blocks=texts))
@@ -244,6 +249,7 @@ def _scores(run: RunFolder) -> list[Block]:
         blocks.extend(floor_blocks(document, run.id))
         if document["suite"] == "classification":
             blocks.append(Row(figures=classification_figures(document)))
+        blocks.extend(recognised_figures(document))
         if document["suite"] == "text":
             blocks.append(loss_by_place({document["split"]: document}))
         if document["suite"] == "analogies":
