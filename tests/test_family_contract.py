@@ -27,7 +27,7 @@ from creuset.errors import CreusetError, UsageError
 from creuset.generation.transduction import best_targets, sources, targets
 from creuset.models import family, family_configs, family_names
 from creuset.models.base import Family, FittedModel, Model
-from creuset.models.gan import GANObjective
+from creuset.models.gan_config import GANObjective
 from creuset.recipe.sections import FamilyConfig
 from small_transformers import corpus_spec
 

@@ -12,7 +12,8 @@ from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import RecipeError, UsageError
 from creuset.models import family_configs
-from creuset.models.gan import GAN, GANConfig, GANObjective
+from creuset.models.gan import GAN
+from creuset.models.gan_config import GANConfig, GANObjective
 from creuset.recipe.resolve import parse_recipe
 
 PICTURES = DataSpec(

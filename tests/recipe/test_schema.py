@@ -19,6 +19,7 @@ BEYOND_A_SCHEMA = {
     "fraction for a whole number",  # 1e3 is the whole number 1000 to JSON Schema
     "not a number",  # JSON has no NaN and no infinity
     "infinite by its exponent",
+    "columns of sound that do not overlap",  # likewise
     "no share left for training",  # several fields together
     "setting without effect",
     "betas of plain descent",

@@ -8,6 +8,7 @@ import csv
 import io
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,8 +17,10 @@ from creuset.data.spec import DataSpec
 
 def to_rows(features: Tensor, spec: DataSpec) -> NDArray[np.float64]:
     """float (N, F) as a model draws them -> float64 (N, F) in the units of the columns."""
-    drawn = features.detach().double().cpu().numpy()
-    return drawn * np.array(spec.feature_std) + np.array(spec.feature_mean)
+    std = torch.tensor(spec.feature_std, dtype=torch.float64)
+    mean = torch.tensor(spec.feature_mean, dtype=torch.float64)
+    rows: NDArray[np.float64] = (features.detach().double().cpu() * std + mean).numpy()
+    return rows
 
 
 def rows_as_csv(rows: NDArray[np.float64], names: tuple[str, ...]) -> str:

@@ -33,7 +33,8 @@ def wasserstein_gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, wei
     weights = weights.view(-1, *[1] * (real.ndim - 1))
     between = torch.lerp(fake.detach(), real.detach(), weights.to(real.dtype)).requires_grad_()
     with torch.enable_grad():
-        return (_gradients(critic(between), between).norm(dim=1) - 1) ** 2
+        norms: Tensor = torch.linalg.vector_norm(_gradients(critic(between), between), dim=1)
+        return (norms - 1).square()
 
 
 def squared_gradient(scores: Tensor, samples: Tensor) -> Tensor:

@@ -292,8 +292,9 @@ def _homes(family: type[FamilyConfig] | None) -> dict[str, str]:
             inner = section_of(information.annotation)
             for inner_key in () if inner is None else inner.recipe_keys():
                 homes.setdefault(inner_key, f"belongs under {name}.{key}")
-    for name in () if family is None else family.own_sections:
-        inner = section_of(family.model_fields[name].annotation)
+    beside = {} if family is None else {name: family.model_fields[name] for name in family.own_sections}
+    for name, field in beside.items():
+        inner = section_of(field.annotation)
         for key in () if inner is None else inner.recipe_keys():
             homes.setdefault(key, f"belongs under {name}")
     return {**homes, **dict.fromkeys(KEYS[1:], "is a section of its own")}

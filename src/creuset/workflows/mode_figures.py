@@ -34,7 +34,7 @@ def mode_blocks(document: Mapping[str, Any]) -> list[Block]:
     counts = np.sort(np.array(details["counts"]))[::-1]
     ranks = np.arange(1, len(counts) + 1)
     even = float(counts.sum()) / len(counts)
-    chart = LineChart(
+    counted = LineChart(
         title="samples of each mode",
         series=[
             Series(name="generated", x=ranks.tolist(), y=counts.tolist()),
@@ -44,6 +44,6 @@ def mode_blocks(document: Mapping[str, Any]) -> list[Block]:
         y=Axis(label="samples of high quality"),
     )
     caption = "How often each mode was met, and how often it would be if all were met alike."
-    blocks.append(Figure(drawing=chart, caption=caption))
+    blocks.append(Figure(drawing=counted, caption=caption))
     blocks.append(Text(text=f"Published, with as many samples: {'; '.join(details['published'])}."))
     return blocks
