@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from creuset.device import BatchGenerator
 from creuset.models.base import Likelihood
+from creuset.models.dequantisation import nearest_levels
 from creuset.objectives.reconstruction import (
     bernoulli_log_likelihood,
     discretised_logistic_log_likelihood,
@@ -95,8 +96,7 @@ class DiscretisedLogistic(PixelLikelihood):
     def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
         """At the nearest level: augmented pictures lie between levels."""
         del generator
-        half = (self.num_levels - 1) / 2
-        return torch.round((images + 1) * half) / half - 1
+        return nearest_levels(images, self.num_levels)
 
     def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
         mean, log_scale = output.chunk(2, dim=-3)
