@@ -46,6 +46,7 @@ class DenoiserConfig(FamilyConfig):
         "small": {"channels": (32, 64), "num_blocks": 1, "hidden_dim": 128, "num_layers": 3, "embed_dim": 128},
         "base": {"channels": (64, 128, 256), "num_blocks": 2, "hidden_dim": 256, "num_layers": 4, "embed_dim": 256},
     }
+    num_importance_samples: ClassVar[int] = 1
     only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus", "pairs"]]] = {
         "channels": "images",
         "num_blocks": "images",
