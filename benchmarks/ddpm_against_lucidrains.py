@@ -1,5 +1,5 @@
-"""A DDPM trained by creuset and by denoising-diffusion-pytorch, in alternation, with equal threads and in fresh
-processes.
+"""A DDPM trained by creuset and by denoising-diffusion-pytorch, in alternation, with equal threads and in
+fresh processes.
 
     .venv/bin/python benchmarks/ddpm_against_lucidrains.py MNIST.npz
 
@@ -7,14 +7,15 @@ The first call sets up the peer's own environment under benchmarks/.venvs. MNIST
 test_images, uint8 (N, 28, 28).
 
 Equal on both sides, and checked where it can differ: the pictures, of which the last ones are kept apart;
-batches of 64, Adam with a learning rate of 3e-4, the number of steps, float32; 1,000 steps of noise that grows
-linearly, noise as what is predicted, and its mean squared error as the loss, each step as likely. The networks are
-those that each side has for this, at equal numbers of parameters (within 5%): the peer's Unet with dim 32 and
-dim_mults (1, 2, 4), and creuset's with channels 32, 64, 128 and two blocks a stage. The test loss is the mean
-squared error of the noise by one formula with the same noise and steps (peers/measuring.py), of the last weights.
+batches of 64, Adam with a learning rate of 3e-4, the number of steps, float32; 1,000 steps of noise that
+grows linearly, noise as what is predicted, and its mean squared error as the loss, each step as likely. The
+networks are those that each side has for this, at equal numbers of parameters (within 5%): the peer's Unet
+with dim 32 and dim_mults (1, 2, 4), and creuset's with channels 32, 64, 128 and two blocks a stage. The test
+loss is the mean squared error of the noise by one formula with the same noise and steps
+(peers/measuring.py), of the last weights.
 
-The times are those of the loop: batches, forward, backward, update, and what each side tells of its losses as it
-goes. creuset in bfloat16 is a third contender, of another number format than the others.
+The times are those of the loop: batches, forward, backward, update, and what each side tells of its losses
+as it goes. creuset in bfloat16 is a third contender, of another number format than the others.
 """
 
 import sys
@@ -129,7 +130,8 @@ def summary(document: dict[str, Any]) -> str:
     row = document["rows"][PEER][0]
     told = [
         *heading(document),
-        f"{row['num_pictures']:,} pictures, {row['num_steps']:,} steps of {BATCH_SIZE}, rounds {document['rounds']}",
+        f"{row['num_pictures']:,} pictures, {row['num_steps']:,} steps of {BATCH_SIZE}, "
+        f"rounds {document['rounds']}",
     ]
     for name, found in document["rows"].items():
         speed, memory, loss = medians(found, "steps_per_second", "peak_memory_bytes", "noise_error")

@@ -2,8 +2,8 @@
 
     ddpm_creuset.py PRECISION DATA STEPS THREADS
 
-The loop is `Loop.take_step` and the journal lines of the losses. The validation, the checkpoint and the sheet of
-samples at the end are outside of it.
+The loop is `Loop.take_step` and the journal lines of the losses. The validation, the checkpoint and the
+sheet of samples at the end are outside of it.
 """
 
 import json

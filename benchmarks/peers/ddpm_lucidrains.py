@@ -3,8 +3,9 @@
 
     ddpm_lucidrains.py DATA STEPS THREADS
 
-Its `Unet` and `GaussianDiffusion` in a loop as in its documentation: pictures in memory, loss, backward, Adam. Its
-own trainer, which reads picture files, keeps an average of the weights and draws samples, would be slower.
+Its `Unet` and `GaussianDiffusion` in a loop as in its documentation: pictures in memory, loss, backward,
+Adam. Its own trainer, which reads picture files, keeps an average of the weights and draws samples, would be
+slower.
 """
 
 import importlib.metadata
@@ -24,7 +25,9 @@ def main(data: str, num_steps: int, threads: int) -> None:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     with np.load(data) as arrays:
-        train, test = (torch.from_numpy(arrays[f"{split}_images"]).float()[:, None] for split in ("train", "test"))
+        train, test = (
+            torch.from_numpy(arrays[f"{split}_images"]).float()[:, None] for split in ("train", "test")
+        )
     train = train / 255  # it takes pictures in [0, 1], and brings them to [-1, 1] itself
     network = Unet(dim=32, dim_mults=(1, 2, 4), channels=1, flash_attn=True)
     model = GaussianDiffusion(

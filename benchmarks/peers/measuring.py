@@ -84,7 +84,8 @@ def peak_memory_bytes() -> int:
 
 
 def noise_error(pixels: Tensor, predict: Callable[[Tensor, Tensor], Tensor]) -> float:
-    """The mean squared error of the noise that a network sees in pictures, at each of DDPM's 1,000 steps alike.
+    """The mean squared error of the noise that a network sees in pictures, at each of DDPM's 1,000 steps
+    alike.
 
     Args:
         pixels: In [-1, 1], (N, 1, H, W).
@@ -95,7 +96,9 @@ def noise_error(pixels: Tensor, predict: Callable[[Tensor, Tensor], Tensor]) -> 
     total = 0.0
     with torch.no_grad():
         for number, part in enumerate(pixels.split(_BATCH)):
-            steps = (torch.arange(len(part)) * 619 + number) % 1000  # all of them, in an order of no picture's
+            steps = (
+                torch.arange(len(part)) * 619 + number
+            ) % 1000  # all of them, in an order of no picture's
             noise = torch.randn(part.shape, generator=generator)
             share = kept[steps].view(-1, 1, 1, 1)
             said = predict(share.sqrt() * part + (1 - share).sqrt() * noise, steps)

@@ -45,7 +45,9 @@ def test_phrases_that_teach_nothing_are_refused(
 
 def test_prompts_are_read_whatever_their_form() -> None:
     assert prompt_bytes(" Zéro ", 10) == prompt_bytes("zéro", 10) == prompt_bytes("ze\u0301ro", 10)
-    with pytest.raises(UsageError, match=r'prompt: .*\n  got: 11 bytes: "a long one!"\n  expected: at most 10'):
+    with pytest.raises(
+        UsageError, match=r'prompt: .*\n  got: 11 bytes: "a long one!"\n  expected: at most 10'
+    ):
         prompt_bytes("a long one!", 10)
 
 

@@ -22,7 +22,7 @@ def test_a_share_of_the_samples_is_not_told_what_it_is(conditioner: Conditioner)
     told = conditioner.trained({"labels": LABELS}, BatchGenerator(0, size=300), 0.2)
     nothing = (told == conditioner.unasked(300)).all(1)
     assert 0.12 < float(nothing.float().mean()) < 0.28
-    vectors = [told[(LABELS == label) & ~nothing].unique(dim=0) for label in range(3)]
+    vectors = [told[(label == LABELS) & ~nothing].unique(dim=0) for label in range(3)]
     expected = [1, 1, 1] if isinstance(conditioner, ClassConditioner) else [2, 1, 3]
     assert [len(found) for found in vectors] == expected
 

@@ -80,7 +80,10 @@ def test_what_does_not_fit_is_refused(shape: tuple[int, ...], settings: dict[str
     [
         ({"guidance": 2.0}, "guidance goes toward what is asked for; set condition: class or text"),
         ({"unasked_share": 0.3}, "unasked_share has no effect while condition is none"),
-        ({"condition": "class", "captions": {"1": ("one",)}}, "captions have no effect without condition: text"),
+        (
+            {"condition": "class", "captions": {"1": ("one",)}},
+            "captions have no effect without condition: text",
+        ),
         ({"prompt_length": 10}, "prompt_length has no effect without condition: text"),
         ({"condition": "class", "unasked_share": 0.0}, "greater than 0"),
     ],

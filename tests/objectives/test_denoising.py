@@ -32,7 +32,7 @@ def test_a_right_prediction_tells_data_and_noise(prediction: Prediction) -> None
     torch.testing.assert_close(noise_of(prediction, said, PLACE, ALPHA, SIGMA), NOISE)
 
 
-@pytest.mark.parametrize(("given", "wanted"), product(PREDICTIONS, PREDICTIONS))
+@pytest.mark.parametrize(("given", "wanted"), list(product(PREDICTIONS, PREDICTIONS)))
 def test_conversions_hold_for_wrong_predictions_too(given: Prediction, wanted: Prediction) -> None:
     said = torch.randn(4, 1, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     other = converted(said, PLACE, ALPHA, SIGMA, given=given, wanted=wanted)
@@ -49,9 +49,7 @@ def test_v_is_the_speed_along_the_circle() -> None:
     step = 1e-6
     ahead = disturbed(DATA, NOISE, (ANGLE + step).cos(), (ANGLE + step).sin())
     speed = (ahead - PLACE) / step
-    torch.testing.assert_close(
-        prediction_target("v", DATA, NOISE, ALPHA, SIGMA), speed, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(prediction_target("v", DATA, NOISE, ALPHA, SIGMA), speed, rtol=1e-4, atol=1e-4)
 
 
 def test_an_unknown_prediction_is_refused() -> None:

@@ -94,6 +94,8 @@ def test_the_posterior_is_bayes_rule() -> None:
     ratio = float(levels.alpha[noisier] / levels.alpha[cleaner])
     added = float(levels.sigma[noisier]) ** 2 - (ratio * float(levels.sigma[cleaner])) ** 2
     precision = ratio**2 / added + 1 / float(levels.sigma[cleaner]) ** 2
-    mean = (ratio * place / added + float(levels.alpha[cleaner]) * x / float(levels.sigma[cleaner]) ** 2) / precision
+    mean = (
+        ratio * place / added + float(levels.alpha[cleaner]) * x / float(levels.sigma[cleaner]) ** 2
+    ) / precision
     assert back.of_x * x + back.of_place * place == pytest.approx(mean)
     assert back.deviation == pytest.approx(precision**-0.5)

@@ -1,4 +1,4 @@
-"""Flows and diffusions through the whole of `creuset.train`: pictures and tables, asked for by class and prompt."""
+"""Flows and diffusions through the whole of `creuset.train`, asked for by class and prompt."""
 
 import csv
 from pathlib import Path
@@ -22,7 +22,9 @@ MODELS = {
 
 
 def trained(workspace: Path, name: str, source: str = "digits", extra: str = "", **settings: object) -> Run:
-    recipe = write_recipe(workspace, f"model: {{{MODELS[name]}{extra}}}\ndata: {{source: {source}}}\n", "small")
+    recipe = write_recipe(
+        workspace, f"model: {{{MODELS[name]}{extra}}}\ndata: {{source: {source}}}\n", "small"
+    )
     return train(recipe, settings={**SETTINGS, **FEW, **settings})
 
 
@@ -61,7 +63,9 @@ def test_a_prompt_is_asked_for(workspace: Path, tmp_path: Path) -> None:
     loaded = creuset.load(run.path)
     assert np.array_equal(drawn, loaded.generate(5, prompt="Le chiffre SEPT"))
     assert not np.array_equal(drawn, loaded.generate(5))
-    with pytest.raises(UsageError, match=r"longer than the model reads\n  got: 60 bytes.*\n  expected: at most 48"):
+    with pytest.raises(
+        UsageError, match=r"longer than the model reads\n  got: 60 bytes.*\n  expected: at most 48"
+    ):
         loaded.generate(5, prompt="x" * 60)
 
 
@@ -75,7 +79,9 @@ def test_classes_that_are_no_digits_are_given_phrases(workspace: Path, tmp_path:
         train_labels=digits.target[kept] - 8,
         class_names=np.array(["low", "high"]),
     )
-    with pytest.raises(UsageError, match=r"got: no phrase for low, high\n(.*\n)*  next: name them in model.captions"):
+    with pytest.raises(
+        UsageError, match=r"got: no phrase for low, high\n(.*\n)*  next: name them in model.captions"
+    ):
         trained(workspace, "flow", str(source), ", condition: text")
     captions = ", captions: {low: [an eight, huit], high: [a nine, neuf]}"
     run = trained(

@@ -1,7 +1,7 @@
 """The moment of a diffusion or a flow as a vector, by which a network knows how much noise it sees.
 
-Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", appendix B: sinusoidal features, as those of
-a Transformer's positions, then two dense layers.
+Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", appendix B: sinusoidal features, as those
+of a Transformer's positions, then two dense layers.
 Departure: times lie in [0, 1] and are multiplied by 1,000, so that one network serves any number of steps.
 
 Legend of shapes: B batch, E features.

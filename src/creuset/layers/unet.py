@@ -4,13 +4,14 @@
 
 A stage on the way up reads what the stage of its size gave on the way down.
 
-Source: Ronneberger et al. 2015, "U-Net"; residual blocks with group norm: Ho et al. 2020, "Denoising Diffusion
-Probabilistic Models", appendix B; scale and shift behind the second norm: Dhariwal & Nichol 2021, "Diffusion
-Models Beat GANs on Image Synthesis", section 3.
-Departures, for speed on a processor: patches of pixels become channels before the first stage; each stage, not
-each block, hands its result across; attention at the coarsest stage alone; no dropout.
+Source: Ronneberger et al. 2015, "U-Net"; residual blocks with group norm: Ho et al. 2020, "Denoising
+Diffusion Probabilistic Models", appendix B; scale and shift behind the second norm: Dhariwal & Nichol 2021,
+"Diffusion Models Beat GANs on Image Synthesis", section 3.
+Departures, for speed on a processor: patches of pixels become channels before the first stage; each stage,
+not each block, hands its result across; attention at the coarsest stage alone; no dropout.
 
-Legend of shapes: B batch, C channels, H height, W width, P pixels of a patch's side, E features of the vector.
+Legend of shapes: B batch, C channels, H height, W width, P pixels of a patch's side, E features of the
+vector.
 """
 
 from collections.abc import Sequence
@@ -147,7 +148,7 @@ class UNet(nn.Module):
         self.middle = Stage(channels[-1], channels[-1], config.num_blocks, embed_dim)
         self.attention = PixelAttention(channels[-1]) if config.attention else None
         self.last = Stage(channels[-1], channels[-1], config.num_blocks, embed_dim)
-        self.double = _doublings(channels)
+        self.refine = _refinements(channels)
         self.up = nn.ModuleList(Stage(2 * c, c, config.num_blocks, embed_dim) for c in channels[-2::-1])
         self.norm = nn.GroupNorm(num_groups(channels[0]), channels[0])
         self.output = nn.Conv2d(channels[0], numbers, 3, padding=1)
@@ -167,15 +168,15 @@ class UNet(nn.Module):
         if self.attention is not None:
             x = self.attention(x)
         x = self.last(x, vector)
-        for double, stage in zip(self.double, self.up, strict=True):
+        for refine, stage in zip(self.refine, self.up, strict=True):
             across = kept.pop()
-            x = functional.interpolate(double(x), size=across.shape[2:], mode="nearest")
+            x = functional.interpolate(refine(x), size=across.shape[2:], mode="nearest")
             x = stage(torch.cat([x, across], dim=1), vector)
         out = self.output(functional.silu(self.norm(x)))
         return functional.pixel_shuffle(out, self.patch_size).contiguous()
 
 
-def _doublings(channels: Sequence[int]) -> nn.ModuleList:
+def _refinements(channels: Sequence[int]) -> nn.ModuleList:
     """What brings each stage's channels to those of the next finer one, before pixels are repeated."""
     pairs = list(pairwise(channels))
     return nn.ModuleList(nn.Conv2d(wide, narrow, 3, padding=1) for narrow, wide in reversed(pairs))

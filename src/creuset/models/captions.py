@@ -19,7 +19,16 @@ Captions = Mapping[str, Sequence[str]]
 
 _ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _FRENCH = ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf")
-_FORMS_ENGLISH = ("{}", "a {}", "the {}", "digit {}", "the digit {}", "number {}", "the number {}", "draw a {}")
+_FORMS_ENGLISH = (
+    "{}",
+    "a {}",
+    "the {}",
+    "digit {}",
+    "the digit {}",
+    "number {}",
+    "the number {}",
+    "draw a {}",
+)
 _FORMS_FRENCH = ("{}", "un {}", "le {}", "chiffre {}", "le chiffre {}", "nombre {}", "le nombre {}")
 
 
@@ -66,7 +75,9 @@ def captions_of(given: Captions, spec: DataSpec, length: int) -> list[list[bytes
             expected="at least one for each class, as in {cat: [a cat, un chat], dog: [a dog, un chien]}",
             next_step="name them in model.captions, or set model.condition: class",
         )
-    phrases = [[prompt_bytes(text, length, "model.captions") for text in captions[name]] for name in spec.class_names]
+    phrases = [
+        [prompt_bytes(text, length, "model.captions") for text in captions[name]] for name in spec.class_names
+    ]
     _require_unlike(phrases, spec.class_names)
     return phrases
 

@@ -1,7 +1,7 @@
 """What a sample is asked to be, as a vector: a class, or what a short prompt says. For families that denoise.
 
-In training a share of the samples is given the vector of nothing instead, so that the same network also learns
-to draw without being asked. Guidance goes beyond what was asked, away from that:
+In training a share of the samples is given the vector of nothing instead, so that the same network also
+learns to draw without being asked. Guidance goes beyond what was asked, away from that:
 
     guided = unasked + weight (asked - unasked)
 
@@ -54,7 +54,9 @@ class Conditioner(nn.Module):
         """The vectors of classes, int64 (B,) -> (B, E)."""
         raise NotImplementedError(type(self).__name__)
 
-    def asked(self, conditions: Mapping[str, Tensor] | None, num_samples: int, draws: BatchGenerator) -> Tensor:
+    def asked(
+        self, conditions: Mapping[str, Tensor] | None, num_samples: int, draws: BatchGenerator
+    ) -> Tensor:
         """The vectors of what `Model.sample` is asked for, (B, E)."""
         raise NotImplementedError(type(self).__name__)
 
@@ -77,7 +79,9 @@ class ClassConditioner(Conditioner):
         vectors: Tensor = self.classes(labels)
         return vectors
 
-    def asked(self, conditions: Mapping[str, Tensor] | None, num_samples: int, draws: BatchGenerator) -> Tensor:
+    def asked(
+        self, conditions: Mapping[str, Tensor] | None, num_samples: int, draws: BatchGenerator
+    ) -> Tensor:
         labels = draws.integers(self.num_classes)  # drawn in any case: what follows is then the same
         if conditions is not None:
             labels = _require_rows(conditions["labels"], num_samples)
@@ -112,7 +116,9 @@ class PromptConditioner(Conditioner):
         vectors: Tensor = self.encoder(self.phrase_tokens[labels, chosen])
         return vectors
 
-    def asked(self, conditions: Mapping[str, Tensor] | None, num_samples: int, draws: BatchGenerator) -> Tensor:
+    def asked(
+        self, conditions: Mapping[str, Tensor] | None, num_samples: int, draws: BatchGenerator
+    ) -> Tensor:
         del draws
         if conditions is None:
             return self.unasked(num_samples)
@@ -141,7 +147,9 @@ def prompt_conditioner(
     return PromptConditioner(captions_of(captions, spec, length), length, embed_dim)
 
 
-def guided(predict: Predict, x: Tensor, times: Tensor, asked: Tensor, unasked: Tensor, weight: float) -> Tensor:
+def guided(
+    predict: Predict, x: Tensor, times: Tensor, asked: Tensor, unasked: Tensor, weight: float
+) -> Tensor:
     """The prediction beyond what is asked, by both predictions in one pass.
 
     Args:

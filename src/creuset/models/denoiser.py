@@ -43,8 +43,20 @@ class DenoiserConfig(FamilyConfig):
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {
         "tiny": {"channels": (16, 32), "num_blocks": 1, "hidden_dim": 64, "num_layers": 2, "embed_dim": 64},
-        "small": {"channels": (32, 64), "num_blocks": 1, "hidden_dim": 128, "num_layers": 3, "embed_dim": 128},
-        "base": {"channels": (64, 128, 256), "num_blocks": 2, "hidden_dim": 256, "num_layers": 4, "embed_dim": 256},
+        "small": {
+            "channels": (32, 64),
+            "num_blocks": 1,
+            "hidden_dim": 128,
+            "num_layers": 3,
+            "embed_dim": 128,
+        },
+        "base": {
+            "channels": (64, 128, 256),
+            "num_blocks": 2,
+            "hidden_dim": 256,
+            "num_layers": 4,
+            "embed_dim": 256,
+        },
     }
     num_importance_samples: ClassVar[int] = 1
     only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus", "pairs"]]] = {
@@ -69,7 +81,9 @@ class DenoiserConfig(FamilyConfig):
         description="Side of the squares of pixels that become channels before the first stage: 2 makes a "
         "step about four times as cheap.",
     )
-    attention: bool = Field(True, description="Whether the pixels of the coarsest stage attend to each other.")
+    attention: bool = Field(
+        True, description="Whether the pixels of the coarsest stage attend to each other."
+    )
     hidden_dim: int = Field(128, ge=4, description="Of a table's network: units of each layer.")
     num_layers: int = Field(3, ge=1, description="Of a table's network: residual steps of two layers each.")
     embed_dim: int = Field(
@@ -94,7 +108,7 @@ class DenoiserConfig(FamilyConfig):
     )
     captions: dict[str, tuple[str, ...]] = Field(
         {},
-        description="For condition: text, the phrases of each class, from which one is drawn for each sample; "
+        description="For condition: text, the phrases of each class, of which one is drawn for each sample; "
         "classes 0 to 9 have some in English and French.",
     )
     prompt_length: int = Field(
@@ -104,7 +118,9 @@ class DenoiserConfig(FamilyConfig):
     @model_validator(mode="after")
     def _conditions_have_an_effect(self) -> Self:
         if self.condition == "none" and self.guidance != 1:
-            raise ValueError("guidance goes toward what is asked for; set condition: class or text, or leave it out")
+            raise ValueError(
+                "guidance goes toward what is asked for; set condition: class or text, or leave it out"
+            )
         if self.condition == "none" and self.unasked_share != _UNASKED_SHARE:
             raise ValueError("unasked_share has no effect while condition is none; leave it out")
         if self.condition != "text" and self.captions:
@@ -122,8 +138,8 @@ class Denoiser(nn.Module):
         spec: The form of the data.
 
     Raises:
-        UsageError: The data are neither pictures nor a table, the pictures do not fit the stages, or there are
-            no classes or no phrases to ask for.
+        UsageError: The data are neither pictures nor a table, the pictures do not fit the stages, or there
+            are no classes or no phrases to ask for.
     """
 
     def __init__(self, config: DenoiserConfig, spec: DataSpec) -> None:
@@ -138,9 +154,7 @@ class Denoiser(nn.Module):
         if spec.kind == "images":
             self.network = _unet(config, spec)
         else:
-            self.network = ResidualMLP(
-                spec.shape[0], config.hidden_dim, config.num_layers, config.embed_dim
-            )
+            self.network = ResidualMLP(spec.shape[0], config.hidden_dim, config.num_layers, config.embed_dim)
 
     def forward(self, x: Tensor, times: Tensor, asked: Tensor | None) -> Tensor:
         """Samples (B, ...), times in [0, 1] (B,) and what is asked for (B, E) to predictions (B, ...)."""
@@ -169,7 +183,7 @@ class Denoiser(nn.Module):
         def predict(x: Tensor, time: float) -> Tensor:
             times = x.new_full((num_samples,), time)
             if self.guidance == 1:
-                return self(x, times, asked)
+                return self.forward(x, times, asked)
             return guided(self, x, times, asked, unasked, self.guidance)
 
         return predict
@@ -179,7 +193,7 @@ class Denoiser(nn.Module):
         vector = None if self.conditioner is None else self.conditioner.unasked(num_samples)
 
         def predict(x: Tensor, time: float) -> Tensor:
-            return self(x, x.new_full((num_samples,), time), vector)
+            return self.forward(x, x.new_full((num_samples,), time), vector)
 
         return predict
 
@@ -197,8 +211,8 @@ class Denoiser(nn.Module):
 def spread_times(draws: BatchGenerator) -> Tensor:
     """Times in [0, 1), (B,), one in each of as many equal parts as the whole batch has rows: means vary less.
 
-    A row's time is uniform within its part. Rows that follow each other, as in data sorted by class, have parts
-    far apart: they are in the order of the fractional parts of the multiples of the golden ratio.
+    A row's time is uniform within its part. Rows that follow each other, as in data sorted by class, have
+    parts far apart: they are in the order of the fractional parts of the multiples of the golden ratio.
 
     Source: low discrepancy: Kingma et al. 2021, "Variational Diffusion Models", appendix I.1. Departure: each
     row draws its own place within its part, so that a part of a batch can be drawn alone.
@@ -234,7 +248,9 @@ def _unet(config: DenoiserConfig, spec: DataSpec) -> UNet:
         raise UsageError(
             f"pictures too small for {len(config.channels) - 1} halvings",
             where="model.channels",
-            got=f"{height // patch} x {width // patch} patches" if patch > 1 else f"pictures of {height} x {width}",
+            got=f"{height // patch} x {width // patch} patches"
+            if patch > 1
+            else f"pictures of {height} x {width}",
             expected=f"at least {coarsest} x {coarsest}",
             next_step=f"give model.channels at most {least.bit_length()} numbers",
         )

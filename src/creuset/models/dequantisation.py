@@ -1,14 +1,15 @@
 """Pixels of few levels as numbers of a continuous density, and back.
 
-A level stands for the interval of the values nearest to it. Uniform noise within that interval makes a density
-out of levels, and what the density has over the interval is at least
+A level stands for the interval of the values nearest to it. Uniform noise within that interval makes a
+density out of levels, and what the density has over the interval is at least
 
     log P(level) >= mean over u of  log p(level + u) + D log width,    u uniform in [-width / 2, width / 2]
 
-with D pixels of a picture; the log of the mean, in place of the mean of the logs, is nearer (Burda et al. 2016).
+with D pixels of a picture; the log of the mean, in place of the mean of the logs, is nearer (Burda et al.
+2016, "Importance Weighted Autoencoders").
 
-Source: Theis et al. 2016, "A note on the evaluation of generative models", eq. 2; many draws of u: Ho et al. 2019,
-"Flow++", section 3.1.
+Source: Theis et al. 2016, "A note on the evaluation of generative models", eq. 2; many draws of u: Ho et al.
+2019, "Flow++", section 3.1.
 
 Legend of shapes: B batch, ... the axes of a sample.
 """

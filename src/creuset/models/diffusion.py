@@ -2,18 +2,19 @@
 
     loss = mean over the batch of  |network(x_t, t) - target|^2 / D,   x_t = alpha_t x + sigma_t noise
 
-with the noise, the data or v as target (objectives/denoising.py), t any of num_timesteps steps. Samples go back
-from noise by ddpm, ddim or dpm_solver (samplers/diffusion.py), in as many steps or in fewer. The likelihood is the
-variational bound of the ddpm chain (variational_bound.py).
+with the noise, the data or v as target (objectives/denoising.py), t any of num_timesteps steps. Samples go
+back from noise by ddpm, ddim or dpm_solver (samplers/diffusion.py), in as many steps or in fewer. The
+likelihood is the variational bound of the ddpm chain (variational_bound.py).
 
 Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models"; guidance: Ho & Salimans 2022.
-Departures: times divide a batch's range evenly; each prediction's own squared error is its loss, whatever the step.
+Departures: times divide a batch's range evenly; each prediction's own squared error is its loss, whatever
+the step.
 
 Legend of shapes: B batch, ... the axes of a sample: (C, H, W) or (F,), D its numbers, T steps, S draws.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -25,7 +26,7 @@ from creuset.models.base import Batch, Family, Likelihood, Model, model_inputs
 from creuset.models.denoiser import Denoiser, DenoiserConfig, spread_times
 from creuset.models.dequantisation import nearest_levels
 from creuset.models.requirements import require_shape
-from creuset.models.variational_bound import path_log_weight, variational_bound
+from creuset.models.variational_bound import chain_steps, path_log_weight, variational_bound
 from creuset.objectives.denoising import Prediction, data_of, disturbed, prediction_target
 from creuset.objectives.elbo import importance_weighted_bound
 from creuset.objectives.reconstruction import squared_error
@@ -36,6 +37,11 @@ from creuset.samplers.row_noise import RowNoise
 
 class DiffusionConfig(DenoiserConfig):
     """The `model` section of a diffusion."""
+
+    sizes: ClassVar[dict[str, dict[str, object]]] = {
+        size: {**fields, "num_likelihood_steps": 20 if size == "tiny" else 100}
+        for size, fields in DenoiserConfig.sizes.items()
+    }
 
     num_timesteps: int = Field(1000, ge=50, description="Steps in which noise is added.")
     schedule: ScheduleName = Field(
@@ -56,7 +62,7 @@ class DiffusionConfig(DenoiserConfig):
         0.0, ge=0, le=1, description="Share of chance in ddim; 0 decides all by the first noise, 1 is ddpm."
     )
     num_likelihood_steps: int = Field(
-        100, ge=2, description="Steps of the chain whose likelihood is bounded, of num_timesteps."
+        100, ge=3, description="Steps of the chain whose likelihood is bounded, of num_timesteps at most."
     )
 
     @model_validator(mode="after")
@@ -102,7 +108,7 @@ class Diffusion(Model):
         self.register_buffer("alphas", self.levels.alpha.float(), persistent=False)  # (T + 1,)
         self.register_buffer("sigmas", self.levels.sigma.float(), persistent=False)  # (T + 1,)
         self.sampling_steps = spaced_steps(config.num_timesteps, config.num_sampling_steps)
-        self.likelihood_steps = spaced_steps(config.num_timesteps, config.num_likelihood_steps)
+        self.likelihood_steps = chain_steps(self.levels, config.num_likelihood_steps, spec.num_levels)
         self.likelihood = Likelihood(num_levels=self.num_levels, bound=True)
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
@@ -149,7 +155,7 @@ class Diffusion(Model):
     def log_likelihood(
         self, images: Tensor, generator: BatchGenerator, num_importance_samples: int
     ) -> Tensor:
-        """A lower bound on log P(levels) of pictures, or log p of rows, by S paths of noise, in nats, (B,)."""
+        """A lower bound on log P(levels) of pictures, or log p of rows, by S paths, in nats, (B,)."""
         inputs = self.observe(images, generator)
         levels, denoise = self._chain(self.likelihood_steps, self.denoiser.unasked(len(inputs)))
         noise = self._noise(generator)

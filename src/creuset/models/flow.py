@@ -7,7 +7,8 @@ divergence (samplers/density.py); of pictures it is that of their levels, by uni
 which training adds too (dequantisation.py).
 
 Source: Lipman et al. 2023, "Flow Matching for Generative Modeling"; pairing: Tong et al. 2024 (objectives/
-flow_matching.py says where it departs); guidance: Ho & Salimans 2022, for flows: Zheng et al. 2023, "Guided Flows".
+flow_matching.py says where it departs); guidance: Ho & Salimans 2022, for flows: Zheng et al. 2023, "Guided
+Flows".
 Departures: times divide a batch's range evenly; samples of pictures are set to the nearest level.
 
 Legend of shapes: B batch, ... the axes of a sample: (C, H, W) or (F,), D its numbers, S draws.
@@ -30,7 +31,7 @@ from creuset.models.requirements import require_shape
 from creuset.objectives.elbo import importance_weighted_bound
 from creuset.objectives.flow_matching import optimal_pairs, straight_path
 from creuset.objectives.reconstruction import squared_error
-from creuset.samplers.density import estimated_divergence, exact_divergence, log_density
+from creuset.samplers.density import Divergence, estimated_divergence, exact_divergence, log_density
 from creuset.samplers.ode import SolverName, even_times, integrate
 from creuset.samplers.row_noise import RowNoise
 
@@ -45,8 +46,8 @@ class FlowConfig(DenoiserConfig):
 
     pairing: Literal["independent", "optimal_transport"] = Field(
         "independent",
-        description="Which noise goes with which sample: as drawn, or so that paths within a batch are short, "
-        "for straighter flows that need fewer steps.",
+        description="Which noise goes with which sample: as drawn, or so that paths within a batch are "
+        "short, for straighter flows that need fewer steps.",
     )
     sampler: SolverName = Field(
         "midpoint",
@@ -150,7 +151,7 @@ class Flow(Model):
         if self.num_levels:
             inputs = dequantised(inputs, noise.uniform(*self.shape).to(inputs.dtype), self.num_levels)
             volume = log_volume(math.prod(self.shape), self.num_levels)
-        divergence = exact_divergence
+        divergence: Divergence = exact_divergence
         if not self.exact:
             divergence = estimated_divergence(noise.signs(math.prod(self.shape)).to(inputs.dtype))
         field = self.denoiser.unasked(len(inputs))
@@ -162,7 +163,7 @@ class Flow(Model):
             data = dequantised(data, generator.uniform(*self.shape).to(data.dtype), self.num_levels)
         noise = generator.normal(*self.shape).to(data.dtype)
         if self.couples_samples:
-            pairs = zip(noise.split(group), data.split(group), strict=True)
+            pairs = zip(torch.split(noise, group), torch.split(data, group), strict=True)
             noise = torch.cat([optimal_pairs(*pair) for pair in pairs])
         times = spread_times(generator).to(data.dtype)
         x, velocity = straight_path(noise, data, times)

@@ -8,8 +8,8 @@
 Given x_t, each of the three says what the other two are. The loss is the mean squared error of what is
 predicted, all times alike.
 
-Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eq. 14; v: Salimans & Ho 2022, "Progressive
-Distillation for Fast Sampling of Diffusion Models", appendix D.
+Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eq. 14; v: Salimans & Ho 2022,
+"Progressive Distillation for Fast Sampling of Diffusion Models", appendix D.
 
 Legend of shapes: B batch, ... the axes of a sample. alpha and sigma broadcast: (B, 1, ..., 1) or ().
 """

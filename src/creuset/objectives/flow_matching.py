@@ -5,9 +5,9 @@
 `optimal_pairs` deals the noise of a batch to its samples so that the paths are short, which makes them cross
 less and the flow straighter.
 
-Source: Lipman et al. 2023, "Flow Matching for Generative Modeling", eq. 23 with sigma_min = 0; Liu et al. 2023,
-"Flow Straight and Fast"; pairing: Tong et al. 2024, "Improving and Generalizing Flow-Based Generative Models
-with Minibatch Optimal Transport", algorithm 2 without its sigma.
+Source: Lipman et al. 2023, "Flow Matching for Generative Modeling", eq. 23 with sigma_min = 0; Liu et al.
+2023, "Flow Straight and Fast"; pairing: Tong et al. 2024, "Improving and Generalizing Flow-Based Generative
+Models with Minibatch Optimal Transport", algorithm 2 without its sigma.
 
 Legend of shapes: B batch, ... the axes of a sample, D its numbers.
 """

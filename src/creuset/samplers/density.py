@@ -2,12 +2,12 @@
 
     log p(x) = log N(x_0; 0, I) - integral over t from 0 to 1 of  div v(x_t, t)
 
-with x_t the path that ends in x: it is followed back from t = 1, and the divergence is integrated on the way by
-the same method and steps. The divergence is the trace of dv/dx: exact by D products with unit vectors, or
+with x_t the path that ends in x: it is followed back from t = 1, and the divergence is integrated on the way
+by the same method and steps. The divergence is the trace of dv/dx: exact by D products with unit vectors, or
 Hutchinson's estimate e' (dv/dx) e with random signs e, whose mean it is. One e holds for a whole path.
 
-Source: Chen et al. 2018, "Neural Ordinary Differential Equations", theorem 1; Grathwohl et al. 2019, "FFJORD",
-section 3.
+Source: Chen et al. 2018, "Neural Ordinary Differential Equations", theorem 1; Grathwohl et al. 2019,
+"FFJORD", section 3.
 
 Legend of shapes: B batch, ... the axes of a sample, D its numbers.
 """

@@ -5,12 +5,12 @@
     dpm_solver   the same with x extended in a straight line from the step before            order 2
 
 All take steps between levels of noise, each evaluates the network once a step. Orders are those of following
-the ordinary differential equation that DDIM discretises; with chance there is none. `eta` of DDIM is the share
-of DDPM's chance that is put in: at 1 it is DDPM.
+the ordinary differential equation that DDIM discretises; with chance there is none. `eta` of DDIM is the
+share of DDPM's chance that is put in: at 1 it is DDPM.
 
 Source: ddpm: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", algorithm 2 with the smaller of the
-two variances; ddim: Song et al. 2021, "Denoising Diffusion Implicit Models", eqs. 12 and 16; dpm_solver: Lu et
-al. 2022, "DPM-Solver++", algorithm 2.
+two variances; ddim: Song et al. 2021, "Denoising Diffusion Implicit Models", eqs. 12 and 16; dpm_solver: Lu
+et al. 2022, "DPM-Solver++", algorithm 2.
 Departure of dpm_solver, with the authors' program: the step to no noise at all is of order 1.
 
 Legend of shapes: B batch, ... the axes of a sample, S steps.

@@ -1,13 +1,13 @@
 """How much noise there is at each step of a diffusion.
 
-    x_t = alpha_t x + sigma_t noise,    alpha_t^2 = product over the steps to t of (1 - beta),    sigma^2 = 1 - alpha^2
+    x_t = alpha_t x + sigma_t noise,   alpha_t^2 = product over the steps to t of (1 - beta) = 1 - sigma_t^2
 
-    linear   beta rises evenly from 1e-4 to 0.02 over 1,000 steps; for T steps both are multiplied by 1,000 / T
+    linear   beta rises evenly from 1e-4 to 0.02 over 1,000 steps; over T steps, 1,000 / T times as much
     cosine   alpha_t = cos((t/T + s) / (1 + s) pi / 2), s = 0.008, over its value at t = 0
 
-Source: linear: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", section 4; cosine: Nichol & Dhariwal
-2021, "Improved Denoising Diffusion Probabilistic Models", eq. 17, no beta above 0.999 as there; few steps out
-of many: section 4 there.
+Source: linear: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", section 4; cosine: Nichol &
+Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 17, no beta above 0.999 as there; few
+steps out of many: section 4 there.
 
 Legend of shapes: T steps of the diffusion, S steps of a sampler.
 """

@@ -1,8 +1,8 @@
 """Random numbers in as many draws as a sampler has steps, without keeping them.
 
 A BatchGenerator keeps what it draws for the whole batch, which for a thousand steps would be a thousand
-batches. Here each row has a generator of its own, seeded by one number of the BatchGenerator: so a row's draws
-still depend on nothing but the seed and its place.
+batches. Here each row has a generator of its own, seeded by one number of the BatchGenerator: so a row's
+draws still depend on nothing but the seed and its place.
 
 Legend of shapes: B rows.
 """

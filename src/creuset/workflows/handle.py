@@ -40,7 +40,7 @@ class Handle:
 
     @property
     def num_importance_samples(self) -> int:
-        """Draws per picture for a bound on the likelihood: the recipe's, or the family's where it says none."""
+        """Draws per picture for a bound on the likelihood: the recipe's, else the family's."""
         asked = self.recipe.evaluation.num_importance_samples
         return type(self.recipe.model).num_importance_samples if asked is None else asked
 

@@ -113,9 +113,7 @@ class PictureHandle(Handle):
             model,
             pictures.to_images(images, self.spec),
             num_importance_samples=(
-                self.num_importance_samples
-                if num_importance_samples is None
-                else num_importance_samples
+                self.num_importance_samples if num_importance_samples is None else num_importance_samples
             ),
             seed=seed,
             device=self.device,
