@@ -24,7 +24,7 @@ def denoiser(levels: NoiseLevels, error: float = 0.0) -> Callable[[Tensor, int],
     def denoise(x: Tensor, place: int) -> Tensor:
         alpha, sigma = float(levels.alpha[place]), float(levels.sigma[place])
         share = alpha * DEVIATION**2 / ((alpha * DEVIATION) ** 2 + sigma**2)
-        return MEAN + share * (x - alpha * MEAN) + error
+        return MEAN + share * (x - alpha * MEAN) + error * sigma
 
     return denoise
 
@@ -48,7 +48,7 @@ def test_with_many_steps_it_is_the_likelihood() -> None:
 def test_fewer_steps_and_a_worse_denoiser_lower_it() -> None:
     x = samples()
     values = []
-    for num_steps, error in ((400, 0.0), (25, 0.0), (25, 0.05)):
+    for num_steps, error in ((400, 0.0), (25, 0.0), (25, 0.3)):
         levels = levels_of(num_steps)
         values.append(float(variational_bound(denoiser(levels, error), x, levels, noise_of(x), 0).mean()))
     exact = float(TRUTH.log_prob(x).sum(1).mean())
@@ -59,7 +59,7 @@ def test_fewer_steps_and_a_worse_denoiser_lower_it() -> None:
 
 def test_paths_have_the_bound_as_their_mean_and_tighten_it() -> None:
     x, levels = samples(), levels_of(25)
-    denoise, noise = denoiser(levels, 0.05), noise_of(x)
+    denoise, noise = denoiser(levels, 0.3), noise_of(x)
     weights = torch.stack([path_log_weight(denoise, x, levels, noise, 0) for _ in range(40)], dim=1)
     bound = float(variational_bound(denoise, x, levels, noise_of(x, 1), 0).mean())
     assert float(weights.mean()) == pytest.approx(bound, abs=0.1)

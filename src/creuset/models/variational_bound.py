@@ -111,7 +111,7 @@ def _step(x: Tensor, seen: Tensor, levels: NoiseLevels, step: int, num_levels: i
     """q's variance as a share of p's, and how far p's mean is from q's in deviations of q, (B, ...) each."""
     back = posterior(levels, step, step + 1)
     gain = back.of_x / back.deviation
-    before = 1 - seen.square() if num_levels else torch.ones_like(seen)
+    before = (1 - seen.square()).clamp(min=0) if num_levels else torch.ones_like(seen)
     doubt = before / (1 + before * float((levels.alpha[step] / levels.sigma[step]).square()))
     return 1 / (1 + gain**2 * doubt), gain * (x - seen)
 
