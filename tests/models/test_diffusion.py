@@ -80,7 +80,7 @@ def test_it_learns_rows_of_a_table(prediction: str) -> None:
     drawn = model.sample(500, BatchGenerator(0, size=500))
     torch.testing.assert_close(drawn.mean(0), rows.mean(0), rtol=0, atol=0.15)
     torch.testing.assert_close(drawn.std(0), rows.std(0), rtol=0.3, atol=0)
-    assert float(model.log_likelihood(rows[500:], BatchGenerator(0, size=100), 1).mean()) > before + 1
+    assert float(model.log_likelihood(rows[500:], BatchGenerator(0, size=100), 1).mean()) > before + 0.5
 
 
 def test_the_bound_of_rows_is_near_their_density() -> None:

@@ -85,18 +85,18 @@ def test_likelihood_of_rows_is_the_exact_density_by_default() -> None:
 def test_probabilities_of_all_levels_of_a_pixel_sum_to_1(divergence: str) -> None:
     """By many draws within each level; of one number Hutchinson's estimate is the trace itself."""
     spec = DataSpec(kind="images", shape=(1, 1, 1), num_levels=5)
-    model = flow(spec, channels=(4,), divergence=divergence, num_likelihood_steps=100)
+    model = flow(spec, channels=(4,), divergence=divergence, num_likelihood_steps=30)
     assert model.likelihood == Likelihood(num_levels=5, bound=True, tightened=divergence == "exact")
     model.denoiser = Known(0.1, 0.35)  # type: ignore[assignment]
     pixels = torch.linspace(-1, 1, 5).view(5, 1, 1, 1)
-    values = model.log_likelihood(pixels, BatchGenerator(0, size=5), 200)
+    values = model.log_likelihood(pixels, BatchGenerator(0, size=5), 60)
     normal = torch.distributions.Normal(0.1, 0.35)
     edges = torch.linspace(-1.25, 1.25, 6)
     exact = normal.cdf(edges).diff().log()
     if divergence == "exact":
-        torch.testing.assert_close(values, exact, rtol=0, atol=0.1)
+        torch.testing.assert_close(values, exact, rtol=0, atol=0.2)
     else:
-        assert (values < exact + 0.1).all()
+        assert (values < exact + 0.2).all()
         assert (values < exact - 0.05).any()
     bound = model.elbo(pixels, BatchGenerator(1, size=5))
     assert bound.shape == (5,)
@@ -133,7 +133,7 @@ def test_asked_for_a_class_it_draws_that_class() -> None:
 
 def test_asked_by_a_prompt_it_draws_what_that_says(digits: dict[str, Tensor], digit_spec: DataSpec) -> None:
     model = flow(digit_spec, condition="text", prompt_length=24)
-    train(model, digits, 60)
+    train(model, digits, 20, size=50)
     seven = model.sample(
         30, BatchGenerator(0, size=30), {"prompts": model.prompts(["a seven"]).expand(30, -1)}
     )

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from creuset.samplers.noise_schedule import noise_levels, spaced_steps
+from creuset.samplers.noise_schedule import noise_levels, noisiest_step, spaced_steps
 
 
 def test_linear_levels_are_those_of_ddpm() -> None:
@@ -45,3 +45,12 @@ def test_steps_are_even_and_hold_both_ends() -> None:
     steps = spaced_steps(1000, 333)
     assert (steps.diff() < 0).all()
     assert steps.diff().unique().tolist() == [-4, -3]
+    assert spaced_steps(5, 9).tolist() == [5, 4, 3, 2, 1, 0]
+
+
+def test_sampling_begins_where_there_is_data_left_to_see() -> None:
+    assert noisiest_step(noise_levels("linear", 1000)) == 1000
+    levels = noise_levels("cosine", 1000)
+    first = noisiest_step(levels)
+    assert 990 < first < 1000
+    assert levels.alpha[first] > 0.005 > levels.alpha[first + 1]

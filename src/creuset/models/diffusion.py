@@ -8,7 +8,7 @@ likelihood is the variational bound of the ddpm chain (variational_bound.py).
 
 Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models"; guidance: Ho & Salimans 2022.
 Departures: times divide a batch's range evenly; each prediction's own squared error is its loss, whatever
-the step.
+the step; samples begin at the last step that holds more of the data than a trace (`noisiest_step`).
 
 Legend of shapes: B batch, ... the axes of a sample: (C, H, W) or (F,), D its numbers, T steps, S draws.
 """
@@ -31,7 +31,13 @@ from creuset.objectives.denoising import Prediction, data_of, disturbed, predict
 from creuset.objectives.elbo import importance_weighted_bound
 from creuset.objectives.reconstruction import squared_error
 from creuset.samplers import diffusion as samplers
-from creuset.samplers.noise_schedule import NoiseLevels, ScheduleName, noise_levels, spaced_steps
+from creuset.samplers.noise_schedule import (
+    NoiseLevels,
+    ScheduleName,
+    noise_levels,
+    noisiest_step,
+    spaced_steps,
+)
 from creuset.samplers.row_noise import RowNoise
 
 
@@ -107,7 +113,7 @@ class Diffusion(Model):
         self.levels = noise_levels(config.schedule, config.num_timesteps)
         self.register_buffer("alphas", self.levels.alpha.float(), persistent=False)  # (T + 1,)
         self.register_buffer("sigmas", self.levels.sigma.float(), persistent=False)  # (T + 1,)
-        self.sampling_steps = spaced_steps(config.num_timesteps, config.num_sampling_steps)
+        self.sampling_steps = spaced_steps(noisiest_step(self.levels), config.num_sampling_steps)
         self.likelihood_steps = chain_steps(self.levels, config.num_likelihood_steps, spec.num_levels)
         self.likelihood = Likelihood(num_levels=self.num_levels, bound=True)
 

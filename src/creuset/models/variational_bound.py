@@ -31,10 +31,8 @@ from creuset.objectives.reconstruction import (
     gaussian_log_likelihood,
 )
 from creuset.samplers.diffusion import Denoiser, Noise
-from creuset.samplers.noise_schedule import NoiseLevels, posterior
+from creuset.samplers.noise_schedule import NoiseLevels, noisiest_step, posterior
 
-_LEAST_ALPHA = 0.005
-"""Of the data in the first level: what is left of 784 numbers in [-1, 1] is worth 0.01 nats."""
 _FINEST = 8
 """The last noise is a level's width over this: all but 6 in 100,000 draws stay within the level."""
 
@@ -50,8 +48,7 @@ def chain_steps(levels: NoiseLevels, num_steps: int, num_levels: int) -> Tensor:
     Returns:
         int64, falling, (at most S + 1,).
     """
-    first = min(int((levels.alpha > _LEAST_ALPHA).sum()), len(levels) - 1)
-    last = 1
+    first, last = noisiest_step(levels), 1
     if num_levels:
         told_apart = levels.sigma[1:] / levels.alpha[1:] <= level_width(num_levels) / _FINEST
         last = max(1, int(told_apart.sum()))

@@ -25,6 +25,8 @@ _LEAST_BETA, _MOST_BETA = 1e-4, 0.02
 _LINEAR_STEPS = 1000
 _COSINE_OFFSET = 0.008
 _BETA_LIMIT = 0.999
+_LEAST_ALPHA = 0.005
+"""What is left of 784 numbers in [-1, 1] is then worth 0.01 nats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +68,27 @@ def noise_levels(schedule: ScheduleName, num_timesteps: int) -> NoiseLevels:
     return NoiseLevels((0.5 * kept).exp(), (-torch.expm1(kept)).sqrt())
 
 
-def spaced_steps(num_timesteps: int, num_steps: int) -> Tensor:
-    """num_steps + 1 steps from T down to 0, as even as whole numbers allow, int64 (S + 1,).
+def noisiest_step(levels: NoiseLevels) -> int:
+    """The last step at which there is data left to see.
+
+    Beyond it a network's noise, which is divided by alpha to tell the data, tells nothing: the cosine
+    schedule ends at an alpha of 5e-5, the linear one at 0.006.
 
     Args:
-        num_timesteps: T.
-        num_steps: S, at most T.
+        levels: Of all T steps behind that of no noise, (T + 1,).
     """
-    return torch.linspace(num_timesteps, 0, num_steps + 1, dtype=torch.float64).round().long()
+    return max(int((levels.alpha > _LEAST_ALPHA).sum()) - 1, 1)
+
+
+def spaced_steps(first: int, num_steps: int) -> Tensor:
+    """Steps from `first` down to 0, as even as whole numbers allow, int64 (S + 1,).
+
+    Args:
+        first: The noisiest step.
+        num_steps: S; of a smaller `first` each step is taken.
+    """
+    steps = torch.linspace(first, 0, num_steps + 1, dtype=torch.float64).round().long()
+    return torch.unique_consecutive(steps)
 
 
 @dataclass(frozen=True)
