@@ -10,6 +10,7 @@ from torch import Tensor
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
+from creuset.errors import UsageError
 from creuset.models.base import Likelihood
 from creuset.models.diffusion import Diffusion, DiffusionConfig
 from creuset.objectives.denoising import Prediction, prediction_target
@@ -60,9 +61,11 @@ def with_best_denoiser(model: Diffusion) -> Diffusion:
     return model
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
+@pytest.mark.parametrize(
+    ("schedule", "prediction"),
+    [("linear", "epsilon"), ("linear", "x0"), ("linear", "v"), ("cosine", "x0"), ("cosine", "v")],
+)
 @pytest.mark.parametrize("settings", SAMPLERS, ids=lambda settings: f"{settings['sampler']}-{len(settings)}")
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_each_sampler_draws_from_the_data(prediction: str, settings: dict[str, Any], schedule: str) -> None:
     model = with_best_denoiser(diffusion(TABLE, prediction=prediction, schedule=schedule, **settings))
     drawn = model.sample(1000, BatchGenerator(0, size=1000))
@@ -71,10 +74,12 @@ def test_each_sampler_draws_from_the_data(prediction: str, settings: dict[str, A
     assert float(drawn.std()) == pytest.approx(DEVIATION, rel=0.1)
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
-def test_it_learns_rows_of_a_table(prediction: str) -> None:
+@pytest.mark.parametrize(
+    ("schedule", "prediction"), [("linear", "epsilon"), ("cosine", "x0"), ("cosine", "v")]
+)
+def test_it_learns_rows_of_a_table(schedule: str, prediction: str) -> None:
     rows = MEAN + DEVIATION * torch.randn(600, 2)
-    model = diffusion(TABLE, prediction=prediction, sampler="dpm_solver")
+    model = diffusion(TABLE, schedule=schedule, prediction=prediction, sampler="dpm_solver")
     before = float(model.log_likelihood(rows[500:], BatchGenerator(0, size=100), 1).mean())
     train(model, {"features": rows[:500]}, 200)
     drawn = model.sample(500, BatchGenerator(0, size=500))
@@ -108,7 +113,7 @@ def test_the_loss_is_that_of_the_target() -> None:
     """A network that says 0 has the mean square of the target as its loss: 1 for noise."""
     rows = torch.full((4000, 2), 0.7)
     for prediction, expected in (("epsilon", 1.0), ("x0", 0.49)):
-        model = diffusion(TABLE, prediction=prediction)
+        model = diffusion(TABLE, schedule="linear", prediction=prediction)
         for parameter in model.denoiser.network.output.parameters():
             torch.nn.init.zeros_(parameter)
         report = model.validation_loss({"features": rows}, BatchGenerator(0, size=4000))
@@ -147,6 +152,13 @@ def test_asked_for_a_class_it_draws_that_class() -> None:
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         DiffusionConfig(family="diffusion", **settings)
+
+
+def test_noise_of_a_table_up_to_the_end_of_the_cosine_schedule_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"model.prediction: noise does not tell the data.*\n(.*\n)*  next: .* v$"
+    ):
+        diffusion(TABLE, prediction="epsilon")
 
 
 def test_noise_levels_are_no_part_of_what_is_stored() -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
+from creuset.errors import UsageError
 from creuset.models.base import Batch, Family, Likelihood, Model, model_inputs
 from creuset.models.denoiser import Denoiser, DenoiserConfig, spread_times
 from creuset.models.dequantisation import nearest_levels
@@ -95,7 +96,7 @@ class Diffusion(Model):
         spec: The form of the data.
 
     Raises:
-        UsageError: See `Denoiser`.
+        UsageError: See `Denoiser`; also a table whose noise is predicted up to the end of the cosine schedule.
     """
 
     alphas: Tensor
@@ -103,6 +104,7 @@ class Diffusion(Model):
 
     def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
         super().__init__()
+        _require_telling(config, spec)
         self.denoiser = Denoiser(config, spec)
         self.shape = spec.shape
         self.num_levels = spec.num_levels
@@ -196,6 +198,18 @@ class Diffusion(Model):
     def _noise(self, generator: BatchGenerator) -> Callable[[], Tensor]:
         rows = RowNoise(generator)
         return lambda: rows.normal(*self.shape).to(self.dtype)
+
+
+def _require_telling(config: DiffusionConfig, spec: DataSpec) -> None:
+    """Refuses the noise as prediction where an error of it is multiplied in each step and never cut off."""
+    if spec.kind == "table" and config.prediction == "epsilon" and config.schedule == "cosine":
+        raise UsageError(
+            "noise does not tell the data at the end of the cosine schedule, where hardly any is left",
+            where="model.prediction",
+            got="epsilon for a table, whose values have no limits to cut errors off at",
+            expected="v or x0, or schedule: linear",
+            next_step="set model.prediction to v",
+        )
 
 
 FAMILY = Family(
