@@ -96,7 +96,7 @@ class Diffusion(Model):
         spec: The form of the data.
 
     Raises:
-        UsageError: See `Denoiser`; also a table whose noise is predicted up to the end of the cosine schedule.
+        UsageError: See `Denoiser`; also for a table whose noise is predicted on the cosine schedule.
     """
 
     alphas: Tensor
