@@ -14,7 +14,8 @@ from creuset.workflows.train import Run, resume, train
 from small_runs import leftovers, write_recipe
 
 SETTINGS = {"training.num_steps": 4, "data.batch_size": 50, "data.limit": 200, "training.ema_decay": 0.9}
-FEW = {"model.num_likelihood_steps": 2, "evaluation.num_generated": 50}
+FEW = {"model.num_likelihood_steps": 3, "evaluation.num_generated": 50}
+UNMEASURED = {"evaluation.suite": "none"}
 MODELS = {
     "flow": "family: flow, size: tiny, num_sampling_steps: 2",
     "diffusion": "family: diffusion, size: tiny, num_sampling_steps: 3",
@@ -25,7 +26,8 @@ def trained(workspace: Path, name: str, source: str = "digits", extra: str = "",
     recipe = write_recipe(
         workspace, f"model: {{{MODELS[name]}{extra}}}\ndata: {{source: {source}}}\n", "small"
     )
-    return train(recipe, settings={**SETTINGS, **FEW, **settings})
+    few = {} if settings == UNMEASURED else FEW
+    return train(recipe, settings={**SETTINGS, **few, **settings})
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -54,7 +56,7 @@ def test_a_family_trains_on_digits(name: str, workspace: Path) -> None:
 
 
 def test_a_prompt_is_asked_for(workspace: Path, tmp_path: Path) -> None:
-    run = trained(workspace, "flow", extra=", condition: text", **{"evaluation.suite": "none"})
+    run = trained(workspace, "flow", extra=", condition: text", **UNMEASURED)
     out = tmp_path / "sept.npz"
     record = generate(run.path, out, num=5, prompt="le chiffre sept")
     assert (record.num, record.prompt) == (5, "le chiffre sept")
@@ -84,9 +86,7 @@ def test_classes_that_are_no_digits_are_given_phrases(workspace: Path, tmp_path:
     ):
         trained(workspace, "flow", str(source), ", condition: text")
     captions = ", captions: {low: [an eight, huit], high: [a nine, neuf]}"
-    run = trained(
-        workspace, "flow", str(source), f", condition: text{captions}", **{"evaluation.suite": "none"}
-    )
+    run = trained(workspace, "flow", str(source), f", condition: text{captions}", **UNMEASURED)
     assert creuset.load(run.path).generate(2, prompt="huit").shape == (2, 8, 8, 1)
 
 
@@ -95,7 +95,7 @@ def test_rows_of_a_table_are_drawn_in_its_units(name: str, workspace: Path, tmp_
     drawn = np.random.default_rng(0).normal(size=(300, 2)) * [3, 0.1] + [100, -1]
     source = tmp_path / "plane.csv"
     source.write_text("\n".join(["length,width", *(f"{x},{y}" for x, y in drawn)]) + "\n")
-    run = trained(workspace, name, str(source), **{"evaluation.suite": "none"})
+    run = trained(workspace, name, str(source), **UNMEASURED)
     assert list((run.path / "samples").glob("*.csv"))
     out = tmp_path / "rows.csv"
     generate(run.path, out, num=7)

@@ -16,7 +16,7 @@ Legend of shapes: B batch, ... the axes of a sample: (C, H, W) or (F,), D its nu
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -43,6 +43,11 @@ _MOST_EXACT = 16
 
 class FlowConfig(DenoiserConfig):
     """The `model` section of a flow."""
+
+    sizes: ClassVar[dict[str, dict[str, object]]] = {
+        size: {**fields, "num_likelihood_steps": 8 if size == "tiny" else 20}
+        for size, fields in DenoiserConfig.sizes.items()
+    }
 
     pairing: Literal["independent", "optimal_transport"] = Field(
         "independent",
