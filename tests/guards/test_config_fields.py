@@ -120,7 +120,11 @@ def data_of(section: type[FamilyConfig], folder: Path) -> Iterator[Settings]:
     if "table" in section.only_for.values():
         table = folder / "table.csv"
         table.write_text("x,y\n" + "".join(f"{number},{number * 7 % 11}\n" for number in range(200)))
-        yield {"data.source": str(table), "evaluation.suite": "none"}
+        yield {
+            "data.source": str(table),
+            "evaluation.suite": "none",
+            "evaluation.num_importance_samples": None,
+        }
 
 
 def unread_of_family(name: str, folder: Path) -> set[str]:

@@ -78,7 +78,10 @@ def test_what_does_not_fit_is_refused(shape: tuple[int, ...], settings: dict[str
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"guidance": 2.0}, "guidance goes toward what is asked for; set condition: class or text"),
+        (
+            {"guidance": 2.0},
+            "guidance must be 1 where nothing can be asked for; set condition: class or text",
+        ),
         ({"unasked_share": 0.3}, "unasked_share has no effect while condition is none"),
         (
             {"condition": "class", "captions": {"1": ("one",)}},

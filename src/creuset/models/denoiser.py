@@ -119,7 +119,7 @@ class DenoiserConfig(FamilyConfig):
     def _conditions_have_an_effect(self) -> Self:
         if self.condition == "none" and self.guidance != 1:
             raise ValueError(
-                "guidance goes toward what is asked for; set condition: class or text, or leave it out"
+                "guidance must be 1 where nothing can be asked for; set condition: class or text"
             )
         if self.condition == "none" and self.unasked_share != _UNASKED_SHARE:
             raise ValueError("unasked_share has no effect while condition is none; leave it out")
