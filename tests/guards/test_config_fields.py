@@ -119,7 +119,7 @@ def data_of(section: type[FamilyConfig], folder: Path) -> Iterator[Settings]:
         yield {"data.source": str(plain_text()), "data.context": 8}
     if "table" in section.only_for.values():
         table = folder / "table.csv"
-        table.write_text("x,y\n" + "".join(f"{number},{number * 7 % 11}\n" for number in range(200)))
+        table.write_text("x,y\n" + "".join(f"{number},{number * 7 % 11}\n" for number in range(400)))
         yield {
             "data.source": str(table),
             "evaluation.suite": "none",

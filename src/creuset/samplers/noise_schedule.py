@@ -88,7 +88,8 @@ def spaced_steps(first: int, num_steps: int) -> Tensor:
         num_steps: S; of a smaller `first` each step is taken.
     """
     steps = torch.linspace(first, 0, num_steps + 1, dtype=torch.float64).round().long()
-    return torch.unique_consecutive(steps)
+    distinct: Tensor = torch.unique_consecutive(steps)
+    return distinct
 
 
 @dataclass(frozen=True)
