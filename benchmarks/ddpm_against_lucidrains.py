@@ -48,7 +48,7 @@ EQUAL = ("num_pictures", "num_steps", "torch")
 """What must be the same in each row, or the comparison would not be one."""
 MOST_APART = 0.05
 """How far the numbers of parameters may differ, as a share."""
-NUM_HELD_OUT = 500
+NUM_HELD_OUT, NUM_TESTED = 500, 2000
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
 def prepare(source: Path, folder: Path, limit: int | None) -> Path:
     """The one file that both sides read, its last training pictures as the validation split."""
     with np.load(source) as arrays:
-        train, test = arrays["train_images"][:limit], arrays["test_images"]
+        train, test = arrays["train_images"][:limit], arrays["test_images"][:NUM_TESTED]
     if len(train) < NUM_HELD_OUT + BATCH_SIZE:
         least = NUM_HELD_OUT + BATCH_SIZE
         raise SystemExit(f"{source}: {len(train)} training pictures; at least {least} are needed")

@@ -14,9 +14,16 @@ import sys
 
 import numpy as np
 import torch
-from denoising_diffusion_pytorch import GaussianDiffusion, Unet
 from measuring import Stopwatch, noise_error, num_parameters, peak_memory_bytes
 from torch import Tensor
+
+# torchvision, which the peer imports for its trainer, asks for operators that it does not bring to a torch
+# without CUDA; their names are enough, since nothing here calls them
+OPERATORS = torch.library.Library("torchvision", "DEF")
+for name in ("nms", "qnms"):
+    OPERATORS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+from denoising_diffusion_pytorch import GaussianDiffusion, Unet  # noqa: E402
 
 BATCH_SIZE = 64
 
