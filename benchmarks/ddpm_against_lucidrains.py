@@ -10,7 +10,7 @@ Equal on both sides, and checked where it can differ: the pictures, of which the
 batches of 64, Adam with a learning rate of 3e-4, the number of steps, float32; 1,000 steps of noise that
 grows linearly, noise as what is predicted, and its mean squared error as the loss, each step as likely. The
 networks are those that each side has for this, at equal numbers of parameters (within 5%): the peer's Unet
-with dim 32 and dim_mults (1, 2, 4), and creuset's with channels 32, 64, 128 and two blocks a stage. The test
+with dim 32 and dim_mults (1, 2, 4), and creuset's with channels 36, 72, 144 and two blocks a stage. The test
 loss is the mean squared error of the noise by one formula with the same noise and steps
 (peers/measuring.py), of the last weights.
 

@@ -24,7 +24,7 @@ from creuset.workflows.train import train
 RECIPE = """
 model:
   family: diffusion
-  channels: [32, 64, 128]
+  channels: [36, 72, 144]
   num_blocks: 2
   embed_dim: 128
   prediction: epsilon
