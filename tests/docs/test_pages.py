@@ -11,7 +11,17 @@ from source_tree import PACKAGE, ROOT, modules
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 GLOSSARY = ROOT / "docs" / "glossary.md"
 PAPERS = ROOT / "docs" / "papers.md"
-_IN_GLOSSARY = ("models", "layers", "objectives", "metrics", "training", "runs", "generation", "data")
+_IN_GLOSSARY = (
+    "models",
+    "layers",
+    "objectives",
+    "samplers",
+    "metrics",
+    "training",
+    "runs",
+    "generation",
+    "data",
+)
 _WITH_SOURCES = (*_IN_GLOSSARY, "reporting")
 
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)#\s]+)[^)]*\)")

@@ -118,6 +118,14 @@ def data_of(section: type[FamilyConfig], folder: Path) -> Iterator[Settings]:
         yield {"data.source": source, "data.text_column": "text", "data.limit": None, "data.batch_size": 8}
     if "corpus" in section.only_for.values():
         yield {"data.source": str(plain_text()), "data.context": 8}
+    if "table" in section.only_for.values():
+        table = folder / "table.csv"
+        table.write_text("x,y\n" + "".join(f"{number},{number * 7 % 11}\n" for number in range(400)))
+        yield {
+            "data.source": str(table),
+            "evaluation.suite": "none",
+            "evaluation.num_importance_samples": None,
+        }
 
 
 def unread_of_family(name: str, folder: Path) -> set[str]:

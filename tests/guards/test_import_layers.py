@@ -11,7 +11,7 @@ GROUPS = (
     ("errors", "progress", "cores"),
     ("files",),
     ("device", "recipe", "assets"),
-    ("data", "layers", "objectives", "metrics"),
+    ("data", "layers", "objectives", "samplers", "metrics"),
     ("adapters", "models"),
     ("pretrained", "runs", "generation"),
     ("training", "engines", "knowledge"),

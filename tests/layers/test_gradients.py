@@ -28,8 +28,12 @@ from creuset.layers.minibatch_discrimination import MinibatchDiscrimination
 from creuset.layers.norm import LayerNorm, NormConfig, RMSNorm
 from creuset.layers.packed_linear import PackedFeedForward, PackedLinear
 from creuset.layers.positions import RelativeBias, Rotary, RotaryScaling, rotate
+from creuset.layers.prompt_encoder import PromptEncoder
 from creuset.layers.recurrent import Recurrent
+from creuset.layers.residual_mlp import ResidualMLP
+from creuset.layers.time_embedding import TimeEmbedding
 from creuset.layers.transformer_block import BlockConfig, Memory, TransformerBlock
+from creuset.layers.unet import ResidualBlock, UNet, UNetConfig
 
 Call = Callable[..., Tensor]
 Case = tuple[nn.Module, Call, tuple[tuple[int, ...], ...]]
@@ -142,6 +146,23 @@ def gated(num_colours: int, num_classes: int, dropout: float) -> Case:
     return GatedStacks(config), call, ((2, num_colours, 4, 3),)
 
 
+def unet(patch_size: int, size: tuple[int, int]) -> Case:
+    form = UNetConfig(channels=(4, 8), num_blocks=1, patch_size=patch_size, attention=True, embed_dim=3)
+    layer = UNet((1, *size), form)
+    return layer, lambda layer, x, vector: layer(x, vector), ((1, 1, *size), (1, 3))
+
+
+def of_times() -> Case:
+    """Times themselves are data: their sinusoids are made in float32."""
+    times = torch.tensor([0.1, 0.7], dtype=torch.float64)
+    return TimeEmbedding(4), lambda layer, x: layer(times) + x, ((2, 4),)
+
+
+def of_prompts() -> Case:
+    texts = torch.tensor([[5, 9, 0, 0], [7, 7, 3, 120]])
+    return PromptEncoder(4, 4, 2), lambda layer, x: layer(texts) + x, ((2, 4),)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "attention, one key-value head": lambda: attention(AttentionMask(), num_kv_heads=1),
     "attention, all key-value heads, causal": lambda: attention(AttentionMask(causal=True), num_kv_heads=4),
@@ -208,6 +229,20 @@ CASES: dict[str, Callable[[], Case]] = {
     "gated stacks with dropout": lambda: gated(1, 0, 0.4),
     "minibatch discrimination": lambda: plain(MinibatchDiscrimination(3, 2, 4), 4, 3),
     "picture to code": lambda: plain(PictureEncoder((1, 4, 4), [4], [5], 3, "silu"), 1, 1, 4, 4),
+    "residual block": lambda: (
+        ResidualBlock(4, 8, 3),
+        lambda layer, x, vector: layer(x, vector),
+        ((1, 4, 3, 3), (1, 3)),
+    ),
+    "U-Net": lambda: unet(1, (5, 4)),
+    "U-Net over patches": lambda: unet(2, (4, 6)),
+    "dense with residuals": lambda: (
+        ResidualMLP(2, 6, 2, 3),
+        lambda layer, x, vector: layer(x, vector),
+        ((2, 2), (2, 3)),
+    ),
+    "time": of_times,
+    "prompt": of_prompts,
     "code to picture": lambda: plain(PictureDecoder(3, [5], [4], (1, 4, 4), "silu"), 1, 3),
 }
 

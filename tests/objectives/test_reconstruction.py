@@ -10,8 +10,10 @@ from torch.distributions import Bernoulli, Categorical, Normal
 from creuset.objectives.reconstruction import (
     bernoulli_log_likelihood,
     categorical_log_likelihood,
+    discretised_gaussian_log_likelihood,
     discretised_logistic_log_likelihood,
     gaussian_log_likelihood,
+    squared_error,
 )
 
 
@@ -121,3 +123,35 @@ def test_categorical_agrees_with_torch_distributions() -> None:
     levels = torch.randint(5, (4, 2, 3, 6), generator=torch.Generator().manual_seed(1))
     expected = Categorical(logits=logits.movedim(2, -1)).log_prob(levels).sum((1, 2, 3))
     torch.testing.assert_close(categorical_log_likelihood(logits, levels), expected)
+
+
+@pytest.mark.parametrize("num_levels", [2, 17, 256])
+@pytest.mark.parametrize("mean", [-3.0, -1.0, 0.013, 0.9, 1.0])
+@pytest.mark.parametrize("deviation", [0.003, 0.05, 1.0])
+def test_discretised_gaussian_is_the_share_of_each_bin(
+    num_levels: int, mean: float, deviation: float
+) -> None:
+    levels = torch.linspace(-1, 1, num_levels, dtype=torch.float64).view(-1, 1, 1, 1)
+    means = torch.full_like(levels, mean)
+    found = discretised_gaussian_log_likelihood(means, torch.tensor(deviation).double(), levels, num_levels)
+    assert float(found.exp().sum()) == pytest.approx(1)
+    edges = (levels.flatten()[1:] + levels.flatten()[:-1]) / 2
+    below = np.concatenate([[0.0], stats.norm.cdf(edges, mean, deviation), [1.0]])
+    expected = np.diff(below)
+    seen = expected > 1e-12  # elsewhere the difference of two numbers near 1 has no digits left
+    np.testing.assert_allclose(found.exp().numpy()[seen], expected[seen], rtol=1e-3)
+    assert torch.isfinite(found).all()
+
+
+def test_discretised_gaussian_is_symmetric_far_in_the_tails() -> None:
+    levels = torch.tensor([-0.5, 0.5]).view(2, 1, 1, 1)
+    found = discretised_gaussian_log_likelihood(torch.zeros(2, 1, 1, 1), torch.tensor(0.01), levels, 5)
+    torch.testing.assert_close(found[0], found[1])
+    expected = stats.norm.logsf(0.25, 0, 0.01)  # nearly all of the bin's share is at its near edge
+    assert float(found[0]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_squared_error_is_the_mean_over_each_sample() -> None:
+    predicted, target = normal(3, 1, 2, 2), normal(3, 1, 2, 2, seed=1)
+    expected = [float(((predicted[row] - target[row]) ** 2).mean()) for row in range(3)]
+    assert squared_error(predicted, target).tolist() == pytest.approx(expected)

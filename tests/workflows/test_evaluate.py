@@ -145,7 +145,7 @@ def test_importance_samples_without_effect_are_refused(cnn: RunFolder, vae: RunF
             evaluate(name, num_importance_samples=5)
         return
     before = sorted(vae.evaluations())
-    usual = load(vae).recipe.evaluation.num_importance_samples
+    usual = load(vae).num_importance_samples
     evaluate(name, num_importance_samples=usual)
     assert sorted(vae.evaluations()) == sorted({*before, "images"})
 

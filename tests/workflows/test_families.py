@@ -47,6 +47,8 @@ ELSEWHERE = {
     "encoder": "test_encoder.py",
     "token_embeddings": "test_word_vectors.py",
     "text_embedder": "test_embed.py",
+    "flow": "test_asked_pictures.py",
+    "diffusion": "test_asked_pictures.py",
 }
 """Families that are trained in a file of their own."""
 

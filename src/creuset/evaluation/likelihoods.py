@@ -1,5 +1,6 @@
 """How likely a model finds the pictures of a split, and how well it rebuilds them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,8 @@ def _likelihood_scores(
 ) -> list[Score]:
     """NLL, ELBO where the likelihood is a bound, bits per dimension where it is one of levels."""
     setting = _setting(form, num_importance_samples)
+    if form.bound and not form.tightened:
+        context = replace(context, extra={**context.extra, "draws": "averaged"})
     scores = [nll(observed.log_likelihoods, setting=setting, context=context)]
     if observed.elbos is not None:
         scores.append(elbo(observed.elbos, setting=_setting(form, 1), context=context))

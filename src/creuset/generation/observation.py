@@ -30,7 +30,7 @@ class Observed:
     Args:
         pixels: float32 (N, C, H, W) in [-1, 1]: drawn once, for the model and all that it is compared with.
         log_likelihoods: In nats, float64 (N,).
-        elbos: In nats, float64 (N,); None where the likelihood is exact.
+        elbos: In nats, float64 (N,); None where the likelihood is exact, or a bound by the mean over draws.
     """
 
     pixels: Tensor
@@ -72,7 +72,7 @@ def observe(
             )
             pixels.append(observed.cpu())
             values.append(log_likelihoods.cpu())
-            if model.likelihood.bound:
+            if model.likelihood.bound and model.likelihood.tightened:
                 bounds.append(model.elbo(observed, _draws(seed, "elbo", done, observed)).cpu())
             done += len(chunk)
             progress.advance(done)

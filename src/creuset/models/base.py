@@ -93,11 +93,14 @@ class Likelihood:
         num_levels: Values that an observed pixel can take; 0 where the likelihood is a density over [-1, 1].
         binarisation: "dynamic" where each pixel is observed as on with its grey value as probability.
         bound: Whether `log_likelihood` is a lower bound that importance samples tighten, with an `elbo`.
+        tightened: Of a bound, whether they do; False where more draws only make its estimate closer, and it
+            has no `elbo` beside it.
     """
 
     num_levels: int
     binarisation: Literal["none", "dynamic"] = "none"
     bound: bool
+    tightened: bool = True
 
 
 class Model(nn.Module):

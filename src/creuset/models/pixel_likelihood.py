@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from creuset.device import BatchGenerator
 from creuset.models.base import Likelihood
+from creuset.models.dequantisation import nearest_levels
 from creuset.objectives.reconstruction import (
     bernoulli_log_likelihood,
     categorical_log_likelihood,
@@ -110,7 +111,7 @@ class DiscretisedLogistic(PixelLikelihood):
     def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
         """At the nearest level: augmented pictures lie between levels."""
         del generator
-        return _value(_level(images, self.num_levels), self.num_levels)
+        return nearest_levels(images, self.num_levels)
 
     def log_prob(self, output: Tensor, pixels: Tensor) -> Tensor:
         mean, log_scale = output.chunk(2, dim=-3)

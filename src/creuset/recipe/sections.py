@@ -39,11 +39,13 @@ class FamilyConfig(Section):
     that is given wins over the dial, and the dial over the field's own default. A family whose `sizes` is
     empty has no dial, and refuses `size`. `only_for` maps a field that has an effect on one kind of data
     alone to that kind. `own_sections` are fields that a recipe holds beside the `model` section and not in
-    it, such as `objective`. `exact_likelihood` is true where log-likelihoods need no importance samples.
+    it, such as `objective`. `exact_likelihood` is true where log-likelihoods need no importance samples,
+    `num_importance_samples` are those of a bound where a recipe does not say.
     """
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
     own_sections: ClassVar[tuple[str, ...]] = ()
+    num_importance_samples: ClassVar[int] = 200
     only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus", "pairs"]]] = {}
     exact_likelihood: ClassVar[bool] = False
 
@@ -354,8 +356,11 @@ class EvaluationConfig(Section):
     suite: Suite | Literal["none"] | None = Field(
         None, description="A set of measures; default: what the family's traits allow."
     )
-    num_importance_samples: int = Field(
-        200, ge=1, description="Importance samples per picture for a bound on the likelihood."
+    num_importance_samples: int | None = Field(
+        None,
+        ge=1,
+        description="Importance samples per picture for a bound on the likelihood; default: 200, and 1 where "
+        "each is a whole way back to noise (flow, diffusion).",
     )
     num_generated: int | None = Field(
         None,

@@ -69,7 +69,8 @@ def evaluate(
         suite: Which measures; default: what the recipe says, else what fits the family.
         data: Other data than the run's; samples that the run was trained on are left out and counted.
         split: Which part of the data; default: see `default_split`.
-        num_importance_samples: Draws per picture for a bound on the likelihood; default: the recipe's.
+        num_importance_samples: Draws per picture for a bound on the likelihood; default: the recipe's, or the
+            family's.
         num_generated: Samples drawn for distances, 0 for none, or for modes; default: the recipe's.
         extractor: What turns pictures into features (workflows/extractors.py); default: the recipe's. Where
             that is not on this machine, distances are left out, with a remark.
@@ -88,7 +89,7 @@ def evaluate(
     chosen = suite or _suite_of(loaded)
     if num_importance_samples is not None:
         _require_bound(loaded, chosen)
-        if num_importance_samples == loaded.recipe.evaluation.num_importance_samples:
+        if num_importance_samples == loaded.num_importance_samples:
             num_importance_samples = None
     distances = distance_setting(loaded, chosen, num_generated, extractor)
     modes = mode_setting(loaded, chosen, num_generated, extractor)
@@ -168,7 +169,7 @@ def _run(
     """The suite over a split, with the recipe's number of importance samples where None is given."""
     num_samples = num_importance_samples
     if num_samples is None:
-        num_samples = loaded.recipe.evaluation.num_importance_samples
+        num_samples = loaded.num_importance_samples
     with memory_errors("take fewer importance samples, fewer generated pictures, or a smaller split"):
         return run_suite(
             Subject(family=loaded.family, model=loaded.model, device=loaded.device),

@@ -38,6 +38,12 @@ class Handle:
         self.run, self.recipe, self.spec, self.family, self.model = run, recipe, spec, family, model
         self.device, self.step, self.checkpoint_hash = device, step, checkpoint_hash
 
+    @property
+    def num_importance_samples(self) -> int:
+        """Draws per picture for a bound on the likelihood: the recipe's, else the family's."""
+        asked = self.recipe.evaluation.num_importance_samples
+        return type(self.recipe.model).num_importance_samples if asked is None else asked
+
     def having(self, trait: str, ability: str) -> Model:
         """The model, where its family has this trait; else UsageError, which names what was asked for."""
         self.require(trait, ability)

@@ -177,9 +177,7 @@ class PictureHandle(Handle):
             model,
             pictures.to_images(images, self.spec),
             num_importance_samples=(
-                self.recipe.evaluation.num_importance_samples
-                if num_importance_samples is None
-                else num_importance_samples
+                self.num_importance_samples if num_importance_samples is None else num_importance_samples
             ),
             seed=seed,
             device=self.device,
