@@ -104,6 +104,9 @@ def recipe_page() -> str:
     for key, value in schema["properties"].items():
         if "$ref" in value:
             text += _section(key, definitions[value["$ref"].rpartition("/")[2]], definitions)
+        elif "anyOf" in value:  # a section that only some families have, each its own
+            for part in value["anyOf"]:
+                text += _section(key, definitions[part["$ref"].rpartition("/")[2]], definitions)
         elif key == "players":
             inner = definitions[value["additionalProperties"]["$ref"].rpartition("/")[2]]
             text += _section("players.NAME", inner, definitions)
@@ -150,6 +153,8 @@ def _type(field: dict[str, Any]) -> str:
         if items:
             return f"[{', '.join(_type(item) for item in items)}]"
         return f"a list, each {_type(field['items'])}"
+    if field["type"] == "object":
+        return f"keys, each {_type(field['additionalProperties'])}"
     limits = {
         "minimum": "at least",
         "exclusiveMinimum": "above",
