@@ -90,7 +90,7 @@ def test_stacks_are_told_by_a_classifier_on_each_channel() -> None:
 
 def test_which_data_it_fits() -> None:
     gan = family("gan")
-    assert suites(gan) == ("modes", "images")
+    assert suites(gan) == ("images", "modes")
     assert suites(gan, GRID) == ("modes",)
     assert suites(gan, STACK) == ("images", "modes")
     assert suites(gan, replace(STACK, mixture="")) == ("images",)

@@ -25,7 +25,7 @@ class Repeats(Model):
     def loss(self, batch: object, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         raise NotImplementedError
 
-    def sample(self, num_samples: int, generator: BatchGenerator) -> Tensor:
+    def sample(self, num_samples: int, generator: BatchGenerator, conditions: object = None) -> Tensor:
         assert not self.training
         assert not torch.is_grad_enabled()
         return generator.uniform(1, 4, 5) * 2 - 1

@@ -235,15 +235,15 @@ def test_pictures_that_cannot_be_halved_are_refused() -> None:
 
 WRONG = {
     "model: {family: gan, critic_norm: batch}\nobjective: {name: wgan_gp}": (
-        r"1:35: model.critic_norm: batch mixes the samples of a batch, and a gradient penalty is of each"
+        r"1:35: model.critic_norm must be none or group beside a gradient penalty"
     ),
-    "model: {family: gan, critic_norm: batch}\nobjective: {r1: 1}": r"model.critic_norm: batch mixes",
+    "model: {family: gan, critic_norm: batch}\nobjective: {r1: 1}": r"model.critic_norm must be none or group",
     "model: {family: gan, minibatch_group: 3}": (
-        r"1:39: model.minibatch_group must divide data.batch_size \(128\), got 3"
+        r"1:39: model.minibatch_group must be a divisor of data.batch_size \(128\), got 3"
     ),
-    "model: {family: gan, pack: 3}": r"1:28: model.pack must divide data.batch_size \(128\), got 3",
+    "model: {family: gan, pack: 3}": r"1:28: model.pack must be a divisor of data.batch_size \(128\), got 3",
     "model: {family: gan, pack: 2, minibatch_group: 128}": (
-        r"model.minibatch_group must divide data.batch_size \(128 in packs of 2\), got 128"
+        r"model.minibatch_group must be a divisor of data.batch_size \(128 in packs of 2\), got 128"
     ),
     "model: {family: gan, condition: text}": r"condition: a GAN can be asked for a class, not for a text",
     "model: {family: gan, condition: class, pack: 2}": r"model.pack joins samples of unlike classes",

@@ -22,7 +22,12 @@ MODELS = {
         "{family: autoencoder, channels: [4], hidden_dims: [16]}",
     ],
     "cnn": ["{family: cnn, size: tiny}"],
+    "gan": [
+        "{family: gan, size: tiny}",
+        "{family: gan, size: tiny, channels: [4, 8], generator_norm: batch, condition: class}",
+    ],
     "linear": ["{family: linear, kind: logistic}", "{family: linear, kind: svm}"],
+    "pixelcnn": ["{family: pixelcnn, size: tiny}", "{family: pixelcnn, size: tiny, likelihood: categorical}"],
     "rnn": ["{family: rnn, size: tiny, cell: gru}", "{family: rnn, size: tiny, cell: lstm}"],
     "vae": [
         "{family: vae, size: tiny}",

@@ -158,7 +158,7 @@ def _require_measurable(family: Family, dataset: Dataset, split: str, suite: Sui
             f"the suite {suite} does not fit the family {family.name}",
             where="--suite",
             got=f"traits {', '.join(sorted(family.traits))}",
-            expected=" or ".join(suites(family)),
+            expected=" or ".join(suites(family, dataset.spec)) or "no suite",
         )
     if suite not in suites(family, dataset.spec):
         what = (

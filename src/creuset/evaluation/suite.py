@@ -117,11 +117,9 @@ def suites(family: Family, spec: DataSpec | None = None) -> tuple[Suite, ...]:
     found: list[Suite] = []
     if "classifies" in family.traits:
         found.append("classification")
-    if "samples" in family.traits and (spec is None or spec.mixture in POINTS):
-        found.append("modes")
     if family.traits & {"likelihood", "encodes", "samples"} and (spec is None or spec.kind == "images"):
         found.append("images")
-    if "samples" in family.traits and spec is not None and spec.mixture == STACK:
+    if "samples" in family.traits and (spec is None or spec.mixture in POINTS | {STACK}):
         found.append("modes")
     if "scores_text" in family.traits:
         found.append("text")

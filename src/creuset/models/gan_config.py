@@ -163,8 +163,8 @@ class GANConfig(FamilyConfig):
         penalised = self.objective.penalises_gradients
         if self.critic_norm == "batch" and penalised:
             raise ValueError(
-                "critic_norm: batch mixes the samples of a batch, and a gradient penalty is of each sample "
-                "by itself; take none or group, or leave the penalty out"
+                "critic_norm must be none or group beside a gradient penalty, which is of each sample by "
+                "itself: batch norm mixes the samples of a batch"
             )
         if self.condition == "text":
             raise ValueError("condition: a GAN can be asked for a class, not for a text; take class or none")
@@ -178,10 +178,10 @@ class GANConfig(FamilyConfig):
         size = data.batch_size
         found = {}
         if size % self.pack:
-            found["model.pack"] = f"must divide data.batch_size ({size}), got {self.pack}"
+            found["model.pack"] = f"must be a divisor of data.batch_size ({size}), got {self.pack}"
         elif self.minibatch_group and (size // self.pack) % self.minibatch_group:
             packs = "" if self.pack == 1 else f" in packs of {self.pack}"
             found["model.minibatch_group"] = (
-                f"must divide data.batch_size ({size}{packs}), got {self.minibatch_group}"
+                f"must be a divisor of data.batch_size ({size}{packs}), got {self.minibatch_group}"
             )
         return found
