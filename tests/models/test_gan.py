@@ -237,7 +237,7 @@ WRONG = {
     "model: {family: gan, critic_norm: batch}\nobjective: {name: wgan_gp}": (
         r"1:35: model.critic_norm must be none or group beside a gradient penalty"
     ),
-    "model: {family: gan, critic_norm: batch}\nobjective: {r1: 1}": r"model.critic_norm must be none or group",
+    "model: {family: gan, critic_norm: batch}\nobjective: {r1: 1}": r"critic_norm must be none or group",
     "model: {family: gan, minibatch_group: 3}": (
         r"1:39: model.minibatch_group must be a divisor of data.batch_size \(128\), got 3"
     ),

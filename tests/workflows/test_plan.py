@@ -48,7 +48,7 @@ def check(folder: Path, text: str, name: str, *settings: str) -> None:
         ),
         (
             VAE.replace("{num_imp", "{suite: classification, num_imp"),
-            r"vae\.yaml:\d+:21: evaluation\.suite: classification does not fit .* there is: images, modes, none",
+            r"vae\.yaml:\d+:21: evaluation\.suite: classification .* there is: images, modes, none",
         ),
         (
             CNN.replace("num_steps: 40", "num_steps: 40, warmup_steps: 40"),
