@@ -60,6 +60,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "gan": (
         {"channels": (8, 8), "generator_norm": "group", "condition": "class", "objective": HINGE},
         {"spectral_norm": True, "minibatch_group": 4, "objective": SALIMANS},
+        {"minibatch_kernels": 4},
     ),
     "pixelcnn": (
         {"likelihood": "categorical", "dropout": 0.1},

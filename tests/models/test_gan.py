@@ -245,7 +245,7 @@ WRONG = {
     "model: {family: gan, pack: 2, minibatch_group: 128}": (
         r"model.minibatch_group must be a divisor of data.batch_size \(128 in packs of 2\), got 128"
     ),
-    "model: {family: gan, condition: text}": r"condition: a GAN can be asked for a class, not for a text",
+    "model: {family: gan, condition: text}": r"model.condition: expected one of none, class, got",
     "model: {family: gan, condition: class, pack: 2}": r"model.pack joins samples of unlike classes",
     "model: {family: gan}\nobjective: {name: wgan, label_smoothing: 0.1}": (
         r"2:\d+: objective.label_smoothing has no effect on wgan, whose critic has no target"

@@ -34,7 +34,9 @@ class MinibatchDiscrimination(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, F) -> (B, F + K)."""
         projected = torch.einsum("bf,fkd->bkd", x, self.projection)
-        distances = torch.cdist(projected.transpose(0, 1), projected.transpose(0, 1), p=1)  # (K, B, B)
+        kernels = projected.transpose(0, 1)  # (K, B, D)
+        # torch.cdist has no second derivative, which penalties on the critic's gradient need
+        distances = (kernels[:, :, None] - kernels[:, None]).abs().sum(-1)  # (K, B, B)
         likeness = torch.exp(-distances)
         to_others = likeness.sum(2) - likeness.diagonal(dim1=1, dim2=2)  # (K, B)
         return torch.cat([x, to_others.T], dim=1)

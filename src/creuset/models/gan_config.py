@@ -4,14 +4,13 @@ Each setting names its source; models/gan.py says what is done with it.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from creuset.layers.differentiable_augmentation import DifferentiableAugmentation
 from creuset.layers.feedforward import Activation
 from creuset.layers.generator import AdversarialNorm
-from creuset.models.base import Condition
 from creuset.objectives.adversarial import SMOOTHED, AdversarialName
 from creuset.recipe.sections import DataConfig, FamilyConfig, Section
 
@@ -155,7 +154,9 @@ class GANConfig(FamilyConfig):
     pack: int = Field(
         1, ge=1, le=8, description="Samples that the critic judges together: PacGAN (Lin et al. 2018)."
     )
-    condition: Condition = Field("none", description="What samples can be asked for: none, or class.")
+    condition: Literal["none", "class"] = Field(
+        "none", description="What samples can be asked for: none, or class."
+    )
     objective: GANObjective = Field(GANObjective(), description="What the players lower.")
 
     @model_validator(mode="after")
@@ -166,8 +167,6 @@ class GANConfig(FamilyConfig):
                 "critic_norm must be none or group beside a gradient penalty, which is of each sample by "
                 "itself: batch norm mixes the samples of a batch"
             )
-        if self.condition == "text":
-            raise ValueError("condition: a GAN can be asked for a class, not for a text; take class or none")
         if self.condition == "class" and self.pack > 1:
             raise ValueError("pack joins samples of unlike classes; leave it out, or condition: class")
         if self.minibatch_group == 1:
