@@ -131,6 +131,27 @@ def test_asked_for_a_class_it_draws_that_class() -> None:
     assert 0.3 < float(both.float().mean()) < 0.7
 
 
+@pytest.mark.parametrize("condition", ["class", "text"])
+def test_pairs_leave_each_class_all_of_the_noise(condition: str) -> None:
+    """Pairs over whole batches give each class the noise on its own side, and noise from the other side then
+    leads to the other class.
+    """
+    spec = DataSpec(
+        kind="table", shape=(2,), num_levels=0, class_names=("left", "right"), class_counts=(300, 300)
+    )
+    labels = torch.arange(600) % 2
+    rows = 0.2 * torch.randn(600, 2) + torch.where(labels[:, None] == 0, -1.0, 1.0)
+    captions = {"captions": {"left": ("left",), "right": ("right",)}} if condition == "text" else {}
+    model = flow(spec, condition=condition, pairing="optimal_transport", **captions)
+    train(model, {"features": rows, "labels": labels}, 250)
+    asked = torch.tensor([0] * 100 + [1] * 100)
+    conditions = {"labels": asked}
+    if condition == "text":
+        conditions = {"prompts": model.prompts(["left"] * 100 + ["right"] * 100)}
+    drawn = model.sample(200, BatchGenerator(0, size=200), conditions)
+    assert ((drawn.mean(1) > 0).long() == asked).float().mean() >= 0.97
+
+
 def test_asked_by_a_prompt_it_draws_what_that_says(digits: dict[str, Tensor], digit_spec: DataSpec) -> None:
     model = flow(digit_spec, condition="text", prompt_length=24)
     train(model, digits, 20, size=50)

@@ -29,7 +29,7 @@ from creuset.models.denoiser import Denoiser, DenoiserConfig, spread_times
 from creuset.models.dequantisation import dequantised, log_volume, nearest_levels
 from creuset.models.requirements import require_shape
 from creuset.objectives.elbo import importance_weighted_bound
-from creuset.objectives.flow_matching import optimal_pairs, straight_path
+from creuset.objectives.flow_matching import pairs_within, straight_path
 from creuset.objectives.reconstruction import squared_error
 from creuset.samplers.density import Divergence, estimated_divergence, exact_divergence, log_density
 from creuset.samplers.ode import SolverName, even_times, integrate
@@ -52,7 +52,7 @@ class FlowConfig(DenoiserConfig):
     pairing: Literal["independent", "optimal_transport"] = Field(
         "independent",
         description="Which noise goes with which sample: as drawn, or so that paths within a batch are "
-        "short, for straighter flows that need fewer steps.",
+        "short, for straighter flows that need fewer steps; with a condition, within each class of a batch.",
     )
     sampler: SolverName = Field(
         "midpoint",
@@ -168,8 +168,10 @@ class Flow(Model):
             data = dequantised(data, generator.uniform(*self.shape).to(data.dtype), self.num_levels)
         noise = generator.normal(*self.shape).to(data.dtype)
         if self.couples_samples:
-            pairs = zip(torch.split(noise, group), torch.split(data, group), strict=True)
-            noise = torch.cat([optimal_pairs(*pair) for pair in pairs])
+            # a prompt says no more than a class, whose phrases are drawn without regard to the sample
+            asked_for = data.new_zeros(len(data)) if self.condition == "none" else batch["labels"]
+            parts = (torch.split(values, group) for values in (asked_for, noise, data))
+            noise = torch.cat([pairs_within(*part) for part in zip(*parts, strict=True)])
         times = spread_times(generator).to(data.dtype)
         x, velocity = straight_path(noise, data, times)
         asked = self.denoiser.trained(batch, generator)
