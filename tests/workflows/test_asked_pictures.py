@@ -44,6 +44,14 @@ def test_a_family_trains_on_digits(name: str, workspace: Path) -> None:
     said = str(found["nll"].signature)
     assert "importance_samples:1" in said.replace("=", ":")
     assert ("averaged" in said) == (name == "flow")
+    integrated = "divergence:hutchinson|draws:averaged|" in said and "|solver:rk4|steps:3" in said
+    assert integrated == (name == "flow")
+    document = run.folder.evaluations()["images"]
+    if name == "flow":
+        told = document["details"]["integration"]
+        assert told["num_steps"] == 3
+        remarks = [remark for remark in document["details"]["remarks"] if "NLL is integrated" in remark]
+        assert f"{told['nll_change_by_half_the_steps_nats']:+.3f} nats" in remarks[0]
     assert leftovers(run.path) == []
     assert resume(run.path).outcome.step == 4
     loaded = creuset.load(run.path)

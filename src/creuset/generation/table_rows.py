@@ -36,7 +36,7 @@ def to_features(rows: Any, spec: DataSpec) -> Tensor:
 
 
 def log_scale(spec: DataSpec) -> float:
-    """The sum of log std over the columns: log p of a row in its units is that as a model takes it less this."""
+    """The sum of log std over the columns: log p of a row in its units is less by this than standardised."""
     return math.fsum(math.log(std) for std in spec.feature_std)
 
 
