@@ -61,7 +61,7 @@ def pairs_within(classes: Tensor, noise: Tensor, data: Tensor) -> Tensor:
         (B, ...), the rows of `noise`.
     """
     paired = torch.empty_like(noise)
-    for number in classes.unique():
+    for number in sorted(set(classes.tolist())):
         of = classes == number
         paired[of] = optimal_pairs(noise[of], data[of])
     return paired
