@@ -73,6 +73,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "diffusion": (
         {"prediction": "epsilon", "schedule": "linear", "sampler": "ddpm"},
         {"prediction": "x0", "condition": "class", "eta": 0.5},
+        {"prediction": "levels", "patch_size": 2},
         {"condition": "text", "guidance": 1.5, "sampler": "dpm_solver", "num_sampling_steps": 20},
     ),
     "vae": (

@@ -102,10 +102,6 @@ def test_what_has_no_effect_is_refused(vae: RunFolder, cnn: RunFolder) -> None:
     ("text", "message"),
     [
         (
-            "evaluation: {suite: none, num_generated: 5}",
-            "num_generated has no effect: evaluation.suite is none",
-        ),
-        (
             "evaluation: {num_generated: 0, extractor: mine}",
             "extractor has no effect while num_generated is 0",
         ),

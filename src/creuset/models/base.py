@@ -86,6 +86,21 @@ class Family:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Integration:
+    """How a likelihood that is an integral along a path is computed: part of a score's signature.
+
+    Args:
+        solver: The method of a step.
+        num_steps: Steps of a path; `Model.integration_error` says what they leave out.
+        divergence: "exact", or "hutchinson" where it is estimated by one probe of random signs a draw.
+    """
+
+    solver: str
+    num_steps: int
+    divergence: Literal["exact", "hutchinson"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Likelihood:
     """What a model's `log_likelihood` is the log-likelihood of: part of a score's signature.
 
@@ -95,12 +110,14 @@ class Likelihood:
         bound: Whether `log_likelihood` is a lower bound that importance samples tighten, with an `elbo`.
         tightened: Of a bound, whether they do; False where more draws only make its estimate closer, and it
             has no `elbo` beside it.
+        integration: How it is integrated; None where it is a sum.
     """
 
     num_levels: int
     binarisation: Literal["none", "dynamic"] = "none"
     bound: bool
     tightened: bool = True
+    integration: Integration | None = None
 
 
 class Model(nn.Module):
@@ -227,6 +244,13 @@ class Model(nn.Module):
             images: (B, C, H, W) in [-1, 1]; observed first with the generator (`observe`).
             generator: Keeps what it draws, so that its size bounds the memory: a few hundred rows.
             num_importance_samples: Draws per picture for a bound; without effect where the value is exact.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def integration_error(self, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """log p with half the steps less that with all of them, by the same draw, in nats, float32 (B,).
+
+        For a likelihood with an `integration`, whose error is about that or less.
         """
         raise NotImplementedError(type(self).__name__)
 

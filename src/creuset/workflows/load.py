@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.assets import workspace
-from creuset.data.dataset import standardise
 from creuset.data.spec import DataSpec, SoundForm
 from creuset.data.vocabulary import encode
 from creuset.device import resolve_device
 from creuset.errors import DataError, NotFoundError
 from creuset.generation import pictures
+from creuset.generation.table_rows import to_features
 from creuset.models import family, family_configs
 from creuset.models.base import FittedModel, Model, placed
 from creuset.recipe.resolve import Recipe, parse_recipe
@@ -50,7 +50,7 @@ class Loaded(PictureHandle, TextHandle):
         if self.spec.kind == "images":
             tensor = pictures.to_images(inputs, self.spec)
         elif self.spec.kind == "table":
-            tensor = self._rows(inputs)
+            tensor = to_features(inputs, self.spec)
         else:
             tensor = self._tokens(inputs)
         with torch.no_grad():
@@ -63,17 +63,6 @@ class Loaded(PictureHandle, TextHandle):
     def predict(self, inputs: Any) -> list[str]:
         """The most likely class of each picture, row or text, by name."""
         return [self.spec.class_names[label] for label in self.logits(inputs).argmax(1)]
-
-    def _rows(self, inputs: Any) -> torch.Tensor:
-        """Table rows as the model takes them."""
-        rows = torch.as_tensor(np.asarray(inputs, dtype=np.float64))
-        if rows.ndim != 2 or tuple(rows.shape[1:]) != self.spec.shape or not len(rows):
-            raise DataError(
-                "these rows are not of the form that the model was trained on",
-                got=f"shape {tuple(rows.shape)}",
-                expected=f"(N, {self.spec.shape[0]}): {', '.join(self.spec.feature_names)}",
-            )
-        return standardise(rows, self.spec)
 
     def _tokens(self, inputs: Any) -> torch.Tensor:
         """Texts as the model takes them."""

@@ -13,7 +13,7 @@ from creuset.generation import pictures
 from creuset.generation.conditions import conditions_of
 from creuset.generation.griffin_lim import to_sound
 from creuset.generation.pictures import Pictures
-from creuset.generation.table_rows import to_rows
+from creuset.generation.table_rows import log_scale, to_features, to_rows
 from creuset.layers.interpolation import Path as InterpolationPath
 from creuset.models.base import Model, placed
 from creuset.workflows.handle import Handle
@@ -161,27 +161,32 @@ class PictureHandle(Handle):
     def log_likelihood(
         self, images: Any, *, num_importance_samples: int | None = None, seed: int = 0
     ) -> NDArray[np.float32]:
-        """log p(picture) in nats, float32 (N,); a bound where the family gives one.
+        """log p(picture) in nats, float32 (N,); a bound where the family gives one. Of a table the density
+        of each row in the units of its columns.
 
         These are the numbers of `creuset eval`, bit for bit, for all pictures of a split in its order, with
         the same seed, number of importance samples and device, where pictures have 256 levels or are given
         as floats. Draws depend on a picture's place: alone, or in another order, it has other ones.
 
         Args:
-            images: uint8 (N, H, W, C) in 0..255, or float (N, C, H, W) in [-1, 1].
+            images: uint8 (N, H, W, C) in 0..255, or float (N, C, H, W) in [-1, 1]; of a table rows (N, F) as
+                a file holds them.
             num_importance_samples: Draws per picture for a bound; default: the recipe's.
             seed: Decides the draws: of binary pixels, where the likelihood is of such, and of codes.
         """
         model = self.having("likelihood", "give likelihoods")
-        return pictures.log_likelihood(
+        of_table = self.spec.kind == "table"
+        inputs = to_features(images, self.spec) if of_table else pictures.to_images(images, self.spec)
+        values = pictures.log_likelihood(
             model,
-            pictures.to_images(images, self.spec),
+            inputs,
             num_importance_samples=(
                 self.num_importance_samples if num_importance_samples is None else num_importance_samples
             ),
             seed=seed,
             device=self.device,
-        ).numpy()
+        )
+        return (values - log_scale(self.spec)).numpy() if of_table else values.numpy()
 
     def _draw(self, num_samples: int, seed: int, label: str | None, prompt: str | None) -> Tensor:
         """Samples as the model makes them."""

@@ -171,12 +171,10 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
             ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has no likelihood"
         elif recipe.model.exact_likelihood:
             ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has an exact likelihood"
-        elif suite == "none":
-            ignored["evaluation.num_importance_samples"] = "evaluation.suite is none"
     for key in ("evaluation.num_generated", "evaluation.extractor"):
         if key in written and "samples" not in kind.traits:
             ignored[key] = f"the family {kind.name} draws no pictures"
-        elif key in written and suite not in (None, "images", "modes"):
+        elif key in written and suite not in (None, "none", "images", "modes"):
             ignored[key] = f"evaluation.suite is {suite}"
     problems = [_problem(recipe, key, f"{key} has no effect: {why}") for key, why in ignored.items()]
     if suite not in (None, "none") and suite not in suites(kind):
