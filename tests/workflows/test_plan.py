@@ -43,10 +43,6 @@ def check(folder: Path, text: str, name: str, *settings: str) -> None:
             r"evaluation\.suite: images does not fit the family cnn",
         ),
         (
-            VAE.replace("{num_imp", "{suite: none, num_imp"),
-            r"num_importance_samples has no effect: evaluation\.suite is none",
-        ),
-        (
             VAE.replace("{num_imp", "{suite: classification, num_imp"),
             r"vae\.yaml:\d+:21: evaluation\.suite: classification .* there is: images, modes, none",
         ),
