@@ -208,7 +208,7 @@ def test_sound_is_shown_as_what_it_is(invoke: Invoke, tmp_path: Path) -> None:
     )
     assert "classes   2" in output
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
-    assert "near duplicates: only looked for among pictures" in invoke("validate", folder).output
+    assert "near duplicates: not looked for in sound" in invoke("validate", folder).output
     assert "the splits of sound are no file of arrays" in str(
         failure(invoke("split", folder, "--out", "a.npz"))
     )

@@ -27,8 +27,8 @@ _EXAMPLES = 10
 def command() -> None:
     """Show, validate and split data before training on it.
 
-    SOURCE is a name (digits, mnist-5k, python-reference), a folder of pictures, of WAV files or of .txt
-    files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl.
+    SOURCE is a name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures, of WAV
+    files or of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl.
     """
 
 
@@ -352,7 +352,9 @@ def _print_findings(dataset: "Dataset", near: "list[NearDuplicates]") -> None:
         say(f"samples of {found.split} nearly the same as one of {found.other}: {found.count:,}")
         for pair in found.examples:
             say(f"    {pair.name} like {pair.like} (correlation {pair.correlation:.4f})")
-    if dataset.spec.kind != "images" or dataset.spec.sound is not None:
+    if dataset.spec.sound is not None:
+        say("near duplicates: not looked for in sound, where recordings of one voice are too much alike")
+    elif dataset.spec.kind != "images":
         say("near duplicates: only looked for among pictures")
 
 

@@ -231,9 +231,9 @@ class DataConfig(Section):
     stack: int = Field(
         1,
         ge=1,
-        le=4,
-        description="Grey pictures of the source, drawn at random, that make the channels of one sample; 3 "
-        "of digits have 1,000 modes.",
+        le=3,
+        description="Grey pictures of the source, drawn at random, that make the colours of one sample, red, "
+        "green and blue in this order; 3 of digits have 1,000 modes.",
     )
     augmentation: AugmentationConfig = Field(
         AugmentationConfig(), description="Random changes to training pictures."

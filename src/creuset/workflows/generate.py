@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from creuset.data.dataset import Dataset
-from creuset.data.spec import SoundForm
+from creuset.data.spec import DataSpec, SoundForm
 from creuset.device import memory_errors, stream
 from creuset.errors import DataError, NotFoundError, UsageError, did_you_mean
 from creuset.files import write_atomic
@@ -27,7 +27,7 @@ from creuset.reporting.charts import Axis, ScatterChart
 from creuset.reporting.charts.standalone import standalone
 from creuset.reporting.sheet import Sheet, comparison_sheet, picture_sheet
 from creuset.workflows.evaluate import default_split, run_data
-from creuset.workflows.load import Loaded, find_run, load, run_recipe
+from creuset.workflows.load import Loaded, data_spec, find_run, load, run_recipe
 from creuset.workflows.other_data import load_other
 from creuset.workflows.sounds import Track
 
@@ -195,6 +195,15 @@ def draws_samples(run: str | Path) -> bool:
     return "samples" in family(run_recipe(found).model.family).traits
 
 
+def sample_endings(run: str | Path) -> tuple[str, ...]:
+    """The endings of files that samples of a run are written into.
+
+    Raises:
+        NotFoundError: There is no such run.
+    """
+    return _OF_SAMPLES[_what(data_spec(find_run(run)))]
+
+
 def project(codes: NDArray[np.float32]) -> NDArray[np.float64]:
     """Codes (N, L) in the plane of their two largest principal components, (N, 2); L <= 2: as they are.
 
@@ -262,7 +271,7 @@ def _sample(
     loaded: Loaded, out: Path, asked_num: int | None, seed: int, label: str | None, prompt: str | None
 ) -> _Made:
     names, form = loaded.spec.feature_names, loaded.spec.sound
-    what = "rows of a table" if names else "pictures" if form is None else "clips of sound"
+    what = _what(loaded.spec)
     if out.suffix not in _OF_SAMPLES[what]:
         endings = " or ".join(_OF_SAMPLES[what])
         raise UsageError(f"{what} cannot be written so", where=out, expected=endings)
@@ -280,6 +289,13 @@ def _sample(
             "only two columns make a map", where=out, got=f"{len(names)} columns", expected=".csv"
         )
     return _Made(arrays={"rows": rows}, draw=partial(row_map, rows, names))
+
+
+def _what(spec: DataSpec) -> str:
+    """What samples of this form are, a key of `_OF_SAMPLES`."""
+    if spec.kind == "table":
+        return "rows of a table"
+    return "pictures" if spec.sound is None else "clips of sound"
 
 
 def _sounds(loaded: Loaded, out: Path, drawn: Pictures, form: SoundForm, seed: int) -> _Made:

@@ -24,6 +24,7 @@ from creuset.recipe.sections import EvaluationConfig, Section
 from creuset.recipe.source import find_recipe
 from creuset.training.distributed import Processes, world_size
 from creuset.workflows.distances import check_extractor
+from creuset.workflows.measurable import not_measurable
 from creuset.workflows.step_samples import TRAITS_WITH_SAMPLES
 
 SPLIT_SEED = 0
@@ -224,16 +225,15 @@ def check_data_effects(recipe: Recipe, spec: DataSpec) -> None:
 
 
 def check_suite(recipe: Recipe, kind: Family, spec: DataSpec) -> None:
-    """Refuses a suite that cannot measure this data.
+    """Refuses what the evaluation section asks for and cannot be measured on this data.
 
     Raises:
-        RecipeError: Where it stands.
+        RecipeError: Each of it, where it stands.
+        NotFoundError, UsageError: See `not_measurable`.
     """
-    suite, fitting = recipe.evaluation.suite, suites(kind, spec)
-    if suite not in (None, "none", *fitting):
-        there = ", ".join([*fitting, "none"])
-        text = f"evaluation.suite: {suite} does not fit {recipe.data.source}; there is: {there}"
-        raise RecipeError([_problem(recipe, "evaluation.suite", text)])
+    refused = not_measurable(recipe, kind, spec)
+    if refused:
+        raise RecipeError([_problem(recipe, key, text) for key, text in refused.items()])
 
 
 def _is_default(recipe: Recipe, key: str) -> bool:
