@@ -105,17 +105,17 @@ class PictureHandle(Handle):
         )
         return pictures.to_pictures(completed)
 
-    def encode(self, images: Any) -> NDArray[np.float32]:
-        """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""
+    def encode(self, images: Any) -> NDArray[np.float32] | NDArray[np.int64]:
+        """The code of each picture, float32 (N, L): a few numbers in place of its pixels; of a VQ-VAE a map of
+        whole numbers, int64 (N, h, w)."""
         model = self.having("encodes", "encode pictures")
         return pictures.encode(model, pictures.to_images(images, self.spec), self.device).numpy()
 
     def decode(self, codes: Any) -> Pictures:
-        """The picture of each code (N, L), uint8 (N, H, W, C)."""
+        """The picture of each code, as `encode` gives them, uint8 (N, H, W, C)."""
         model = self.having("encodes", "decode codes")
-        return pictures.to_pictures(
-            pictures.decode(model, torch.as_tensor(codes, dtype=torch.float32), self.device)
-        )
+        given = torch.as_tensor(codes) if model.num_codes else torch.as_tensor(codes, dtype=torch.float32)
+        return pictures.to_pictures(pictures.decode(model, given, self.device))
 
     def reconstruct(self, images: Any) -> Pictures:
         """Each picture through encoder and decoder, uint8 (N, H, W, C)."""
