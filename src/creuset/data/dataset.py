@@ -1,6 +1,6 @@
 """A data set in memory: its splits, its form, its hash, and what was done to make it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ class Split:
         inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in
             the file, float64 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py); or blocks
             of a corpus, int32 (N, context + 1) (token_stream.py); or how many tokens source and target of a
-            pair have, int64 (N, 2).
+            pair have, int64 (N, 2); or code maps, int16 (N, 1, h, w).
         labels: Places in the spec's class_names, int64 (N,); None without labels.
         hashes: Content hashes, two numbers a sample (hashing.py).
         names: Where each sample comes from, for people; of a corpus its documents, which are not samples.
@@ -37,6 +37,7 @@ class Split:
             None for other data.
         stream: The tokens of a corpus; None for other data.
         pairs: Pairs of texts and their tokens; None for other data.
+        pictures: Those that code maps stand for, uint8 (N, C, H, W); None for other data.
     """
 
     inputs: Tensor
@@ -47,6 +48,7 @@ class Split:
     num_tokens: Tensor | None = None
     stream: TokenStream | None = None
     pairs: TextPairs | None = None
+    pictures: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
@@ -63,7 +65,22 @@ class Split:
             texts=tuple(self.texts[index] for index in indices) if self.texts else (),
             num_tokens=None if self.num_tokens is None else self.num_tokens[places],
             pairs=None if self.pairs is None else self.pairs.select(indices),
+            pictures=None if self.pictures is None else self.pictures[places],
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CodeMaps:
+    """What code maps stand for.
+
+    Args:
+        spec: The form of the pictures.
+        decode: Code maps, float32 (N, 1, h, w) in [-1, 1] as they are batched, to pictures, float32
+            (N, C, H, W) in [-1, 1].
+    """
+
+    spec: DataSpec
+    decode: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +202,7 @@ class Dataset:
         content_hash: Names exactly this data in these splits (hashing.content_hash).
         report: How it was made.
         tokenizer: What cut a corpus or pairs into tokens; None for other data.
+        code_maps: What code maps stand for; None for other data.
     """
 
     spec: DataSpec
@@ -192,6 +210,26 @@ class Dataset:
     content_hash: str
     report: DataReport
     tokenizer: Tokenizer | None = None
+    code_maps: CodeMaps | None = None
+
+    @property
+    def shown(self) -> "Dataset":
+        """What people see of it: the pictures that code maps stand for, and other data as it is."""
+        if self.code_maps is None:
+            return self
+        spec = replace(
+            self.code_maps.spec, class_names=self.spec.class_names, class_counts=self.spec.class_counts
+        )
+        splits = {}
+        for name, split in self.splits.items():
+            assert split.pictures is not None
+            splits[name] = replace(split, inputs=split.pictures, pictures=None)
+        return make_dataset(spec, splits, self.report)
+
+    def as_shown(self, samples: Tensor) -> Tensor:
+        """Samples as people see them: code maps, float32 (N, 1, h, w), as pictures (N, C, H, W) in
+        [-1, 1]."""
+        return samples if self.code_maps is None else self.code_maps.decode(samples)
 
     def batch(self, split: str, indices: Tensor, offsets: Tensor | None = None) -> dict[str, Tensor]:
         """Samples as a model takes them.
@@ -286,7 +324,12 @@ def with_text_counts(report: DataReport, spec: DataSpec, splits: Mapping[str, Sp
 
 
 def make_dataset(
-    spec: DataSpec, splits: Mapping[str, Split], report: DataReport, *, tokenizer: Tokenizer | None = None
+    spec: DataSpec,
+    splits: Mapping[str, Split],
+    report: DataReport,
+    *,
+    tokenizer: Tokenizer | None = None,
+    code_maps: CodeMaps | None = None,
 ) -> Dataset:
     """A data set whose hash is computed from what it holds."""
     named = {name: (split.hashes, split.labels) for name, split in splits.items()}
@@ -296,6 +339,7 @@ def make_dataset(
         content_hash=content_hash(spec, named),
         report=report,
         tokenizer=tokenizer,
+        code_maps=code_maps,
     )
 
 
@@ -313,6 +357,7 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
         ("another shape", own.shape, spec.shape),
         ("another number of pixel levels", own.num_levels, spec.num_levels),
         ("another form of sound", own.sound, spec.sound),
+        ("another codebook", own.codes, spec.codes),
         ("other columns", own.feature_names, spec.feature_names),
         ("another context", own.context, spec.context),
         ("another tokenizer", own.tokenizer, spec.tokenizer),
@@ -343,7 +388,7 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
     if (own.tokens, own.max_tokens, own.vocabulary) != (spec.tokens, spec.max_tokens, spec.vocabulary):
         splits = {name: _read_again(split, spec) for name, split in splits.items()}
     report = with_text_counts(dataset.report, spec, splits)
-    return make_dataset(spec, splits, report, tokenizer=dataset.tokenizer)
+    return make_dataset(spec, splits, report, tokenizer=dataset.tokenizer, code_maps=dataset.code_maps)
 
 
 def _read_again(split: Split, spec: DataSpec) -> Split:

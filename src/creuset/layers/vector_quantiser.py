@@ -122,7 +122,9 @@ class VectorQuantiser(nn.Module):
 
     def look_up(self, codes: Tensor) -> Tensor:
         """The vectors of codes: int64 (B, h, w) -> (B, D, h, w)."""
-        return functional.embedding(codes, self.codebook).permute(0, 3, 1, 2)
+        rows = functional.embedding(codes, self.codebook)  # (B, h, w, D)
+        vectors: Tensor = rows.permute(0, 3, 1, 2)
+        return vectors
 
     @property
     def perplexity(self) -> Tensor:

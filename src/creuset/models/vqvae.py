@@ -134,9 +134,11 @@ class VQVAE(Model):
         self.commitment_weight = config.commitment_weight
 
     def begin_step(self, step: int, num_steps: int) -> None:
+        del step, num_steps
         self.quantiser.forget()
 
     def end_update(self, player: str) -> None:
+        del player
         self.quantiser.end_update()
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
@@ -199,7 +201,7 @@ class VQVAE(Model):
         decoded, since the numbers of codes have no order."""
         ends = [self.encoder(require_shape(images, self.image_shape)) for images in (first, second)]
         ways = interpolate_codes(ends[0].flatten(1), ends[1].flatten(1), num_steps, path)
-        vectors = ways.flatten(0, 1).unflatten(1, ends[0].shape[1:])
+        vectors = ways.reshape(-1, *ends[0].shape[1:])
         pictures = self.decode(self.quantiser.nearest(vectors))
         return pictures.reshape(len(first), num_steps, *pictures.shape[1:])
 

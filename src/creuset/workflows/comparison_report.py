@@ -15,10 +15,10 @@ from creuset.workflows.again import again_command
 from creuset.workflows.chapters import classification_figures
 from creuset.workflows.compare import ComparedRuns, MeasuredRun
 from creuset.workflows.comparison_blocks import run_table, sample_blocks, verdict_blocks
-from creuset.workflows.evaluate import run_data
 from creuset.workflows.joint_curves import joint_curves, loss_by_place, losses_are_one_quantity
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.outdated import outdated_scores
+from creuset.workflows.run_data import run_data
 
 SUFFIX = ".html"
 _TRAINING_LEAD = (
@@ -147,7 +147,7 @@ def _details(suite: str, measured: Mapping[str, MeasuredRun]) -> list[Chapter]:
 
 def _samples(models: Mapping[str, Loaded], progress: Progress) -> list[Chapter]:
     first = next(iter(models.values()))
-    blocks = sample_blocks(models, run_data(first.run, progress))
+    blocks = sample_blocks(models, run_data(first.run, progress).shown)
     return [Chapter(title="Samples, side by side", blocks=blocks)] if blocks else []
 
 
