@@ -7,7 +7,8 @@ A suite takes a model and data and returns scores with what a report draws besid
     images           likelihoods.py (likelihoods and reconstructions), code_likelihoods.py (likelihoods of the
                      codes that stand for pictures), code_use.py (of a codebook), distances.py (generated
                      against real pictures by the features of a network), copies.py (against training
-                     pictures, by pixels), recognised.py (whether a class that was asked for is recognised by a classifier)
+                     pictures, by pixels), recognised.py (whether a class that was asked for is recognised
+                     by a classifier)
     text             texts.py
     analogies        analogies.py (words by their vectors), word_map.py
     masked           masked.py

@@ -122,9 +122,8 @@ class VectorQuantiser(nn.Module):
 
     def look_up(self, codes: Tensor) -> Tensor:
         """The vectors of codes: int64 (B, h, w) -> (B, D, h, w)."""
-        rows = functional.embedding(codes, self.codebook)  # (B, h, w, D)
-        vectors: Tensor = rows.permute(0, 3, 1, 2)
-        return vectors
+        rows: Tensor = functional.embedding(codes, self.codebook)
+        return rows.permute(0, 3, 1, 2)
 
     @property
     def perplexity(self) -> Tensor:
