@@ -103,7 +103,7 @@ def test_a_setting_without_effect_is_refused() -> None:
     with pytest.raises(ValidationError, match="restart_below has no effect with codebook: loss"):
         VQVAEConfig(family="vqvae", codebook="loss", restart_below=0.1)
     assert VQVAEConfig(family="vqvae", codebook="loss").least_use == 0
-    assert VQVAEConfig(family="vqvae").least_use == 0.02
+    assert VQVAEConfig(family="vqvae").least_use == 0.05
     with pytest.raises(ValidationError, match="channels"):
         VQVAEConfig(family="vqvae", channels=())
 

@@ -34,7 +34,7 @@ from creuset.models.requirements import require_pictures, require_shape
 from creuset.objectives.reconstruction import bernoulli_log_likelihood
 from creuset.recipe.sections import FamilyConfig
 
-_RESTART_BELOW = 0.02
+_RESTART_BELOW = 0.05
 
 
 class VQVAEConfig(FamilyConfig):
@@ -42,7 +42,7 @@ class VQVAEConfig(FamilyConfig):
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {
         "tiny": {"channels": (16,), "code_dim": 8, "num_codes": 32},
-        "small": {"channels": (32, 64), "code_dim": 32, "num_codes": 128},
+        "small": {"channels": (16, 64), "code_dim": 32, "num_codes": 128},
         "base": {"channels": (64, 128), "code_dim": 64, "num_codes": 512},
     }
 
@@ -51,7 +51,7 @@ class VQVAEConfig(FamilyConfig):
     )
     code_dim: int = Field(32, ge=1, description="Numbers of a vector of the codebook.")
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (32, 64),
+        (16, 64),
         min_length=1,
         description="Channels of each convolution stage, which halves the picture; what is left is the size "
         "of a code map.",
@@ -78,7 +78,7 @@ class VQVAEConfig(FamilyConfig):
         ge=0,
         lt=1,
         description="A code that is used less than this, where 1 is the mean use, is moved onto a vector of "
-        "the batch; 0 is never. Default: 0.02 with codebook: ema, which alone can do so.",
+        "the batch; 0 is never. Default: 0.05 with codebook: ema, which alone can do so.",
     )
 
     @model_validator(mode="after")
