@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from creuset.data.dataset import CodeMaps, DataReport, Dataset, Split, make_dataset
+from creuset.data.dataset import CodeMaps, Dataset, Split, make_dataset
 from creuset.data.hashing import groups, sample_hashes
+from creuset.data.report import DataReport
 from creuset.data.source import counted
 from creuset.data.spec import CodeForm, DataSpec
 
@@ -67,18 +68,17 @@ def _coded(split: Split, maps: Tensor) -> Split:
 
 def _report(report: DataReport, splits: Mapping[str, Split], form: CodeForm, num_codes: int) -> DataReport:
     """What is to be said of code maps, beside what was said of their pictures when these were read."""
-    used = torch.bincount(splits["train"].inputs.flatten().long(), minlength=num_codes).count_nonzero()
-    notes = [f"of the {num_codes} codes of {form.run} the training pictures use {int(used)}"]
-    hashes = {name: sample_hashes(split.inputs.numpy()) for name, split in splits.items()}
-    for name, own in hashes.items():
-        if name == "train":
-            continue
-        _, members = groups(np.concatenate([own, hashes["train"]]))
-        equal = int(np.isin(members[: len(own)], members[len(own) :]).sum())
-        if equal:
-            notes.append(
-                f"{counted(equal, 'code map')} of {name} equal to one of train, made from another picture"
-            )
+    notes = []
+    if "train" in splits:
+        used = splits["train"].inputs.unique().numel()
+        notes.append(f"of the {num_codes} codes of {form.run} the training pictures use {used}")
+        hashes = {name: sample_hashes(split.inputs.numpy()) for name, split in splits.items()}
+        for name in sorted(set(hashes) - {"train"}):
+            _, members = groups(np.concatenate([hashes[name], hashes["train"]]))
+            own, training = np.split(members, [len(hashes[name])])
+            if equal := int(np.isin(own, training).sum()):
+                maps = counted(equal, "code map")
+                notes.append(f"{maps} of {name} equal to one of train, made from another picture")
     return DataReport(
         origin=f"code maps of {form.run}: {report.origin}",
         own_splits=tuple(name for name in splits if name != "train"),

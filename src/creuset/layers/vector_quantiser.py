@@ -129,7 +129,8 @@ class VectorQuantiser(nn.Module):
     def perplexity(self) -> Tensor:
         """exp of the entropy of the running use: as many codes as if all were used alike, from 1 to K."""
         shares = self.use / self.use.sum().clamp_min(_LEAST_USE)
-        return torch.special.entr(shares).sum().exp()
+        entropy: Tensor = torch.special.entr(shares).sum()
+        return entropy.exp()
 
     def forget(self) -> None:
         """Drops what was remembered since the last update."""

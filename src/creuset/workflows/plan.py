@@ -143,7 +143,8 @@ def _absolute(name: str) -> str:
     """A path that exists in full, also that of a run, anything else as it is."""
     if name.startswith(RUN):
         path = Path(name.removeprefix(RUN)).expanduser()
-        return f"{RUN}{path.resolve()}" if len(path.parts) > 1 else name
+        is_path = len(path.parts) > 1 or (path / "manifest.json").is_file()
+        return f"{RUN}{path.resolve()}" if is_path else name
     path = Path(name).expanduser()
     return str(path.resolve()) if path.exists() else name
 
