@@ -80,7 +80,7 @@ def test_samples_are_pictures_made_by_the_first_stage(vqvae: RunFolder, tmp_path
 def test_scores_are_of_codes_where_they_are_and_of_pictures_where_these_are_drawn(
     vqvae: RunFolder, vae: RunFolder, tmp_path: Path
 ) -> None:
-    run = second(tmp_path)
+    run = second(tmp_path, "evaluation.num_generated=1000")
     scores = {score.metric: score for score in run.scores}
     nll = scores["code_nll"]
     assert nll.unit == "nats_per_code_map"
@@ -98,10 +98,21 @@ def test_scores_are_of_codes_where_they_are_and_of_pictures_where_these_are_draw
     images = pictures.batch("test", torch.arange(180))["images"]
     assert -load("second").log_likelihood(images).mean() == pytest.approx(nll.value, rel=1e-5)
     assert "samples, seed 0" in run.folder.report_path.read_text()
-    creuset.resume(vae)
-    found = compare(["vae", "second"])
-    assert {one.metric for one in found.comparisons} <= {"fd", "kd", "precision", "density", "memorisation"}
+    with pytest.raises(UsageError, match="no score in common"):
+        compare([vae, run.folder])
     assert not losses_are_one_quantity([vae, run.folder])
+
+
+def test_second_stages_on_one_first_stage_are_compared_by_their_codes(
+    vqvae: RunFolder, tmp_path: Path
+) -> None:
+    run = second(tmp_path)
+    recipe = write_recipe(tmp_path, SECOND, "other")
+    other = train(recipe, name="other", settings=["training.num_steps=3"])
+    found = {one.metric: one for one in compare([run.folder, other.folder]).comparisons}
+    assert found["code_nll"].verdict == "worse"
+    assert losses_are_one_quantity([run.folder, other.folder])
+    assert vqvae.status() == "finished"
 
 
 def test_other_pictures_go_through_the_first_stage_too(vqvae: RunFolder, tmp_path: Path) -> None:

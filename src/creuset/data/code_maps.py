@@ -70,7 +70,7 @@ def _report(report: DataReport, splits: Mapping[str, Split], form: CodeForm, num
     """What is to be said of code maps, beside what was said of their pictures when these were read."""
     notes = []
     if "train" in splits:
-        used = splits["train"].inputs.unique().numel()
+        used = len(torch.unique(splits["train"].inputs))
         notes.append(f"of the {num_codes} codes of {form.run} the training pictures use {used}")
         hashes = {name: sample_hashes(split.inputs.numpy()) for name, split in splits.items()}
         for name in sorted(set(hashes) - {"train"}):

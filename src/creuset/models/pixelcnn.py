@@ -116,6 +116,7 @@ class PixelCNN(Model):
                 outputs_per_colour=self.pixel_likelihood.outputs_per_channel,
                 num_classes=self.num_classes,
                 dropout=config.dropout,
+                num_symbols=0 if spec.codes is None else spec.num_levels,
             )
         )
 
