@@ -76,6 +76,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"prediction": "levels", "patch_size": 2},
         {"condition": "text", "guidance": 1.5, "sampler": "dpm_solver", "num_sampling_steps": 20},
     ),
+    "vqvae": (
+        {"codebook": "loss", "reconstruction": "bernoulli"},
+        {"restart_below": 0.0, "commitment_weight": 1.0},
+    ),
     "vae": (
         {"likelihood": "discretised", "channels": (8,)},
         {"likelihood": "gaussian", "beta": 2.0},
@@ -572,9 +576,9 @@ def test_codes_give_pictures_back(name: str, settings: dict[str, Any], digits: d
     model = build(name, settings)
     images = digits["images"][1500:1600]
     codes = model.encode(images)
-    assert codes.ndim == 2
+    assert codes.ndim == (3 if model.num_codes else 2)
     assert len(codes) == 100
-    assert codes.dtype == torch.float32
+    assert codes.dtype == (torch.int64 if model.num_codes else torch.float32)
     torch.testing.assert_close(codes[:7], model.encode(images[:7]))
     before = (model.reconstruct(images) - images).square().mean()
     train(model, part(digits, 0, 1500), 100)

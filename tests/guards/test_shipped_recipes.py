@@ -49,6 +49,12 @@ def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path:
         line = '{{"source": "{} and {} are numbers", "target": "{} et {} sont des nombres, dit-il"}}\n'
         text.write_text("".join(line.format(n, n * 7, n, n * 7 % 100) for n in range(1500)))
         own = ["--set", f"data.source={text}"]
+    if recipe.data.source.startswith("run:"):  # the codes of a first stage, made here in short
+        first = str(tmp_path / "first")
+        short = ["--set", "data.source=digits", "--set", "model.size=tiny", "--set", "training.num_steps=2"]
+        answer = run_command(["train", "vqvae-mnist", "--name", first, "--no-eval", *short])
+        assert answer.exit_code == 0, answer.stderr
+        own = ["--set", f"data.source=run:{first}"]
     if recipe.data.source in OWN_SOUND:
         own = ["--set", f"data.source={tone_folder(tmp_path / 'tones', num=40)}"]
     if own and recipe.data.tokenizer in ("byte_bpe", "wordpiece", "unigram"):  # few words, all told

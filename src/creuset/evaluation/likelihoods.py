@@ -33,7 +33,7 @@ def likelihood_part(
     """NLL and what follows from it, beside what simple models of the training pictures reach."""
     model = subject.model
     assert isinstance(model, Model)
-    observed = _observe(subject, model, dataset, split, context, num_importance_samples, progress)
+    observed = observe_split(subject, model, dataset, split, context, num_importance_samples, progress)
     return Evaluation(
         suite="images",
         split=split,
@@ -64,7 +64,7 @@ def reconstruction_part(subject: Subject, dataset: Dataset, split: str, context:
     return Evaluation(suite="images", split=split, scores=scores, details=details, rows=rows)
 
 
-def _observe(
+def observe_split(
     subject: Subject,
     model: Model,
     dataset: Dataset,

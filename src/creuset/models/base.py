@@ -147,6 +147,9 @@ class Model(nn.Module):
     removes_noise: bool = False
     """Whether the model was trained to remove noise: then `disturb` adds it and `denoise` takes it away."""
 
+    num_codes: int = 0
+    """Where a code is a map of whole numbers, how many values these have; 0 where it is a vector."""
+
     @property
     def dtype(self) -> torch.dtype:
         """The number format of the parameters."""
@@ -259,11 +262,11 @@ class Model(nn.Module):
         raise NotImplementedError(type(self).__name__)
 
     def encode(self, images: Tensor) -> Tensor:
-        """The code of each picture, float32 (B, L)."""
+        """The code of each picture, float32 (B, L), or with `num_codes` int64 (B, h, w)."""
         raise NotImplementedError(type(self).__name__)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """The picture of each code (B, L), float32 (B, C, H, W) in [-1, 1]."""
+        """The picture of each code (as of `encode`), float32 (B, C, H, W) in [-1, 1]."""
         raise NotImplementedError(type(self).__name__)
 
     def reconstruct(self, images: Tensor) -> Tensor:

@@ -16,12 +16,12 @@ from creuset.workflows.again import again_command
 from creuset.workflows.chapters import classification_figures
 from creuset.workflows.compare import ComparedRuns, MeasuredRun
 from creuset.workflows.comparison_blocks import run_table, sample_blocks, verdict_blocks
-from creuset.workflows.evaluate import run_data
 from creuset.workflows.family_sheets import OF_SMALL_SHEETS, budget_remark, small_sheets
 from creuset.workflows.family_table import REAL, FamilyTable, family_table
 from creuset.workflows.joint_curves import joint_curves, loss_by_place, losses_are_one_quantity, own_losses
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.outdated import outdated_scores
+from creuset.workflows.run_data import run_data
 
 SUFFIX = ".html"
 _TRAINING_LEAD = (
@@ -85,7 +85,7 @@ def _document(
 ) -> Document:
     measured = {names[one.run.reference]: one for one in found.measured}
     models = {name: load(one.run) for name, one in measured.items()}
-    dataset = run_data(found.measured[0].run, progress)
+    dataset = run_data(found.measured[0].run, progress).shown
     first, *others = names.values()
     manifest = found.measured[0].run.manifest()
     machine = machine_facts()

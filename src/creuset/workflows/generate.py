@@ -26,9 +26,10 @@ from creuset.progress import Progress, Silent
 from creuset.reporting.charts import Axis, ScatterChart
 from creuset.reporting.charts.standalone import standalone
 from creuset.reporting.sheet import Sheet, comparison_sheet, picture_sheet
-from creuset.workflows.evaluate import default_split, run_data
+from creuset.workflows.evaluate import default_split
 from creuset.workflows.load import Loaded, data_spec, find_run, load, run_recipe
 from creuset.workflows.other_data import load_other
+from creuset.workflows.run_data import run_data
 from creuset.workflows.sounds import Track
 
 Mode = Literal["sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode"]
@@ -204,7 +205,7 @@ def sample_endings(run: str | Path) -> tuple[str, ...]:
     return _OF_SAMPLES[_what(data_spec(find_run(run)))]
 
 
-def project(codes: NDArray[np.float32]) -> NDArray[np.float64]:
+def project(codes: NDArray[Any]) -> NDArray[np.float64]:
     """Codes (N, L) in the plane of their two largest principal components, (N, 2); L <= 2: as they are.
 
     What is missing is 0: the second number of codes of one, or of a single code.
@@ -216,7 +217,7 @@ def project(codes: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
 
 
-def code_map(codes: NDArray[np.float32], labels: Any, class_names: tuple[str, ...]) -> ScatterChart:
+def code_map(codes: NDArray[Any], labels: Any, class_names: tuple[str, ...]) -> ScatterChart:
     """The latent space as a picture: the two largest principal components of the codes, by class."""
     names = ("first", "second") if codes.shape[1] > 2 else ("code 1", "code 2")
     kind = " principal component" if codes.shape[1] > 2 else ""
@@ -270,8 +271,8 @@ def _make(loaded: Loaded, mode: Mode, material: _Material, num: int | None, *, n
 def _sample(
     loaded: Loaded, out: Path, asked_num: int | None, seed: int, label: str | None, prompt: str | None
 ) -> _Made:
-    names, form = loaded.spec.feature_names, loaded.spec.sound
-    what = _what(loaded.spec)
+    names, form = loaded.spec.feature_names, loaded.shown_spec.sound
+    what = _what(loaded.shown_spec)
     if out.suffix not in _OF_SAMPLES[what]:
         endings = " or ".join(_OF_SAMPLES[what])
         raise UsageError(f"{what} cannot be written so", where=out, expected=endings)
@@ -349,8 +350,19 @@ def _encode(loaded: Loaded, material: _Material, indices: torch.Tensor) -> _Made
     arrays: dict[str, NDArray[Any]] = {"codes": codes}
     if labels is not None:
         arrays["labels"] = labels[indices].numpy()
+    if codes.dtype == np.int64:
+        return _Made(arrays=arrays, draw=_no_map)
     names = material.dataset.spec.class_names
     return _Made(arrays=arrays, draw=partial(code_map, codes, arrays.get("labels"), names))
+
+
+def _no_map() -> str:
+    """Refuses to draw code maps in the plane."""
+    raise UsageError(
+        "code maps hold names of codes, which are no coordinates: there is no map of them",
+        where="out",
+        expected=".npz",
+    )
 
 
 def _write(out: Path, made: _Made, record: Record) -> None:

@@ -79,8 +79,11 @@ def _own_figure(name: str, lines: Sequence[Mapping[str, Any]], longest: float) -
 
 
 def losses_are_one_quantity(runs: Sequence[RunFolder]) -> bool:
-    """Whether the losses of the runs' families may be drawn in one chart."""
-    return len({run.manifest().family for run in runs}) == 1 or _share_a_loss(runs)
+    """Whether the losses of the runs' families may be drawn in one chart: those of codes with none of pixels,
+    or of other codes."""
+    manifests = [run.manifest() for run in runs]
+    codes = {(manifest.data_spec.get("codes") or {}).get("checkpoint") for manifest in manifests}
+    return len(codes) == 1 and (len({manifest.family for manifest in manifests}) == 1 or _share_a_loss(runs))
 
 
 def _share_a_loss(runs: Sequence[RunFolder]) -> bool:

@@ -43,7 +43,7 @@ class PictureHandle(Handle):
         if self.spec.kind == "table":
             return to_rows(self._draw(num_samples, seed, label, prompt), self.spec)
         drawn = self.draw_pictures(num_samples, seed=seed, label=label, prompt=prompt)
-        return drawn if self.spec.sound is None else self.to_sound(drawn, seed=seed)
+        return drawn if self.shown_spec.sound is None else self.to_sound(drawn, seed=seed)
 
     def draw_pictures(
         self, num_samples: int = 64, *, seed: int = 0, label: str | None = None, prompt: str | None = None
@@ -61,10 +61,11 @@ class PictureHandle(Handle):
         Raises:
             UsageError: The model was not trained on sound.
         """
-        if self.spec.sound is None:
+        form = self.shown_spec.sound
+        if form is None:
             raise UsageError("this model was not trained on sound", where=self.run.path, got=self.spec.kind)
-        levels = pictures.to_pictures(pictures.to_images(images, self.spec))
-        return to_sound(levels.transpose(0, 3, 1, 2), self.spec.sound, seed=seed)
+        levels = pictures.to_pictures(pictures.to_images(images, self.shown_spec))
+        return to_sound(levels.transpose(0, 3, 1, 2), form, seed=seed)
 
     def inpaint(
         self,
@@ -93,6 +94,13 @@ class PictureHandle(Handle):
             DataError: Pictures or places of another form.
         """
         model = self.having("inpaints", "complete pictures")
+        if self.first_stage is not None:
+            raise UsageError(
+                "a model of code maps cannot complete pictures: a code stands for many pixels",
+                where=self.run.path,
+                got=f"the codes of {self.first_stage.form.run}",
+                expected="a model that was trained on pictures",
+            )
         tensor = pictures.to_images(images, self.spec)
         asked = conditions_of(model, self.spec, len(tensor), label=label, prompt=prompt)
         completed = pictures.inpaint(
@@ -105,17 +113,17 @@ class PictureHandle(Handle):
         )
         return pictures.to_pictures(completed)
 
-    def encode(self, images: Any) -> NDArray[np.float32]:
-        """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""
+    def encode(self, images: Any) -> NDArray[np.float32] | NDArray[np.int64]:
+        """The code of each picture, float32 (N, L): a few numbers in place of its pixels; of a VQ-VAE a
+        map of whole numbers, int64 (N, h, w)."""
         model = self.having("encodes", "encode pictures")
         return pictures.encode(model, pictures.to_images(images, self.spec), self.device).numpy()
 
     def decode(self, codes: Any) -> Pictures:
-        """The picture of each code (N, L), uint8 (N, H, W, C)."""
+        """The picture of each code, as `encode` gives them, uint8 (N, H, W, C)."""
         model = self.having("encodes", "decode codes")
-        return pictures.to_pictures(
-            pictures.decode(model, torch.as_tensor(codes, dtype=torch.float32), self.device)
-        )
+        given = torch.as_tensor(codes) if model.num_codes else torch.as_tensor(codes, dtype=torch.float32)
+        return pictures.to_pictures(pictures.decode(model, given, self.device))
 
     def reconstruct(self, images: Any) -> Pictures:
         """Each picture through encoder and decoder, uint8 (N, H, W, C)."""
@@ -162,7 +170,8 @@ class PictureHandle(Handle):
         self, images: Any, *, num_importance_samples: int | None = None, seed: int = 0
     ) -> NDArray[np.float32]:
         """log p(picture) in nats, float32 (N,); a bound where the family gives one. Of a table the density
-        of each row in the units of its columns.
+        of each row in the units of its columns. Of a second stage it is log p(codes of the picture), which
+        is no likelihood of pixels.
 
         These are the numbers of `creuset eval`, bit for bit, for all pictures of a split in its order, with
         the same seed, number of importance samples and device, where pictures have 256 levels or are given
@@ -176,7 +185,12 @@ class PictureHandle(Handle):
         """
         model = self.having("likelihood", "give likelihoods")
         of_table = self.spec.kind == "table"
-        inputs = to_features(images, self.spec) if of_table else pictures.to_images(images, self.spec)
+        if of_table:
+            inputs = to_features(images, self.spec)
+        else:
+            inputs = pictures.to_images(images, self.shown_spec)
+            if self.first_stage is not None:
+                inputs = self.first_stage.maps(inputs)
         values = pictures.log_likelihood(
             model,
             inputs,
@@ -192,7 +206,8 @@ class PictureHandle(Handle):
         """Samples as the model makes them."""
         model = self.having("samples", "draw samples")
         asked = conditions_of(model, self.spec, num_samples, label=label, prompt=prompt)
-        return pictures.sample(model, num_samples, seed=seed, device=self.device, conditions=asked)
+        drawn = pictures.sample(model, num_samples, seed=seed, device=self.device, conditions=asked)
+        return drawn if self.first_stage is None else self.first_stage.shown(drawn)
 
     def _denoising(self) -> Model:
         model = self.having("encodes", "remove noise")

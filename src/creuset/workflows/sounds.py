@@ -47,13 +47,14 @@ class Track:
 
 def sound_blocks(loaded: Loaded, dataset: Dataset, seed: int = 0) -> list[Sounds]:
     """What a model of sound draws, and held-out clips beside what it makes of them; nothing of pictures."""
-    if loaded.spec.sound is None:
+    if loaded.shown_spec.sound is None:
         return []
     blocks = []
     if "samples" in loaded.family.traits:
         drawn = loaded.draw_pictures(_NUM_DRAWN, seed=seed)
         clips = _clips(loaded, drawn, [f"sample {number}" for number in range(1, _NUM_DRAWN + 1)], seed)
         blocks.append(Sounds(clips=clips, caption=f"{_NUM_DRAWN} samples, seed {seed}, none left out."))
+    dataset = dataset.shown
     split = "test" if "test" in dataset.splits else "validation"
     part = dataset.split(split)
     shown = torch.arange(min(_NUM_HELD_OUT, part.num_samples))
@@ -75,7 +76,7 @@ def sound_blocks(loaded: Loaded, dataset: Dataset, seed: int = 0) -> list[Sounds
 
 
 def _clips(loaded: Loaded, pictures: Pictures, names: Sequence[str], seed: int) -> list[Clip]:
-    form = loaded.spec.sound
+    form = loaded.shown_spec.sound
     assert form is not None
     heard = loaded.to_sound(pictures, seed=seed)
     return [

@@ -32,7 +32,6 @@ from creuset.workflows.chapters import (
     picture_blocks,
     score_block,
 )
-from creuset.workflows.evaluate import load_run_data, run_data
 from creuset.workflows.itinerary import (
     MOST_STEPS_SHARE,
     Itinerary,
@@ -43,6 +42,7 @@ from creuset.workflows.itinerary import (
 from creuset.workflows.journey import Journey
 from creuset.workflows.legs import Leg, Station, settings_left_out
 from creuset.workflows.plan import placed_errors
+from creuset.workflows.run_data import load_run_data, run_data
 from creuset.workflows.score_figures import floor_blocks, neighbour_figures, remark_blocks
 from creuset.workflows.tour_texts import require_plain_text, texts
 from creuset.workflows.train import free_path
