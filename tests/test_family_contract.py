@@ -60,7 +60,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "gan": (
         {"channels": (8, 8), "generator_norm": "group", "condition": "class", "objective": HINGE},
         {"spectral_norm": True, "minibatch_group": 4, "objective": SALIMANS},
-        {"minibatch_kernels": 4},
+        {"spectral_norm": True, "objective": HINGE},
+        {"minibatch_kernels": 4, "objective": GANObjective(name="hinge")},
     ),
     "pixelcnn": (
         {"likelihood": "categorical", "dropout": 0.1},

@@ -94,6 +94,11 @@ class GANObjective(Section):
             "final_penalty": (sum(self.squared) > 0, "has no effect without r1 or r2"),
             "unrolled_learning_rate": (self.unrolled_steps > 0, "has no effect without unrolled_steps"),
         }
+        if self.feature_matching and self.unrolled_steps:
+            raise ValueError(
+                "feature_matching is of the critic as it is, unrolled_steps of the critic as it will be; "
+                "leave one of them out"
+            )
         for name, (fits, message) in only_with.items():
             if not fits and getattr(self, name) != fields[name].default:
                 raise ValueError(f"{name} {message}; leave the key out")
@@ -143,7 +148,7 @@ class GANConfig(FamilyConfig):
         0,
         ge=0,
         description="Numbers that tell the critic how like a sample is to the others of its batch: minibatch "
-        "discrimination (Salimans et al. 2016); 0 is off.",
+        "discrimination (Salimans et al. 2016); 0 is off, as it must be beside a gradient penalty.",
     )
     minibatch_group: int = Field(
         0,
@@ -166,6 +171,12 @@ class GANConfig(FamilyConfig):
             raise ValueError(
                 "critic_norm must be none or group beside a gradient penalty, which is of each sample by "
                 "itself: batch norm mixes the samples of a batch"
+            )
+        if self.minibatch_kernels and penalised:
+            raise ValueError(
+                "minibatch_kernels must be 0 beside a gradient penalty, which is of each sample by itself: "
+                "minibatch discrimination mixes the samples of a batch; take minibatch_group, or "
+                "leave the penalties out (objective.r1 and r2: 0, another loss than wgan_gp)"
             )
         if self.condition == "class" and self.pack > 1:
             raise ValueError("pack joins samples of unlike classes; leave it out, or condition: class")
