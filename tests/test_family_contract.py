@@ -33,7 +33,7 @@ from small_transformers import corpus_spec
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
-HINGE = GANObjective(name="hinge", r1=0.1, r2=0.1)
+PENALISED = GANObjective(name="lsgan", r1=0.1, r2=0.1)
 SALIMANS = GANObjective(name="non_saturating", label_smoothing=0.1, feature_matching=0.1, instance_noise=0.1)
 """Ways of training a GAN."""
 
@@ -58,10 +58,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"noise": "masking", "noise_level": 0.3},
     ),
     "gan": (
-        {"channels": (8, 8), "generator_norm": "group", "condition": "class", "objective": HINGE},
+        {"channels": (8, 8), "generator_norm": "group", "condition": "class", "objective": PENALISED},
         {"spectral_norm": True, "minibatch_group": 4, "objective": SALIMANS},
-        {"spectral_norm": True, "objective": HINGE},
-        {"minibatch_kernels": 4, "objective": GANObjective(name="hinge")},
+        {"spectral_norm": True, "objective": PENALISED},
+        {"minibatch_kernels": 4, "objective": GANObjective(name="lsgan")},
     ),
     "pixelcnn": (
         {"likelihood": "categorical", "dropout": 0.1},

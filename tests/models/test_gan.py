@@ -280,6 +280,27 @@ def test_sizes_and_colours(size: int, channels: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("shape", "maps"),
+    [
+        ((2,), ()),
+        ((1, 8, 8), (32,)),
+        ((1, 28, 28), (32, 64)),
+        ((3, 64, 64), (32, 64, 128, 256)),
+        ((1, 32, 8), (32,)),
+        ((1, 15, 15), ()),
+    ],
+)
+def test_the_dial_sets_networks_for_data_of_any_form(shape: tuple[int, ...], maps: tuple[int, ...]) -> None:
+    sizes = [GANConfig(family="gan", size=size).layers_of(shape) for size in ("tiny", "small", "base")]
+    assert sizes[1] == (() if maps else (128, 128, 128), maps)
+    widest = [max((*hidden, *channels)) for hidden, channels in sizes]
+    assert widest[0] < widest[1] < widest[2]
+    given = GANConfig(family="gan", hidden_dims=(5,), channels=())
+    assert given.layers_of(shape) == ((5,), ())
+    assert GANConfig(family="gan", hidden_dims=(5,)).layers_of(shape) == ((5,), maps)
+
+
 def test_spectral_norm_bounds_each_layer() -> None:
     model = gan(spectral_norm=True).train()
     with torch.no_grad():
@@ -325,6 +346,9 @@ WRONG = {
     ),
     "model: {family: gan}\nobjective: {name: hinge, feature_matching: 1, unrolled_steps: 2}": (
         r"objective.feature_matching is of the critic as it is, unrolled_steps of the critic as it will be"
+    ),
+    "model: {family: gan, width: 12, hidden_dims: [], channels: [8]}": (
+        r"1:\d+: model.width has no effect beside hidden_dims and channels"
     ),
     "model: {family: gan, minibatch_group: 3}": (
         r"1:39: model.minibatch_group must be a divisor of data.batch_size \(128\), got 3"

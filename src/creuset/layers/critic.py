@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from creuset.layers.channels_last import ChannelsLast
 from creuset.layers.convolution import num_groups
 from creuset.layers.generator import AdversarialNorm
 from creuset.layers.minibatch_discrimination import MinibatchDiscrimination, with_minibatch_deviation
@@ -97,6 +98,8 @@ def _downward(
     layers: list[nn.Module] = []
     for number, (channels_in, channels_out) in enumerate(pairwise(channels)):
         layers.append(made(nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)))
+        if not number:
+            layers.append(ChannelsLast())  # a picture of one channel has no such order
         if norm != "none" and number:
             layers.append(
                 nn.BatchNorm2d(channels_out)

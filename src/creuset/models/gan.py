@@ -67,7 +67,8 @@ class GAN(Model):
     def __init__(self, config: GANConfig, spec: DataSpec) -> None:
         super().__init__()
         require_kind(spec, config.family, "images", "table")
-        _require_halves(spec, len(config.channels))
+        hidden_dims, channels = config.layers_of(spec.shape)
+        _require_halves(spec, len(channels))
         self.objective, self.condition = config.objective, config.condition
         if config.objective.augment and spec.kind != "images":
             raise UsageError(
@@ -83,16 +84,16 @@ class GAN(Model):
         self.generator = Generator(
             config.latent_dim,
             spec.shape,
-            config.hidden_dims,
-            config.channels,
+            hidden_dims,
+            channels,
             norm=config.generator_norm,
             activation=config.activation,
             num_classes=self.num_classes,
         )
         self.critic = Critic(
             spec.shape,
-            config.hidden_dims,
-            config.channels,
+            hidden_dims,
+            channels,
             norm=config.critic_norm,
             spectral=config.spectral_norm,
             num_kernels=config.minibatch_kernels,
