@@ -44,7 +44,7 @@ from alternation import (
 from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
-PINNED = ("torch-mimicry==0.1.16", "torch==2.13.0", "tensorboard")
+PINNED = ("torch-mimicry==0.1.16", "torch==2.13.0", "tensorboard==2.21.0")
 RESULT = HERE / "results" / "gan_steps.json"
 PEER = "torch-mimicry"
 STEPS = {"dcgan": 600, "wgan_gp": 120}
