@@ -16,7 +16,7 @@ from creuset.workflows.again import again_command
 from creuset.workflows.chapters import classification_figures
 from creuset.workflows.compare import ComparedRuns, MeasuredRun
 from creuset.workflows.comparison_blocks import run_table, sample_blocks, verdict_blocks
-from creuset.workflows.family_sheets import OF_SMALL_SHEETS, budget_remark, small_sheets
+from creuset.workflows.family_sheets import OF_SMALL_SHEETS, budget_remarks, small_sheets
 from creuset.workflows.family_table import REAL, FamilyTable, family_table
 from creuset.workflows.joint_curves import joint_curves, loss_by_place, losses_are_one_quantity, own_losses
 from creuset.workflows.load import Loaded, load
@@ -168,7 +168,7 @@ def _one_table(
     if table is None:
         return []
     sheets = small_sheets(models, dataset, split, real=REAL if table.floors else None)
-    blocks: list[Block] = [table.grid(sheets, of_sheets=OF_SMALL_SHEETS), *budget_remark(table)]
+    blocks: list[Block] = [table.grid(sheets, of_sheets=OF_SMALL_SHEETS), *budget_remarks(table)]
     return [Chapter(title="In one table", blocks=blocks)]
 
 

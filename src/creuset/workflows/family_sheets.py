@@ -1,4 +1,5 @@
-"""What a report draws beside the table of families: a few samples of each, and whether all had one budget."""
+"""What a report draws beside the table of families: a few samples of each, and whether all had one budget
+and the same data."""
 
 from collections.abc import Mapping
 
@@ -43,17 +44,24 @@ def small_sheets(
     return sheets
 
 
-def budget_remark(table: FamilyTable) -> list[Finding]:
-    """A warning where the trainings were not equally long."""
+def budget_remarks(table: FamilyTable) -> list[Finding]:
+    """A warning where the trainings were not equally long, and one where they were of unlike data."""
+    found = []
     spent = {name: entry.training_seconds for name, entry in table.entries.items()}
     shortest, longest = min(spent, key=spent.__getitem__), max(spent, key=spent.__getitem__)
-    if spent[longest] <= _ALIKE * spent[shortest]:
-        return []
-    text = (
-        f"These trainings had unlike budgets, from {seconds(spent[shortest])} ({shortest}) to "
-        f"{seconds(spent[longest])} ({longest}); `creuset train RECIPE --max-time 10m` gives each the same."
-    )
-    return [Finding(text=text, kind="warning")]
+    if spent[longest] > _ALIKE * spent[shortest]:
+        text = (
+            f"These trainings had unlike budgets, from {seconds(spent[shortest])} ({shortest}) to "
+            f"{seconds(spent[longest])} ({longest}); `creuset train RECIPE --max-time 10m` gives each "
+            "the same."
+        )
+        found.append(Finding(text=text, kind="warning"))
+    hashes = {name: entry.data_hash[:8] for name, entry in table.entries.items()}
+    if len(set(hashes.values())) > 1:
+        each = ", ".join(f"{name} {digits}" for name, digits in hashes.items())
+        text = f"These runs were measured on the same pictures and trained on unlike data: {each}."
+        found.append(Finding(text=text, kind="warning"))
+    return found
 
 
 def _sheet(pictures: Pictures, alt: str) -> Sheet:

@@ -44,6 +44,7 @@ class FamilyEntry:
         num_parameters: Trained numbers; None for a family that is fitted without gradients.
         steps: Of its training.
         training_seconds: All of it, with validations, sheets and checkpoints.
+        data_hash: Of the data with all of its splits.
         scores: By metric.
         drawing: How long it draws; None where that was not timed, or nothing is drawn.
     """
@@ -53,6 +54,7 @@ class FamilyEntry:
     num_parameters: int | None
     steps: int
     training_seconds: float
+    data_hash: str
     scores: Mapping[str, Score]
     drawing: DrawingTime | None
 
@@ -64,6 +66,7 @@ class FamilyEntry:
             "num_parameters": self.num_parameters,
             "steps": self.steps,
             "training_seconds": self.training_seconds,
+            "data_hash": self.data_hash,
             "likelihood": None
             if nll is None
             else {"kind": kind_of_likelihood(nll), "of": what_is_likely(nll)},
@@ -240,6 +243,7 @@ def family_table(
             num_parameters=num_parameters(models[reference]),
             steps=manifest.step,
             training_seconds=manifest.seconds,
+            data_hash=manifest.data_hash,
             scores=one.scores,
             drawing=times.get(reference),
         )
