@@ -25,6 +25,7 @@ from creuset.workflows.load import load
 from creuset.workflows.run_data import run_data
 from creuset.workflows.train import Run, resume, train
 from small_runs import write_recipe
+from sounds import tone_folder
 
 SECOND = """
 model: {family: pixelcnn, likelihood: categorical, num_layers: 2, channels: 24, condition: class}
@@ -109,7 +110,7 @@ def test_second_stages_on_one_first_stage_are_compared_by_their_codes(
     run = second(tmp_path)
     recipe = write_recipe(tmp_path, SECOND, "other")
     other = train(recipe, name="other", settings=["training.num_steps=3"])
-    found = {one.metric: one for one in compare([run.folder, other.folder]).comparisons}
+    found = {one.metric: one for _, one in compare([run.folder, other.folder]).comparisons}
     assert found["code_nll"].verdict == "worse"
     assert losses_are_one_quantity([run.folder, other.folder])
     assert vqvae.status() == "finished"
@@ -246,3 +247,20 @@ def test_data_commands_show_codes(vqvae: RunFolder, tmp_path: Path) -> None:
     assert refused.exit_code == 2
     assert "code maps are not written" in refused.stderr
     assert vqvae.status() == "finished"
+
+
+def test_sound_goes_through_two_stages(workspace: Path, tmp_path: Path) -> None:
+    tones = tone_folder(tmp_path / "tones")
+    first = f"""
+model: {{family: vqvae, size: tiny, channels: [4, 8]}}
+data: {{source: {tones}, batch_size: 8, audio: {{num_mels: 32, seconds: 0.512}}}}
+training: {{num_steps: 3}}
+"""
+    train(write_recipe(tmp_path, first, "vqvae"), name="vqvae", measure=False)
+    small = ("model.num_layers=1", "model.channels=4", "training.num_steps=2", "data.batch_size=8")
+    run = second(tmp_path, *small, "evaluation.num_generated=4")
+    loaded = creuset.load("second")
+    assert loaded.generate(2, seed=0).shape == (2, 32 * 128)
+    assert run_command(["generate", "second", "--out", str(tmp_path / "x.wav"), "-n", "2"]).exit_code == 0
+    assert run.folder.report_path.read_text().count("<audio") > 0
+    assert workspace.is_dir()
