@@ -47,7 +47,7 @@ class FlowConfig(DenoiserConfig):
     """The `model` section of a flow."""
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {
-        size: {**fields, "num_likelihood_steps": 10 if size == "tiny" else 40}
+        size: {**fields, "num_likelihood_steps": 10 if size == "tiny" else 20}
         for size, fields in DenoiserConfig.sizes.items()
     }
 
@@ -68,7 +68,7 @@ class FlowConfig(DenoiserConfig):
         "estimate, one in all; auto: exact up to 16 numbers.",
     )
     num_likelihood_steps: int = Field(
-        40,
+        20,
         ge=2,
         description="Steps of rk4 from a sample back to noise, for likelihoods, denser near the sample; the "
         "scores say what half as many would give.",
