@@ -26,9 +26,10 @@ from creuset.errors import UsageError
 from creuset.layers.critic import Critic
 from creuset.layers.differentiable_augmentation import augmented
 from creuset.layers.generator import Generator
-from creuset.models.base import Batch, Family, Model
+from creuset.models.base import Batch, Family
 from creuset.models.gan_config import GANConfig
 from creuset.models.requirements import require_classes, require_kind, require_shape
+from creuset.models.watched import Adversary
 from creuset.objectives.adversarial import (
     OF_DIFFERENCES,
     critic_loss,
@@ -44,7 +45,7 @@ _CHUNK = 500
 """Samples drawn at once."""
 
 
-class GAN(Model):
+class GAN(Adversary):
     """A generator and its critic.
 
     Args:
@@ -74,7 +75,7 @@ class GAN(Model):
         self.latent_dim, self.num_classes = config.latent_dim, 0
         if config.condition == "class":
             self.num_classes = require_classes(spec, "a class-conditional GAN")
-        self.generator = Generator(
+        self.generator: Generator = Generator(
             config.latent_dim,
             spec.shape,
             config.hidden_dims,
@@ -83,7 +84,7 @@ class GAN(Model):
             activation=config.activation,
             num_classes=self.num_classes,
         )
-        self.critic = Critic(
+        self.critic: Critic = Critic(
             spec.shape,
             config.hidden_dims,
             config.channels,
@@ -104,6 +105,10 @@ class GAN(Model):
             or config.objective.unrolled_steps > 0
         )
         self.begin_step(0, 1)
+
+    @property
+    def judged_together(self) -> int:
+        return self.critic.pack * max(1, self.critic.group)
 
     def player_parameters(self, player: str) -> Iterator[tuple[str, nn.Parameter]]:
         for name, parameter in self.named_parameters():
@@ -294,4 +299,10 @@ def _require_halves(spec: DataSpec, num_halvings: int) -> None:
         )
 
 
-FAMILY = Family(name="gan", config=GANConfig, build=GAN, traits=frozenset({"gradient", "samples"}))
+FAMILY = Family(
+    name="gan",
+    config=GANConfig,
+    build=GAN,
+    traits=frozenset({"gradient", "samples"}),
+    collapses="samples",
+)
