@@ -4,10 +4,10 @@
      "clock": {"seconds": 1.2}}
 
 Events: train, validation, sample, checkpoint, resume, stop; of what is watched for collapse calibration,
-collapse, alarm, rollback. What depends on time stands under `clock` alone, so that two runs of the same recipe
-and seed have equal journals once `clock` is dropped. A resume cuts the journal back to where its checkpoint
-was made. A rollback cuts nothing: its line says to which step training went back ("back_to"), and the lines
-before it that come after that step are of a way that was abandoned.
+collapse, alarm, rollback. What depends on time stands under `clock` alone, so that two runs of the same
+recipe and seed have equal journals once `clock` is dropped. A resume cuts the journal back to where its
+checkpoint was made. A rollback cuts nothing: its line says to which step training went back ("back_to"), and
+the lines before it that come after that step are of a way that was abandoned.
 
 Each line carries the format, for a journal is cut, and begun anew where it was lost: no line is sure to stay
 the first one. A line without it is of format 1.

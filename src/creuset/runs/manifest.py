@@ -1,8 +1,8 @@
 """manifest.json: what a run is, and how far it came (format 3).
 
 Format 1 did not say how many processes trained, nor the device's name; format 2 knew of no collapse. Older
-documents are read: each is brought to the next format, one step at a time, and is written in the newest one at
-the run's next change.
+documents are read: each is brought to the next format, one step at a time, and is written in the newest one
+at the run's next change.
 """
 
 import json

@@ -1,10 +1,10 @@
 """The collapse alarm: which signals are armed, since when one is bad, and when that is worth an alarm.
 
-At each check a looker (adversary_watch.py, latent_watch.py) measures its signals, and judges each as healthy,
-bad, or between the two. A signal is armed once it was healthy at `patience` checks in a row, or after 20% of
-the steps; it raises the alarm when it was bad at `patience` checks in a row, all of them since it was armed.
-Each cause raises one alarm. All of it follows from (recipe, seed, step), and what is remembered between checks
-lies in checkpoints.
+At each check a looker (adversary_watch.py, latent_watch.py) measures its signals, and judges each as
+healthy, bad, or between the two. A signal is armed once it was healthy at `patience` checks in a row, or
+after 20% of the steps; it raises the alarm when it was bad at `patience` checks in a row, all of them since
+it was armed. Each cause raises one alarm. All of it follows from (recipe, seed, step), and what is
+remembered between checks lies in checkpoints.
 """
 
 import math
