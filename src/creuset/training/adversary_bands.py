@@ -42,7 +42,7 @@ VARIETY: Mapping[str, Band] = {
     "deviation": Band(healthy=0.7, bad=0.5, ratio=True),
     "modes": Band(healthy=0.5, bad=0.25, ratio=True),
     "near_duplicates": Band(healthy=0.3, bad=0.7, ratio=False),
-    "cells": Band(healthy=0.3, bad=0.6, ratio=False),
+    "cells": Band(healthy=0.2, bad=0.45, ratio=False),
 }
 """Effects that fall where variety is lost, and rise of the last two."""
 COPIES = Band(healthy=0.3, bad=0.6, ratio=False)
@@ -68,8 +68,14 @@ class Bands:
     calibration: Mapping[str, tuple[float, float]]
     gap_deviation: float | None
 
-    def limit(self, signal: str, band: Band) -> float:
-        """The value of a signal beyond which it is bad."""
+    def limits(self) -> dict[str, float]:
+        """The value of each signal beyond which it is bad."""
+        found = {name: self._limit(name, band) for name, band in VARIETY.items()}
+        if self.gap_deviation is not None:
+            found |= {"copies": COPIES.bad, "critic_gap": GAP.bad}
+        return found
+
+    def _limit(self, signal: str, band: Band) -> float:
         mean = self.calibration[signal][0]
         return mean * band.bad if band.ratio else mean + band.bad
 
@@ -116,7 +122,7 @@ class Bands:
 
     def _variety(self, name: str, band: Band, value: float) -> Reading:
         mean, deviation = self.calibration[name]
-        limit, edge = self.limit(name, band), mean * band.healthy if band.ratio else mean + band.healthy
+        limit, edge = self._limit(name, band), mean * band.healthy if band.ratio else mean + band.healthy
         z = standard_score(mean, value, deviation) if band.ratio else standard_score(value, mean, deviation)
         beyond, within = (value < limit, value >= edge) if band.ratio else (value > limit, value <= edge)
         return Reading(

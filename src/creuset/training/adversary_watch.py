@@ -81,6 +81,7 @@ class AdversaryWatch:
             calibration=self.calibration,
             gap_deviation=None if self._held_out is None else self._gap_deviation(),
         )
+        self.limits: Mapping[str, float] = self.bands.limits()
 
     def _held_out_batch(self, dataset: Dataset) -> dict[str, Tensor] | None:
         part = dataset.splits.get("validation")

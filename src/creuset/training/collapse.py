@@ -70,6 +70,8 @@ class Looker(Protocol):
 
     calibration: Mapping[str, tuple[float, float]]
     """Signal -> its mean and standard deviation in health, measured before training."""
+    limits: Mapping[str, float]
+    """Signal -> the value beyond which it is bad."""
 
     def look(self, step: int) -> dict[str, float]:
         """Every signal after a training step, without a trace in the model."""
@@ -113,12 +115,13 @@ class CollapseWatch:
         self._raised: set[str] = set()
 
     def calibration(self) -> dict[str, float]:
-        """Mean and standard deviation of each calibrated signal in health, for the journal."""
-        return {
+        """Mean and standard deviation of each calibrated signal in health, and limits, for the journal."""
+        health = {
             f"{name}_{what}": value
             for name, pair in self._looker.calibration.items()
             for what, value in zip(("mean", "sd"), pair, strict=True)
         }
+        return health | {f"{name}_limit": value for name, value in self._looker.limits.items()}
 
     def look(self, step: int) -> dict[str, float]:
         """Every signal after a training step."""

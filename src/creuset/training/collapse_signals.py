@@ -8,8 +8,8 @@
     coverage         share of real samples whose ball holds a generated one
     recall           share of real samples that lie in a generated sample's ball
     realism          share of generated samples that lie in a real one's ball
-    cells            KL divergence of the histogram over 32 cells of the data, less what its size gives by
-                     itself, (cells - 1) / 2N; nats
+    cells            KL divergence of the histogram over cells of the data, 32 or as many as it has clusters,
+                     less what its size gives by itself, (cells - 1) / 2N; nats
     copies           share of samples that are nearer to training samples than held-out ones allow for
 
 A ball reaches to the 5th neighbour of its own set. All distances come from one matrix product, so that all
@@ -46,6 +46,8 @@ _LARGEST_SIDE = 32
 """Pixels: larger pictures are averaged down to it."""
 _CELLS = 32
 _SAMPLES_PER_CELL = 8
+_CLUSTER_SHARE, _FOR_SPREAD = 0.25, 512
+"""No further cell begins within a quarter of the mean distance: the narrow modes of points are one cell each."""
 _LLOYD_STEPS = 5
 _WIDE = 64
 """From so many numbers a sample on, float32 is exact enough for distances; narrow modes need more."""
@@ -243,11 +245,16 @@ def _bandwidth(squared: Tensor) -> float:
 def _centres(rows: Tensor, num_cells: int) -> Tensor:
     """Centres that rows fall to in equal ways each time: far from each other first, then k-means."""
     squared = squared_distances(rows, rows.mean(0, keepdim=True))[:, 0]
+    wide = _CLUSTER_SHARE * _spread(squared_distances(rows[:_FOR_SPREAD], rows[:_FOR_SPREAD]))
     places = [int(squared.argmin())]
+    squared = torch.full_like(squared, math.inf)
     while len(places) < num_cells:
         squared = torch.minimum(squared, squared_distances(rows, rows[places[-1:]])[:, 0])
+        if float(squared.max()) <= wide**2:
+            break
         places.append(int(squared.argmax()))
     centres = rows[places].clone()
+    num_cells = len(places)
     for _ in range(_LLOYD_STEPS):
         nearest = squared_distances(rows, centres).argmin(1)
         sums = torch.zeros_like(centres).index_add_(0, nearest, rows)

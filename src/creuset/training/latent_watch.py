@@ -53,6 +53,7 @@ class _PictureWatch:
         batch = dataset.batch(split, order[:num_samples])
         self._images = to_device(batch, next(model.parameters()).device, model.dtype)["images"]
         self.calibration: Mapping[str, tuple[float, float]] = {}
+        self.limits: Mapping[str, float] = {}
 
 
 class PosteriorWatch(_PictureWatch):
@@ -61,6 +62,7 @@ class PosteriorWatch(_PictureWatch):
     def __init__(self, model: LatentPosterior, dataset: Dataset, num_samples: int, seed: int) -> None:
         super().__init__(model, dataset, num_samples, seed)
         self._model = model
+        self.limits = {"active_units": _ACTIVE_BAD}
 
     @torch.no_grad()
     def look(self, step: int) -> dict[str, float]:
@@ -99,6 +101,7 @@ class CodeWatch(_PictureWatch):
     def __init__(self, model: Model, dataset: Dataset, num_samples: int, seed: int) -> None:
         super().__init__(model, dataset, num_samples, seed)
         self._model = model
+        self.limits = {"live_units": _LIVE_BAD}
 
     def look(self, step: int) -> dict[str, float]:
         del step
