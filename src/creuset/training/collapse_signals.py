@@ -47,7 +47,7 @@ _LARGEST_SIDE = 32
 _CELLS = 32
 _SAMPLES_PER_CELL = 8
 _CLUSTER_SHARE, _FOR_SPREAD = 0.25, 512
-"""No further cell begins within a quarter of the mean distance: the narrow modes of points are one cell each."""
+"""No further cell begins within a quarter of the mean distance: narrow modes of points are one cell each."""
 _LLOYD_STEPS = 5
 _WIDE = 64
 """From so many numbers a sample on, float32 is exact enough for distances; narrow modes need more."""

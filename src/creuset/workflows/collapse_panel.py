@@ -57,8 +57,8 @@ def collapse_chapter(run: RunFolder) -> list[Chapter]:
         if shown & set(names)
     ]
     blocks: list[Block] = [*_told(lines), *_sheets(run, lines), *_rows(figures)]
-    lead = f"{len(checks)} checks of the weights as they were trained; they took {_share(checks):.1%} of the "
-        "time."
+    share = _share(checks)
+    lead = f"{len(checks)} checks of the weights as they were trained; they took {share:.1%} of the time."
     return [Chapter(title="Collapse monitor", lead=lead, blocks=[*blocks, _how_to_read(lines)])]
 
 
@@ -110,7 +110,8 @@ def _drawing(path: Path, title: str) -> Sheet | ScatterChart | None:
 
 def _figure(lines: Sequence[Mapping[str, Any]], names: Sequence[str], caption: str) -> Figure:
     """A chart of signals: each way of the training, what real samples reach, the limit and the alarms."""
-    health: Mapping[str, float] = next((line["values"] for line in lines if line["event"] == "calibration"), {})
+    calibrated = [line["values"] for line in lines if line["event"] == "calibration"]
+    health: Mapping[str, float] = calibrated[-1] if calibrated else {}
     ways = _ways(lines)
     series: list[Series] = []
     references: list[Reference] = []
