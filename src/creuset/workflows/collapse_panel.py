@@ -38,8 +38,10 @@ _CHARTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("live_units",), "Share of code units that vary over pictures."),
 )
 """Signals that share a chart, and what they are."""
+_TOLD = ("alarm", "rollback")
 _HEIGHT = 150
 _LOGARITHMIC = frozenset({"modes", "singular_value", "sensitivity"})
+_SHARES = frozenset({"near_duplicates", "coverage", "recall", "realism"})
 _IN_HEALTH = 2.0
 """Standard deviations on each side of the band of real samples."""
 
@@ -148,6 +150,8 @@ def _band(name: str, health: Mapping[str, float], last: int) -> Series:
     low, high = mean - _IN_HEALTH * deviation, mean + _IN_HEALTH * deviation
     if name in _LOGARITHMIC:
         low = max(low, mean / 10)
+    if name in _SHARES:
+        low, high = max(low, 0.0), min(high, 1.0)
     return Series(name="real", x=[0, last], y=[mean, mean], low=[low, low], high=[high, high])
 
 
