@@ -7,6 +7,7 @@ family is trained with its defaults, then with each value of its choices, until 
 import inspect
 import typing
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +20,11 @@ from pydantic import Field
 import field_reads
 from creuset.assets import workspace
 from creuset.data.load import load_data
-from creuset.errors import RecipeError
+from creuset.errors import GateError, RecipeError
 from creuset.models import family, family_configs, family_names, vae
 from creuset.models.vae import VAEConfig
 from creuset.recipe import resolve, sections
+from creuset.recipe.collapse import CollapseConfig
 from creuset.recipe.sections import DataConfig, FamilyConfig, Section, TrainingConfig
 from creuset.workflows.train import train
 from field_reads import Reads, unread
@@ -32,7 +34,7 @@ SECTIONS = [
     section
     for _, section in inspect.getmembers(sections, inspect.isclass)
     if issubclass(section, Section) and section not in (Section, FamilyConfig)
-]
+] + [CollapseConfig]
 
 Settings = dict[str, Any]
 
@@ -40,6 +42,7 @@ ADVERSE: tuple[Settings, ...] = (
     {"training.optimizer": "sgd", "training.ema_decay": 0.5, "training.clip_norm": 1.0},
     {"training.schedule": "linear", "training.warmup_steps": 1},
     {"data.augmentation.shift": 1, "players.model.num_steps": 2},
+    {"collapse.on_collapse": "rollback", "collapse.check_every": 1, "collapse.patience": 1},
 )
 """Settings beside the defaults that take a training through its other branches."""
 
@@ -68,7 +71,7 @@ def reads_of(folder: Path, settings: Settings) -> Reads:
     folder.mkdir(parents=True)
     recipe = folder / "recipe.yaml"
     recipe.write_text("{}\n")
-    with field_reads.recorded() as reads:
+    with field_reads.recorded() as reads, suppress(GateError):  # a collapse ends a training
         train(recipe, name=folder / "run", settings=settings)
     return reads
 

@@ -83,6 +83,7 @@ def show(run: str, as_json: bool) -> None:
     """What RUN is: recipe, data, machine, checkpoints, scores."""
     from creuset.metrics.score import Score
     from creuset.workflows.again import again_command
+    from creuset.workflows.collapse_panel import alarm_sentences
     from creuset.workflows.evaluate import stored_scores
     from creuset.workflows.load import find_run
     from creuset.workflows.outdated import outdated_scores
@@ -90,6 +91,7 @@ def show(run: str, as_json: bool) -> None:
     folder = find_run(run)
     manifest = folder.manifest()
     scores: list[Score] = stored_scores(folder)
+    alarms = alarm_sentences(folder)
     outdated = list(outdated_scores(folder).values())
     checkpoints = folder.checkpoint_names()
     if as_json:
@@ -100,6 +102,7 @@ def show(run: str, as_json: bool) -> None:
                 "manifest": manifest.model_dump(mode="json"),
                 "checkpoints": checkpoints,
                 "again": again_command(folder),
+                "alarms": alarms,
                 "scores": [score.to_json() for score in scores],
                 "outdated_scores": outdated,
             }
@@ -124,6 +127,8 @@ def show(run: str, as_json: bool) -> None:
     ]
     for key, value in facts:
         say(f"  {key:<14}  {value}")
+    for text in alarms:
+        say(f"  {text}")
     for score in scores:
         say(f"  {score}")
     for sentence in outdated:

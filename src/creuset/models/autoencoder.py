@@ -7,6 +7,7 @@ Departure: encoder and decoder do not share weights.
 Legend of shapes: B batch, C channels, H height, W width, L latent dimensions.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -20,7 +21,11 @@ from creuset.layers.feedforward import Activation
 from creuset.models.base import Batch, Family, Model
 from creuset.models.requirements import require_pictures, require_shape
 from creuset.objectives.reconstruction import bernoulli_log_likelihood
-from creuset.recipe.sections import FamilyConfig
+from creuset.recipe.remedy import Cause, Remedy
+from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, TrainingConfig
+
+_SLOWER = 4
+"""How many times smaller the learning rate becomes against dead units."""
 
 
 class AutoencoderConfig(FamilyConfig):
@@ -57,6 +62,25 @@ class AutoencoderConfig(FamilyConfig):
         description="gaussian: standard deviation where pixels span [-1, 1]; masking: share of the pixels "
         "set to black, below 1.",
     )
+
+    def remedies(
+        self,
+        cause: Cause,
+        training: TrainingConfig,
+        players: Mapping[str, PlayerConfig],
+        data: DataConfig,
+        kind: str,
+    ) -> Iterator[Remedy]:
+        del cause, players, data, kind
+        if self.activation == "relu":
+            yield Remedy(
+                settings={"model.activation": "gelu"},
+                why="a relu below 0 for all pictures learns no more; gelu does",
+            )
+        yield Remedy(
+            settings={"training.learning_rate": training.learning_rate / _SLOWER},
+            why="a step that is too long pushes units where they do not change any more",
+        )
 
     @field_validator("noise_level")
     @classmethod
@@ -144,4 +168,5 @@ FAMILY = Family(
     config=AutoencoderConfig,
     build=Autoencoder,
     traits=frozenset({"gradient", "encodes"}),
+    collapses="codes",
 )

@@ -60,6 +60,8 @@ Trait = Literal[
     "transduces_text",
 ]
 Batch = Mapping[str, Tensor]
+Collapse = Literal["samples", "posterior", "codes"]
+"""What can collapse in a training (models/watched.py)."""
 Condition = Literal["none", "class", "text"]
 """What a model that draws can be asked for: nothing, a class, or what a short prompt says."""
 
@@ -76,6 +78,7 @@ class Family:
         traits: What its models can do.
         build_on: Makes a model on a body that others trained, where its section names a `base`; None for a
             family that begins from scratch alone.
+        collapses: What is watched in its training; None where there is nothing to watch.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Family:
     build: "Callable[[Any, DataSpec], Model | FittedModel]"
     traits: frozenset[Trait]
     build_on: "Callable[[Any, DataSpec, Transformer], Model] | None" = None
+    collapses: Collapse | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

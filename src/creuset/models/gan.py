@@ -28,9 +28,10 @@ from creuset.layers.critic import Critic
 from creuset.layers.differentiable_augmentation import augmented
 from creuset.layers.generator import Generator
 from creuset.layers.spectral_norm import follow_weights
-from creuset.models.base import Batch, Family, Model
+from creuset.models.base import Batch, Family
 from creuset.models.gan_config import GANConfig
 from creuset.models.requirements import require_classes, require_kind, require_shape
+from creuset.models.watched import Adversary
 from creuset.objectives.adversarial import (
     OF_DIFFERENCES,
     critic_loss,
@@ -50,7 +51,7 @@ Weights = dict[str, Tensor]
 """Parameters and buffers of a critic by name."""
 
 
-class GAN(Model):
+class GAN(Adversary):
     """A generator and its critic.
 
     Args:
@@ -81,7 +82,7 @@ class GAN(Model):
         self.latent_dim, self.num_classes = config.latent_dim, 0
         if config.condition == "class":
             self.num_classes = require_classes(spec, "a class-conditional GAN")
-        self.generator = Generator(
+        self.generator: Generator = Generator(
             config.latent_dim,
             spec.shape,
             hidden_dims,
@@ -90,7 +91,7 @@ class GAN(Model):
             activation=config.activation,
             num_classes=self.num_classes,
         )
-        self.critic = Critic(
+        self.critic: Critic = Critic(
             spec.shape,
             hidden_dims,
             channels,
@@ -111,6 +112,10 @@ class GAN(Model):
             or config.objective.unrolled_steps > 0
         )
         self.begin_step(0, 1)
+
+    @property
+    def judged_together(self) -> int:
+        return self.critic.pack * max(1, self.critic.group)
 
     def player_parameters(self, player: str) -> Iterator[tuple[str, nn.Parameter]]:
         for name, parameter in self.named_parameters():
@@ -318,4 +323,10 @@ def _require_halves(spec: DataSpec, num_halvings: int) -> None:
         )
 
 
-FAMILY = Family(name="gan", config=GANConfig, build=GAN, traits=frozenset({"gradient", "samples"}))
+FAMILY = Family(
+    name="gan",
+    config=GANConfig,
+    build=GAN,
+    traits=frozenset({"gradient", "samples"}),
+    collapses="samples",
+)

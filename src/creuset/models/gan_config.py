@@ -3,7 +3,7 @@
 Each setting names its source; models/gan.py says what is done with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,8 +11,10 @@ from pydantic import Field, model_validator
 from creuset.layers.differentiable_augmentation import DifferentiableAugmentation
 from creuset.layers.feedforward import Activation
 from creuset.layers.generator import AdversarialNorm
+from creuset.models.gan_remedies import Rates, gan_remedies
 from creuset.objectives.adversarial import SMOOTHED, AdversarialName
-from creuset.recipe.sections import DataConfig, FamilyConfig, Section
+from creuset.recipe.remedy import Cause, Remedy
+from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, Section, TrainingConfig
 
 _LEAST_HALVED = 8
 """Sides that are halved by default: the smallest map is of 4 to 7, as DCGAN's of 4."""
@@ -213,6 +215,16 @@ class GANConfig(FamilyConfig):
         if self.minibatch_group == 1:
             raise ValueError("minibatch_group of one sample has no spread; take 2 or more, or 0 for none")
         return self
+
+    def remedies(
+        self,
+        cause: Cause,
+        training: TrainingConfig,
+        players: Mapping[str, PlayerConfig],
+        data: DataConfig,
+        kind: str,
+    ) -> Iterator[Remedy]:
+        return gan_remedies(self, cause, Rates(training, players), data, kind)
 
     def refusals(self, data: DataConfig) -> Mapping[str, str]:
         size = data.batch_size

@@ -13,6 +13,7 @@ Legend of shapes: B batch, C channels, H height, W width, L latent dimensions, S
 """
 
 import math
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 import torch
@@ -23,14 +24,18 @@ from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.layers.encoder import PictureDecoder, PictureEncoder
 from creuset.layers.feedforward import Activation
-from creuset.models.base import Batch, Family, Model
+from creuset.models.base import Batch, Family
 from creuset.models.pixel_likelihood import PixelLikelihoodName, pixel_likelihood
 from creuset.models.requirements import require_pictures, require_shape
+from creuset.models.watched import LatentPosterior
 from creuset.objectives.elbo import gaussian_kl, importance_weighted_bound, log_prior_over_posterior
-from creuset.recipe.sections import FamilyConfig
+from creuset.recipe.remedy import Cause, Remedy
+from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, TrainingConfig
 
 _CHUNK_NUMBERS = 2**19
 """Pixels decoded at a time for importance samples: 2 MB in float32, which stay in a processor's cache."""
+_FREE_BITS = 0.5
+"""Against a collapse of the posterior: the most of those that Kingma et al. (2016) try, in bits, not nats."""
 _VALIDATION_IMPORTANCE_SAMPLES = 10
 """Enough for a curve; scores take evaluation.num_importance_samples."""
 
@@ -71,6 +76,23 @@ class VAEConfig(FamilyConfig):
         description="Bits that each latent dimension may use at no cost, against collapse; 0 is off.",
     )
 
+    def remedies(
+        self,
+        cause: Cause,
+        training: TrainingConfig,
+        players: Mapping[str, PlayerConfig],
+        data: DataConfig,
+        kind: str,
+    ) -> Iterator[Remedy]:
+        del cause, training, players, data, kind
+        if self.beta > 1:
+            yield Remedy(settings={"model.beta": 1.0}, why="the KL term weighed more than the bound asks for")
+        if not self.free_bits:
+            yield Remedy(
+                settings={"model.free_bits": _FREE_BITS},
+                why="each latent dimension may say so much at no cost (Kingma et al. 2016)",
+            )
+
     @field_validator("variance")
     @classmethod
     def _fits_likelihood(cls, value: float | None, info: ValidationInfo) -> float | None:
@@ -79,7 +101,7 @@ class VAEConfig(FamilyConfig):
         return value
 
 
-class VAE(Model):
+class VAE(LatentPosterior):
     """Pictures to distributions over codes and back.
 
     Args:
@@ -143,8 +165,12 @@ class VAE(Model):
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """The mean of q(z|x), (B, L); with a Bernoulli likelihood grey values are encoded as they are."""
-        pixels = self.pixel_likelihood.scale(require_shape(images, self.image_shape))
-        return self._posterior(pixels)[0]
+        return self.posterior(images)[0]
+
+    @torch.no_grad()
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x), (B, L) each; grey values as they are, as in `encode`."""
+        return self._posterior(self.pixel_likelihood.scale(require_shape(images, self.image_shape)))
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
@@ -204,4 +230,5 @@ FAMILY = Family(
     config=VAEConfig,
     build=VAE,
     traits=frozenset({"gradient", "samples", "likelihood", "encodes"}),
+    collapses="posterior",
 )

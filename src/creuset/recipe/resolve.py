@@ -12,6 +12,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from creuset.errors import Problem, RecipeError, did_you_mean
+from creuset.recipe.collapse import CollapseConfig
 from creuset.recipe.composer import compose
 from creuset.recipe.render import dotted
 from creuset.recipe.resolved import FORMAT, KEYS, Recipe, differences
@@ -33,6 +34,7 @@ __all__ = ["Families", "Recipe", "differences", "parse_recipe", "read_recipe"]
 SECTIONS: Mapping[str, type[Section]] = {
     "data": DataConfig,
     "training": TrainingConfig,
+    "collapse": CollapseConfig,
     "evaluation": EvaluationConfig,
 }
 """The sections that are the same for each family."""
@@ -112,6 +114,7 @@ class _Reading:
         data = self._section("data", DataConfig, homes)
         training = self._section("training", TrainingConfig, homes)
         players = self._players(homes)
+        collapse = self._section("collapse", CollapseConfig, homes)
         evaluation = self._section("evaluation", EvaluationConfig, homes)
         if data is not None and training is not None:
             self._check_together(data, training, players)
@@ -120,13 +123,16 @@ class _Reading:
                 blamed = self._written(*key.split("."))
                 place = self.start if blamed is None else blamed.node.place
                 self._complain(place.problem(f"{key} {why}"))
-        if self.problems or model is None or data is None or training is None or evaluation is None:
+        if self.problems or model is None or data is None or training is None:
             raise RecipeError(self.problems)
+        assert collapse is not None
+        assert evaluation is not None
         recipe = Recipe(
             model=model,
             data=data,
             training=training,
             players=players,
+            collapse=collapse,
             evaluation=evaluation,
             name=name,
             path=path,

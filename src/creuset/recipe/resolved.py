@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from creuset.recipe.collapse import CollapseConfig
 from creuset.recipe.render import Leaf, dotted, leaves, resolved_yaml
 from creuset.recipe.sections import (
     DataConfig,
@@ -17,7 +18,7 @@ from creuset.recipe.tree import Place, printable
 FORMAT = 1
 """The version of the resolved recipe; a recipe written by hand may leave it out."""
 
-KEYS = ("format", "model", "objective", "data", "training", "players", "evaluation")
+KEYS = ("format", "model", "objective", "data", "training", "players", "collapse", "evaluation")
 """What a recipe holds, in this order."""
 
 
@@ -32,6 +33,7 @@ class Recipe:
         data: Where the data comes from, how it is split and batched.
         training: How the model is trained.
         players: What single players' optimizers do otherwise.
+        collapse: How the training is watched for collapse.
         evaluation: What is measured afterwards.
         origins: Dotted key -> "default", "size small", "vae-mnist.yaml:12", "--set" or "settings". Empty
             for a recipe that was put together in Python.
@@ -44,6 +46,7 @@ class Recipe:
     data: DataConfig
     training: TrainingConfig = field(default_factory=TrainingConfig)
     players: Mapping[str, PlayerConfig] = field(default_factory=dict)
+    collapse: CollapseConfig = field(default_factory=CollapseConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
     places: Mapping[str, Place] = field(default_factory=dict, compare=False)
@@ -77,6 +80,7 @@ class Recipe:
         found += leaves(self.training, ("training",))
         for name, player in sorted(self.players.items()):
             found += leaves(player, ("players", name))
+        found += leaves(self.collapse, ("collapse",))
         return [*found, *leaves(self.evaluation, ("evaluation",))]
 
 

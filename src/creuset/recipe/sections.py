@@ -5,11 +5,13 @@ The `model` section belongs to the family it names (models/base.py); all others 
 looks at several fields begins its message with the field it blames, which gives the message its place.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
+
+from creuset.recipe.remedy import Cause, Remedy
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 _SGD_MOMENTUM = 0.9
@@ -71,6 +73,18 @@ class FamilyConfig(Section):
         """What of this section and the data's does not fit together: dotted key -> why."""
         del data
         return {}
+
+    def remedies(
+        self,
+        cause: Cause,
+        training: "TrainingConfig",
+        players: Mapping[str, "PlayerConfig"],
+        data: "DataConfig",
+        kind: str,
+    ) -> Iterator[Remedy]:
+        """What to set against a collapse, the first thing to try first; `kind` is that of the data."""
+        del cause, training, players, data, kind
+        yield from ()
 
     @property
     def base_name(self) -> str | None:

@@ -2,7 +2,7 @@
 
     runs/ID/
       recipe.yaml        the resolved recipe, each value with its origin
-      manifest.json      format 2: versions, machine, seed, data, parent, status, last and best checkpoint
+      manifest.json      format 3: versions, machine, seed, data, parent, status, last and best checkpoint
       journal.jsonl      what happened (journal.py)
       checkpoints/       step-00000500/{weights,optimizer,state}.safetensors + manifest.json (checkpoint.py)
       samples/           step-00000500.png, or .txt of a language model
@@ -35,6 +35,8 @@ from creuset.runs.lock import Holder, ask_to_stop, held, holder, not_given_back
 from creuset.runs.manifest import Manifest, Status, read_manifest
 from creuset.runs.recovery import (
     all_damaged,
+    is_healthy,
+    names_at,
     names_without,
     newest_whole,
     no_such_checkpoint,
@@ -47,6 +49,9 @@ from creuset.runs.rows import SampleRows
 
 _ABANDONED_SECONDS = 3600.0
 """What has been half written for so long belongs to a process that was killed."""
+
+
+_AT_THE_START: dict[str, Any] = {"best_validation_loss": None, "step": 0, "seconds": 0.0}
 
 
 class RunFolder:
@@ -132,7 +137,7 @@ class RunFolder:
         return manifest
 
     def keep(self, checkpoint: Checkpoint, *, best: bool) -> str:
-        """Saves a checkpoint, then removes those that are neither the last two nor the best.
+        """Saves a checkpoint, then removes those that are neither the last two nor the best nor healthy.
 
         The manifest is changed between the two, so a kill at any moment leaves a run that can go on.
         Returns the checkpoint's name.
@@ -146,10 +151,33 @@ class RunFolder:
             last=checkpoint.name,
             previous=before.last if before.last != checkpoint.name else before.previous,
             best=checkpoint.name if best else before.best,
+            healthy=checkpoint.name if is_healthy(checkpoint) else before.healthy,
             **progress_at(checkpoint),
         )
         keep_only(self.checkpoints, manifest.checkpoints)
         return checkpoint.name
+
+    def roll_back(self, remedy: dict[str, Any]) -> Checkpoint | None:
+        """Makes the newest healthy checkpoint the last one, or none where training begins anew.
+
+        For the process that holds the lock. Later checkpoints are removed; what was done, and the settings
+        that training goes on with, are added to the manifest's remedies.
+
+        Args:
+            remedy: An entry of `Manifest.remedies`, whose "back_to" is the checkpoint's step, or 0.
+        """
+        manifest = self.manifest()
+        found = None
+        if remedy["back_to"]:
+            assert manifest.healthy is not None
+            found = load_checkpoint(self.checkpoints / manifest.healthy)
+        self.update(
+            remedies=(*manifest.remedies, remedy),
+            **names_at(manifest, None if found is None else found.name),
+            **(progress_at(found) if found is not None else _AT_THE_START),
+        )
+        keep_only(self.checkpoints, self.manifest().checkpoints)
+        return found
 
     def last_good(self) -> tuple[Checkpoint | None, list[CreusetError]]:
         """The newest checkpoint that is whole, and what is wrong with newer ones; None where there is none.

@@ -3,9 +3,11 @@
     {"format": 1, "step": 50, "event": "train", "player": "model", "values": {"loss": 0.3},
      "clock": {"seconds": 1.2}}
 
-Events: train, validation, sample, alarm, checkpoint, resume, stop. What depends on time stands under `clock`
-alone, so that two runs of the same recipe and seed have equal journals once `clock` is dropped. A resume cuts
-the journal back to where its checkpoint was made.
+Events: train, validation, sample, checkpoint, resume, stop; of what is watched for collapse calibration,
+collapse, alarm, rollback. What depends on time stands under `clock` alone, so that two runs of the same
+recipe and seed have equal journals once `clock` is dropped. A resume cuts the journal back to where its
+checkpoint was made. A rollback cuts nothing: its line says to which step training went back ("back_to"), and
+the lines before it that come after that step are of a way that was abandoned.
 
 Each line carries the format, for a journal is cut, and begun anew where it was lost: no line is sure to stay
 the first one. A line without it is of format 1.
@@ -13,7 +15,7 @@ the first one. A line without it is of format 1.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +24,18 @@ from creuset.files import disk_errors, write_atomic
 
 FORMAT = 1
 
-Event = Literal["train", "validation", "sample", "alarm", "checkpoint", "resume", "stop"]
+Event = Literal[
+    "train",
+    "validation",
+    "sample",
+    "calibration",
+    "collapse",
+    "alarm",
+    "rollback",
+    "checkpoint",
+    "resume",
+    "stop",
+]
 
 
 class Journal:
@@ -118,7 +131,11 @@ def go_back(path: Path, *, length: int, step: int) -> CheckpointError | None:
     """
     content = path.read_bytes() if path.exists() else b""
     lines = content[:length].splitlines(keepends=True)
-    if len(content) >= length and all(_belongs(line, step, path) for line in lines):
+    begin = max((place for place, line in enumerate(lines, 1) if _is_rollback(line, path)), default=0)
+    if len(content) >= length and all(
+        _parsed(line, path) is not None if place < begin else _belongs(line, step, path)
+        for place, line in enumerate(lines)
+    ):
         if len(content) > length:
             with disk_errors(path), path.open("rb+") as file:
                 file.truncate(length)
@@ -142,6 +159,22 @@ def _belongs(line: bytes, step: int, path: Path) -> bool:
     """Whether a line is whole, and of an event up to a step."""
     document = _parsed(line, path) if line.endswith(b"\n") else None
     return document is not None and document["step"] <= step
+
+
+def without_abandoned(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines of the way that led to the last one: none of what a rollback undid, nor of the rollback."""
+    kept: list[dict[str, Any]] = []
+    for line in lines:
+        if line["event"] == "rollback":
+            kept = [one for one in kept if one["step"] <= line["values"]["back_to"]]
+        else:
+            kept.append(line)
+    return kept
+
+
+def _is_rollback(line: bytes, path: Path) -> bool:
+    document = _parsed(line, path)
+    return document is not None and document.get("event") == "rollback"
 
 
 def _is_of_the_checkpoint(document: Mapping[str, Any], step: int) -> bool:

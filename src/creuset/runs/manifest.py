@@ -1,7 +1,8 @@
-"""manifest.json: what a run is, and how far it came (format 2).
+"""manifest.json: what a run is, and how far it came (format 3).
 
-Format 1 did not say how many processes trained, nor the device's name. Older documents are read: each is
-brought to the next format, one step at a time, and is written in the newest one at the run's next change.
+Format 1 did not say how many processes trained, nor the device's name; format 2 knew of no collapse. Older
+documents are read: each is brought to the next format, one step at a time, and is written in the newest one
+at the run's next change.
 """
 
 import json
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from creuset.device import Precision
 from creuset.errors import CheckpointError
 
-FORMAT = 2
+FORMAT = 3
 
 Status = Literal["created", "running", "stopped", "finished", "failed"]
 
@@ -28,6 +29,10 @@ class Manifest(BaseModel):
     validation loss so far. Times are in seconds of training. device_name is what the maker calls the device;
     num_processes and distributed say how many processes trained last, and how (None for a single one). What
     an older creuset did not write down is None.
+
+    healthy names the newest checkpoint at which nothing was collapsing. remedies lists the rollbacks, each
+    with the step at which training went back, where to ("back_to"), cause, signal, the settings that training
+    goes on with, and the journal's bytes up to then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,11 +63,18 @@ class Manifest(BaseModel):
     previous: str | None = None
     best: str | None = None
     best_validation_loss: float | None = None
+    healthy: str | None = None
+    remedies: tuple[dict[str, Any], ...] = ()
 
     @property
     def checkpoints(self) -> set[str]:
         """The checkpoints that are named here."""
-        return {name for name in (self.last, self.previous, self.best) if name is not None}
+        return {name for name in (self.last, self.previous, self.best, self.healthy) if name is not None}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What rollbacks have set in place of the recipe's values: dotted key -> value."""
+        return {key: value for remedy in self.remedies for key, value in remedy["settings"].items()}
 
     def to_text(self) -> str:
         return self.model_dump_json(indent=2) + "\n"
@@ -115,7 +127,14 @@ def _from_1(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "device_name": None, "num_processes": None, "distributed": None}
 
 
-_MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({1: _from_1})
+def _from_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 knows of no collapse."""
+    return {**document, "healthy": None, "remedies": []}
+
+
+_MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType(
+    {1: _from_1, 2: _from_2}
+)
 """format -> what makes a document of the next one."""
 
 

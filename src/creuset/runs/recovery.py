@@ -45,7 +45,24 @@ def names_without(manifest: Manifest, damaged: Damaged, last: str) -> dict[str, 
         "last": last,
         "previous": None,
         "best": None if manifest.best in damaged else manifest.best,
+        "healthy": None if manifest.healthy in damaged else manifest.healthy,
     }
+
+
+def names_at(manifest: Manifest, last: str | None) -> dict[str, Any]:
+    """The names of a manifest's checkpoints when training goes back to `last`, or to its start."""
+    best = manifest.best
+    return {
+        "last": last,
+        "previous": None,
+        "best": best if best is not None and last is not None and best <= last else None,
+        "healthy": last,
+    }
+
+
+def is_healthy(checkpoint: Checkpoint) -> bool:
+    """Whether nothing was collapsing when it was made, as far as that was watched."""
+    return bool(checkpoint.facts.get("collapse", {}).get("healthy"))
 
 
 def progress_at(checkpoint: Checkpoint) -> dict[str, Any]:

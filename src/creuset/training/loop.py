@@ -27,10 +27,11 @@ from creuset.training.saving import Tensors, check_is_of
 from creuset.training.schedule import Schedule
 from creuset.training.stopping import Patience, StopRequest, TimeLimit
 from creuset.training.update import Updates
+from creuset.training.watch import Raised, Watch
 
 T = TypeVar("T")
 
-StopReason = Literal["finished", "early_stop", "max_time", "signal"]
+StopReason = Literal["finished", "early_stop", "max_time", "signal", "collapse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +43,14 @@ class Outcome:
         reason: Why no further one was.
         signal_number: The signal that came, if one did.
         seconds: Of training, over all of its parts.
+        alarm: What collapsed, where that is the reason, and whether to go back for it.
     """
 
     step: int
     reason: StopReason
     signal_number: int | None
     seconds: float
+    alarm: Raised | None = None
 
 
 class Loop:
@@ -64,6 +67,7 @@ class Loop:
         validate: Measures the model on held-out data: "loss" and its parts; None without a validation split.
         sample: Draws a sheet of samples after a step; None for a family that has none.
         save: Keeps a checkpoint, given whether it is the best so far; returns its name.
+        watch: Watches for collapse; None where nothing is watched.
     """
 
     def __init__(
@@ -79,10 +83,11 @@ class Loop:
         validate: Callable[[], dict[str, float]] | None,
         sample: Callable[[int], None] | None,
         save: Callable[[Checkpoint, bool], str],
+        watch: Watch | None = None,
     ) -> None:
         self.model, self.family, self.updates, self.players = model, family, updates, players
         self.training, self.processes, self.recorder = training, processes, recorder
-        self.validate, self._sample, self._save = validate, sample, save
+        self.validate, self._sample, self._save, self._watch = validate, sample, save, watch
         self.schedule = Schedule.of(training)
         self.step = 0
         self.ema = ExponentialMovingAverage(model, training.ema_decay) if training.ema_decay > 0 else None
@@ -111,6 +116,9 @@ class Loop:
         first_step, saved = self.step, self._checkpointed is not None
         reason: StopReason = "finished"
         signal_number: int | None = None
+        raised: Raised | None = None
+        if self._watch is not None and self.step == 0:
+            self._watch.begin(self.recorder)
         progress.start("training", self.schedule.num_steps, "steps")
         try:
             with StopRequest().listening() as request:
@@ -123,16 +131,23 @@ class Loop:
                             self._checkpoint(best=False, scheduled=False)
                         break
                     self.take_step()
-                    saved = self._after_step()
+                    raised, saved = self._after_step()
+                    if raised is not None:
+                        reason = "collapse"
+                        if not (saved or raised.goes_back):
+                            self._checkpoint(best=False, scheduled=False)
+                        break
         finally:
             progress.finish()
         if reason == "finished":
             signal_number = request.signal_number  # it came during the last step
         seconds = self._seconds()
-        if reason != "finished":
+        if reason != "finished" and (raised is None or not raised.goes_back):
             self.recorder.record(self.step, "stop", {"reason": reason}, clock={"seconds": seconds})
         self.recorder.sync()
-        return Outcome(step=self.step, reason=reason, signal_number=signal_number, seconds=seconds)
+        return Outcome(
+            step=self.step, reason=reason, signal_number=signal_number, seconds=seconds, alarm=raised
+        )
 
     def take_step(self) -> dict[str, dict[str, float]]:
         """One training step, without the events after it; returns what each player reports.
@@ -159,8 +174,8 @@ class Loop:
                 counts[name] = counts.get(name, 0) + 1
         return reports
 
-    def _after_step(self) -> bool:
-        """The events that are due; True when a checkpoint was made."""
+    def _after_step(self) -> tuple[Raised | None, bool]:
+        """The events that are due: a collapse for which training ends, and whether a checkpoint was made."""
         due, schedule = self.schedule.due, self.schedule
         if due(self.step, schedule.log_every):
             self._log()
@@ -175,10 +190,20 @@ class Loop:
             sample = self._sample
             self._as_used(lambda: sample(self.step))
             self.recorder.record(self.step, "sample", {}, clock={"seconds": self._seconds()})
+        raised = None
+        if self._watch is not None and due(self.step, self._watch.every):
+            raised = self._check(self._watch)
+            if raised is not None and raised.goes_back:
+                return raised, False
         if best or due(self.step, schedule.checkpoint_every):
             self._checkpoint(best=best, scheduled=True)
-            return True
-        return False
+            return raised, True
+        return raised, False
+
+    def _check(self, watch: Watch) -> Raised | None:
+        """Looks for a collapse of the weights as they are: their averages lag behind and hide it."""
+        with self.processes.unsharded(self.model):
+            return watch.check(self.step, self.recorder, self.processes, self._seconds)
 
     def _log(self) -> None:
         now = time.monotonic()
@@ -275,6 +300,7 @@ class Loop:
                 "validations_waited": self._patience.waited,
                 "sums": {player: dict(sums) for player, sums in self._sums.items()},
                 "counts": {player: dict(counts) for player, counts in self._counts.items()},
+                **({} if self._watch is None else {"collapse": self._watch.state()}),
             },
         )
 
@@ -304,3 +330,9 @@ class Loop:
             for player, sums in self._sums.items()
         }
         self._checkpointed = checkpoint.name
+        if self._watch is not None and "collapse" in facts:  # a checkpoint of an older creuset knows nothing
+            self._watch.restore(facts["collapse"])
+
+    def forget_best(self) -> None:
+        """No validation so far counts as the best: its checkpoint is gone."""
+        self._patience.best = None

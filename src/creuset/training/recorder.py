@@ -5,7 +5,7 @@ from pathlib import Path
 
 from creuset.progress import Progress
 from creuset.runs.events import EventFile
-from creuset.runs.journal import Event, Journal, read_journal
+from creuset.runs.journal import Event, Journal, read_journal, without_abandoned
 
 
 class Recorder:
@@ -28,7 +28,7 @@ class Recorder:
             self._events = EventFile(tensorboard, start=step)
             if journal is not None:
                 # a viewer drops this step of the earlier files, and the journal still has it
-                for line in read_journal(journal.path):
+                for line in without_abandoned(read_journal(journal.path)):
                     if line["step"] == step:
                         self._scalars(step, line["event"], line["values"], line["player"])
 

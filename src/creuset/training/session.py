@@ -16,11 +16,14 @@ from creuset.recipe.sections import FamilyConfig, PlayerConfig
 from creuset.runs.checkpoint import Checkpoint
 from creuset.training.base import base_body
 from creuset.training.batches import TrainingBatches, split_batches
+from creuset.training.collapse import CollapseWatch
 from creuset.training.distributed import Processes
+from creuset.training.lookers import make_looker
 from creuset.training.loop import Loop
 from creuset.training.optimizer import Player
 from creuset.training.recorder import Recorder
 from creuset.training.update import Updates, num_parts_of
+from creuset.training.watch import Watch
 
 _VALIDATION_BATCH = 500
 """Samples measured at once: large enough for matrix products, small enough for any memory."""
@@ -117,6 +120,7 @@ class Session:
         *,
         sample: Callable[[int], None] | None,
         save: Callable[[Checkpoint, bool], str],
+        watch: Watch | None = None,
     ) -> Loop:
         """The loop of this training, at step 0."""
         training = self.recipe.training
@@ -153,7 +157,17 @@ class Session:
             validate=self.validate if "validation" in self.dataset.splits else None,
             sample=sample,
             save=save,
+            watch=watch,
         )
+
+    def collapse_signals(self) -> CollapseWatch | None:
+        """What is watched for collapse; None where the recipe or the family wants nothing watched, or there
+        are too few training samples."""
+        config, seed = self.recipe.collapse, self.recipe.training.seed
+        if config.on_collapse == "off" or self.family.collapses is None:
+            return None
+        looker = make_looker(self.family.collapses, self.model, self.dataset, config.num_samples, seed)
+        return None if looker is None else CollapseWatch(looker, config, self.recipe.training.num_steps)
 
     def validate(self) -> dict[str, float]:
         """The validation loss and its parts over the split, with the same draws each time.

@@ -17,7 +17,7 @@ from creuset.reporting.blocks import Block, Figure, Measured, Passages, Scores, 
 from creuset.reporting.charts import Axis, LineChart, ReliabilityChart, Series, confusion_matrix
 from creuset.reporting.sheet import comparison_sheet, picture_sheet
 from creuset.runs.folder import RunFolder
-from creuset.runs.journal import read_journal
+from creuset.runs.journal import read_journal, without_abandoned
 from creuset.workflows.generate import code_map
 from creuset.workflows.load import Loaded
 
@@ -39,7 +39,7 @@ def loss_curves(run: RunFolder, *, against: str = "step") -> list[Figure]:
         against: "step", or "seconds" of training.
     """
     curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    lines = list(read_journal(run.journal_path))
+    lines = without_abandoned(read_journal(run.journal_path))
     several = len({line["player"] for line in lines if line["event"] == "train"}) > 1
     for line in lines:
         if line["event"] not in ("train", "validation"):

@@ -1,5 +1,6 @@
 """Carries out a planned training inside its run folder: journal, checkpoints, samples, status, scores."""
 
+import time
 from contextlib import suppress
 
 from creuset.device import memory_errors
@@ -12,13 +13,15 @@ from creuset.runs.folder import RunFolder
 from creuset.runs.journal import Journal, go_back
 from creuset.runs.recovery import nothing_whole
 from creuset.training.fit import fit
-from creuset.training.loop import Outcome
+from creuset.training.loop import Loop, Outcome
 from creuset.training.recorder import Recorder
 from creuset.training.session import Session, build_model
+from creuset.training.watch import Watch
 from creuset.workflows.evaluate import evaluate
 from creuset.workflows.plan import Plan
 from creuset.workflows.report import write_run_report
-from creuset.workflows.step_samples import sample_writer
+from creuset.workflows.rollback import answers, go_back_with, journal_bytes, stopped_by
+from creuset.workflows.step_samples import alarm_sheet, sample_writer
 
 
 def make_session(plan: Plan) -> Session | FittedModel:
@@ -48,6 +51,7 @@ def carry_out(
 
     Raises:
         Interrupted: A signal came; a checkpoint was made.
+        GateError: The model collapsed, and the recipe says to stop then; a checkpoint was made.
         NumericalError, ResourceError, CheckpointError: See `creuset.train`; the manifest says "failed".
         UsageError: Another process trains there.
     """
@@ -63,6 +67,8 @@ def carry_out(
         else:
             outcome = _train(plan, session, folder, max_seconds, Silent())
     plan.processes.close()
+    if outcome.alarm is not None:
+        raise stopped_by(outcome.alarm, outcome.step, folder.reference)
     if outcome.signal_number is None:
         return outcome
     if outcome.reason == "finished":
@@ -130,36 +136,62 @@ def _train(
     max_seconds: float | None,
     progress: Progress,
 ) -> Outcome:
-    """The training itself, on this process."""
+    """The training itself, on this process; again from a healthy checkpoint where it collapsed on the way."""
+    limit = None if max_seconds is None else time.monotonic() + max_seconds
     checkpoint = _last_good(plan, folder, progress)
-    step = 0 if checkpoint is None else checkpoint.step
-    journal: Journal | None = None
+    length, rolled_back = journal_bytes(folder, checkpoint)
     lost: CheckpointError | None = None
     if plan.processes.first:
-        length = 0 if checkpoint is None else checkpoint.facts["journal_bytes"]
-        lost = go_back(folder.journal_path, length=length, step=step)
+        lost = go_back(folder.journal_path, length=length, step=0 if checkpoint is None else checkpoint.step)
         if lost is not None:
             progress.say(f"warning: {lost}")
-        journal = Journal(folder.journal_path)
-    recorder = Recorder(
-        journal, None if journal is None else folder.tensorboard, step=step, progress=progress
+    while True:
+        recorder = _recorder(plan, folder, checkpoint, progress)
+        try:
+            with memory_errors(_smaller(checkpoint)):
+                if isinstance(session, FittedModel):
+                    return _fit(plan, session, folder, checkpoint, recorder, lost)
+                loop = _loop(plan, session, folder, checkpoint, recorder)
+                if checkpoint is not None and not rolled_back:
+                    _record_resume(recorder, checkpoint, lost)
+                outcome = loop.run(None if limit is None else limit - time.monotonic())
+                if outcome.alarm is None or not outcome.alarm.goes_back:
+                    return outcome
+                plan = go_back_with(plan, folder, outcome.alarm, recorder)
+        finally:
+            recorder.close()
+        checkpoint, rolled_back = _last_good(plan, folder, progress), True
+        session = make_session(plan)
+
+
+def _recorder(plan: Plan, folder: RunFolder, checkpoint: Checkpoint | None, progress: Progress) -> Recorder:
+    """What is told from a checkpoint on; nothing by any but the first process."""
+    step = 0 if checkpoint is None else checkpoint.step
+    if not plan.processes.first:
+        return Recorder(None, None, step=step, progress=progress)
+    return Recorder(Journal(folder.journal_path), folder.tensorboard, step=step, progress=progress)
+
+
+def _loop(
+    plan: Plan, session: Session, folder: RunFolder, checkpoint: Checkpoint | None, recorder: Recorder
+) -> Loop:
+    """The loop at its start, or at a checkpoint."""
+    recorder.progress.say(f"{plan.family.name} on {plan.device}, {plan.precision_reason}")
+    signals = session.collapse_signals()
+    loop = session.loop(
+        recorder,
+        sample=sample_writer(session, folder),
+        save=lambda saved, best: folder.keep(saved, best=best),
+        watch=None
+        if signals is None
+        else Watch(signals, answer=answers(plan, folder), sheet=alarm_sheet(session, folder)),
     )
-    try:
-        with memory_errors(_smaller(checkpoint)):
-            if isinstance(session, FittedModel):
-                return _fit(plan, session, folder, checkpoint, recorder, lost)
-            progress.say(f"{plan.family.name} on {plan.device}, {plan.precision_reason}")
-            loop = session.loop(
-                recorder,
-                sample=sample_writer(session, folder),
-                save=lambda saved, best: folder.keep(saved, best=best),
-            )
-            if checkpoint is not None:
-                loop.restore(checkpoint, folder.checkpoints / checkpoint.name)
-                _record_resume(recorder, checkpoint, lost)
-            return loop.run(max_seconds)
-    finally:
-        recorder.close()
+    if checkpoint is not None:
+        loop.restore(checkpoint, folder.checkpoints / checkpoint.name)
+        manifest = folder.manifest()
+        if manifest.remedies and manifest.best is None:
+            loop.forget_best()
+    return loop
 
 
 def _last_good(plan: Plan, folder: RunFolder, progress: Progress) -> Checkpoint | None:

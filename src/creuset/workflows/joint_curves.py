@@ -8,7 +8,7 @@ from creuset.models.base import Trait
 from creuset.reporting.blocks import Figure, Row
 from creuset.reporting.charts import Axis, LineChart, Series
 from creuset.runs.folder import RunFolder
-from creuset.runs.journal import read_journal
+from creuset.runs.journal import read_journal, without_abandoned
 from creuset.workflows.chapters import words
 
 _LOSS = "loss"
@@ -113,7 +113,9 @@ def loss_by_place(documents: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 def _validations(run: RunFolder) -> list[dict[str, Any]]:
     """The journal's lines about validations of the whole model."""
-    return [line for line in read_journal(run.journal_path) if line["event"] == "validation"]
+    return [
+        line for line in without_abandoned(read_journal(run.journal_path)) if line["event"] == "validation"
+    ]
 
 
 def _quantities(lines: Sequence[Mapping[str, Any]]) -> list[str]:

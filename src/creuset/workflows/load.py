@@ -201,9 +201,9 @@ def _checkpoint(folder: RunFolder, which: str) -> tuple[Path, Checkpoint]:
 
 
 def run_recipe(run: RunFolder) -> Recipe:
-    """The resolved recipe of a run."""
-    text = read_text(run.recipe_path)
-    return parse_recipe(text, str(run.recipe_path), families=family_configs())
+    """The resolved recipe of a run, with what its rollbacks have set."""
+    text, settings = read_text(run.recipe_path), run.manifest().settings
+    return parse_recipe(text, str(run.recipe_path), settings=settings, families=family_configs())
 
 
 def data_spec(run: RunFolder) -> DataSpec:

@@ -30,7 +30,7 @@ from creuset.workflows.step_samples import TRAITS_WITH_SAMPLES
 
 Settings = Mapping[str, object] | Sequence[str]
 
-_SECTIONS = ("data", "training", "evaluation")
+_SECTIONS = ("data", "training", "collapse", "evaluation")
 _EFFECTIVE_WITHOUT_GRADIENT = {"training.seed", "training.threads", "training.device"}
 
 
@@ -72,6 +72,14 @@ class Plan:
                 f"the family {kind.name} is fitted in one go, on one process",
                 got=f"{world_size()} processes",
                 next_step="train it without torchrun",
+            )
+        if recipe.collapse.on_collapse == "rollback" and world_size() > 1:
+            raise UsageError(
+                "a training on several processes does not go back",
+                where="collapse.on_collapse",
+                got=f"rollback, {world_size()} processes",
+                expected="warn or stop",
+                next_step="set collapse.on_collapse: stop, or train without torchrun",
             )
         if training.threads is not None:
             torch.set_num_threads(training.threads)
@@ -167,6 +175,10 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
                 ignored[key] = f"the family {kind.name} is fitted in one go, without batches"
     if "training.sample_every" in written and not kind.traits & TRAITS_WITH_SAMPLES:
         ignored["training.sample_every"] = f"the family {kind.name} makes neither pictures nor texts"
+    if kind.collapses is None:
+        for key in written:
+            if key.startswith("collapse."):
+                ignored[key] = f"nothing is known that collapses in the family {kind.name}"
     suite = recipe.evaluation.suite
     if "evaluation.num_importance_samples" in written:
         if "likelihood" not in kind.traits:

@@ -34,6 +34,7 @@ from creuset.workflows.chapters import (
     score_block,
     text_blocks,
 )
+from creuset.workflows.collapse_panel import collapse_chapter
 from creuset.workflows.embed import partner_blocks
 from creuset.workflows.joint_curves import loss_by_place
 from creuset.workflows.leakage import leakage_remark
@@ -94,6 +95,7 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
                 blocks=[*curves, *loss_curves(run, against="seconds")],
             )
         )
+    chapters += collapse_chapter(run)
     scored = _scores(run)
     if scored:
         chapters.append(

@@ -46,22 +46,38 @@ def sample_writer(session: Session, folder: RunFolder) -> Callable[[int], None] 
         return None
 
     def write(step: int) -> None:
-        session.model.eval()
-        try:
-            shown = sheet()
-        except CreusetError as error:  # a training goes on without its samples
-            shown = f"no samples of this step\n\n{error}\n"
-        session.model.train()
-        if not session.processes.first:
-            return
-        if isinstance(shown, str):
-            ending = "csv" if session.dataset.spec.kind == "table" else "txt"
-            write_atomic(folder.samples / f"step-{step:08d}.{ending}", shown)
-        else:
-            drawn = picture_sheet(pictures.to_pictures(shown), alt=f"step {step}")
-            write_atomic(folder.samples / f"step-{step:08d}.png", drawn.png)
+        _write(session, folder, sheet, "step", step)
 
     return write
+
+
+def alarm_sheet(session: Session, folder: RunFolder) -> Callable[[int], str] | None:
+    """What writes the samples of a step at which the model collapsed, and returns where below the run; None
+    for a model of which there is nothing to show."""
+    sheet = next((make(session) for trait, make in _SHEETS.items() if trait in session.family.traits), None)
+    if sheet is None:
+        return None
+    return lambda step: _write(session, folder, sheet, "alarm", step)
+
+
+def _write(session: Session, folder: RunFolder, sheet: Sheet, name: str, step: int) -> str:
+    """Makes a sheet and writes it; returns its place below the run."""
+    session.model.eval()
+    try:
+        shown = sheet()
+    except CreusetError as error:  # a training goes on without its samples
+        shown = f"no samples of this step\n\n{error}\n"
+    session.model.train()
+    content: str | bytes
+    if isinstance(shown, str):
+        ending, content = ("csv" if session.dataset.spec.kind == "table" else "txt"), shown
+    else:
+        drawn = picture_sheet(pictures.to_pictures(shown), alt=f"step {step}")
+        ending, content = "png", drawn.png
+    path = folder.samples / f"{name}-{step:08d}.{ending}"
+    if session.processes.first:
+        write_atomic(path, content)
+    return str(path.relative_to(folder.path))
 
 
 def _texts(session: Session) -> Sheet:
