@@ -40,8 +40,8 @@ _MODES = ("sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode"
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for rows of a table "
-    ".csv, .npz or .svg; for sound .wav (one clip behind the other), .npz or .png; for "
-    "texts, which are else shown, .txt or .json.",
+    ".csv, .npz or .svg; for sound .wav (one clip behind the other; NAME-%d.wav: a file a "
+    "clip), .npz or .png; for texts, which are else shown, .txt or .json.",
 )
 @click.option("--class", "label", help="The class of which samples are drawn (model.condition: class).")
 @click.option(
