@@ -198,3 +198,16 @@ def test_a_model_that_is_asked_for_classes_is_heard_class_by_class(flow: RunFold
     first = load(flow).generate(1, seed=0, label="high")[0]
     heard = clips["asked for high"]
     np.testing.assert_allclose(heard, first[: len(heard)], atol=1e-4)
+
+
+def test_a_prompt_says_which_sound(tmp_path: Path) -> None:
+    """Classes that are called 0 to 9 have phrases in English and French."""
+    tones = tone_folder(tmp_path / "tones")
+    (tones / "low").rename(tones / "1")
+    (tones / "high").rename(tones / "7")
+    settings = {"model.condition": "text", "model.patch_size": 4, "model.num_sampling_steps": 1}
+    run = trained(tmp_path, "flow", "none", **settings, **{"training.num_steps": 2}).folder
+    record = generate(run.path, tmp_path / "seven.wav", num=2, prompt="sept")
+    assert record.prompt == "sept"
+    first, second = (load(run).generate(1, prompt=prompt) for prompt in ("sept", "one"))
+    assert not np.array_equal(first, second)
