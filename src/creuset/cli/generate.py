@@ -58,8 +58,8 @@ def _one(_ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for rows of a table "
-    ".csv, .npz or .svg; for sound .wav (one clip behind the other), .npz or .png; for "
-    "texts, which are else shown, .txt or .json.",
+    ".csv, .npz or .svg; for sound .wav (one clip behind the other; NAME-%d.wav: a file a "
+    "clip), .npz or .png; for texts, which are else shown, .txt or .json.",
 )
 @click.option(
     "--class",

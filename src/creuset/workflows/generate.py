@@ -73,8 +73,10 @@ class Record:
     label: str | None = None
     prompt: str | None = None
 
-    def to_json(self) -> str:
-        return json.dumps({"format": 1, **self.__dict__})
+    def to_json(self, clip: int | None = None) -> str:
+        """What a file keeps; one that holds a single clip of several also says which, from 1 on."""
+        number = {} if clip is None else {"clip": clip}
+        return json.dumps({"format": 1, **self.__dict__, **number})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,8 @@ def generate(
         out: A sheet (.png), arrays (.npz: pictures uint8 (N, H, W, C), codes float32 (N, L)), or for codes a
             map in two dimensions (.svg). Samples of a table: .csv, .npz ("rows" float64 (N, F)), or a map
             of two columns (.svg). Samples of sound: one file to be heard (.wav: one behind the other with
-            pauses of a quarter of a second, 10 where `num` is None), .npz ("audio" float32 (N, T),
+            pauses of a quarter of a second, 10 where `num` is None; or one a clip, from 1 on, where the
+            name has a number, seven-%02d.wav), .npz ("audio" float32 (N, T),
             "sample_rate", "pictures"), or their log-mel pictures (.png).
         mode: sample; reconstruct: pictures above what the model makes of them; denoise: the same with noisy
             pictures, where `data` gives none the run's own with noise added; inpaint: pictures above what
@@ -378,7 +381,8 @@ def _write(out: Path, made: _Made, record: Record) -> None:
         write_atomic(out, drawing)
         return
     if isinstance(drawing, Track):
-        write_atomic(out, drawing.file(record.to_json()))
+        for path, content in drawing.files(out, record.to_json).items():
+            write_atomic(path, content)
         return
     if isinstance(drawing, ScatterChart):
         write_atomic(out, standalone(drawing))
