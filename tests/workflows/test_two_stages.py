@@ -98,7 +98,11 @@ def test_scores_are_of_codes_where_they_are_and_of_pictures_where_these_are_draw
     assert split_hash(pictures, "test")[:8] in scores["memorisation"].signature
     images = pictures.batch("test", torch.arange(180))["images"]
     assert -load("second").log_likelihood(images).mean() == pytest.approx(nll.value, rel=1e-5)
-    assert "samples, seed 0" in run.folder.report_path.read_text()
+    report = run.folder.report_path.read_text()
+    assert "samples, seed 0" in report
+    assert "NLL of codes, nats a code map" in report
+    assert "What simple models reach on the same code maps" in report
+    assert "the same pixels" not in report
     with pytest.raises(UsageError, match="no score in common"):
         compare([vae, run.folder])
     assert not losses_are_one_quantity([vae, run.folder])
