@@ -76,17 +76,26 @@ class Forced:
 FORCED = (
     Forced(
         recipe="ring",
-        how="generator rate x 30, no penalty",
+        how="generator rate x 300, no penalty",
         expected="diversity loss",
-        settings={**NO_PENALTY, "players.generator.learning_rate": 0.03},
+        settings={**NO_PENALTY, "players.generator.learning_rate": 0.3},
     ),
-    Forced(recipe="grid", how="no penalty", expected="diversity loss", settings=NO_PENALTY),
+    Forced(
+        recipe="grid",
+        how="no penalty, critic rate / 10",
+        expected="diversity loss",
+        settings={
+            **NO_PENALTY,
+            "players.generator.learning_rate": 0.01,
+            "players.critic.learning_rate": 0.0001,
+        },
+    ),
     Forced(recipe="digits", how="64 samples", expected="memorising", settings={"data.limit": 64}),
     Forced(
         recipe="mnist-5k",
-        how="generator rate x 30, no penalty",
+        how="generator rate x 300, no penalty",
         expected="diversity loss",
-        settings={**NO_PENALTY, "players.generator.learning_rate": 0.03},
+        settings={**NO_PENALTY, "players.generator.learning_rate": 0.3},
     ),
     Forced(recipe="mnist-5k", how="100 samples", expected="memorising", settings={"data.limit": 100}),
 )

@@ -33,6 +33,7 @@ class Reading:
         z: By how many standard deviations it is worse than real samples are, cut at a million.
         healthy: Whether it is as in health.
         bad: Whether it is beyond its limit, and clearly so.
+        explains: Another cause, whose signals are bad for the same reason.
     """
 
     signal: str
@@ -42,6 +43,7 @@ class Reading:
     z: float
     healthy: bool
     bad: bool
+    explains: Cause | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +136,18 @@ class CollapseWatch:
         for reading in readings:
             self._remember(step, reading)
         found: dict[str, Alarm] = {}
+        explained: set[str] = set()
         for reading in readings:
             memory = self._memory[reading.signal]
             is_due = memory.bad_checks_armed >= self._patience
             if is_due and reading.cause not in self._raised:
                 known = found.get(reading.cause)
+                if reading.explains is not None:
+                    explained.add(reading.explains)
                 if known is None or memory.began < known.began:
                     found[reading.cause] = _alarm(step, reading, memory)
         self._raised |= found.keys()
-        return list(found.values())
+        return [alarm for cause, alarm in found.items() if cause not in explained]
 
     def _remember(self, step: int, reading: Reading) -> None:
         memory = self._memory.setdefault(reading.signal, _Memory())
