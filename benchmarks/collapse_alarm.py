@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_NUM_STEPS = 3000
+_NUM_STEPS = 2000
 _COMMON = f"""
 training: {{num_steps: {_NUM_STEPS}, learning_rate: 1.0e-3, betas: [0.0, 0.99], ema_decay: 0.999,
            log_every: 500, validate_every: 300, checkpoint_every: 300, sample_every: 1500}}

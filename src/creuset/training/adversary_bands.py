@@ -50,7 +50,7 @@ GAP = Band(healthy=0.7, bad=0.85, ratio=False)
 """Of `critic_gap` itself."""
 _UNLIKE, _LIKE = 0.1, 0.3
 """Share of what real samples reach in `realism` below which samples are unlike the data, and from which on
-they are like it. Narrow modes are missed for long: samples that fall into the right cells are like the data."""
+they are like it. Narrow modes are missed for long: samples in the right cells are like the data."""
 _WINS, _CONTEST = 0.98, 0.9
 _TELLS_NOTHING = 0.1
 """Distance of `accuracy` from .5."""
