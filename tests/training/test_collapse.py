@@ -137,6 +137,21 @@ def test_a_cause_that_another_one_explains_is_not_named() -> None:
     assert [(alarm.cause, alarm.step) for alarm in found] == [("critic wins", 6)]
 
 
+def test_near_duplicates_count_only_once_they_were_in_order() -> None:
+    bands = Bands(calibration=CALIBRATION, gap_deviation=0.03)
+    early = {one.signal: one.early for one in bands.judge(HEALTHY, frozenset())}
+    assert [name for name, is_early in early.items() if not is_early] == ["near_duplicates"]
+
+    class Late(Scripted):
+        def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
+            return [replace(one, early=False) for one in super().judge(values, been_healthy)]
+
+    for script, number in (("b" * 40, 0), ("b" * 25 + "hhhbbb", 1)):
+        watch = CollapseWatch(Late(script), CollapseConfig(check_every=1, patience=3), 100)
+        found = [watch.judge(step, watch.look(step)) for step in range(1, len(script) + 1)]
+        assert sum(map(len, found)) == number
+
+
 def test_without_held_out_samples_nothing_is_said_of_memorising() -> None:
     bands = Bands(calibration=CALIBRATION, gap_deviation=None)
     values = {name: value for name, value in HEALTHY.items() if name not in ("copies", "critic_gap")}

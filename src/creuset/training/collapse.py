@@ -34,6 +34,7 @@ class Reading:
         healthy: Whether it is as in health.
         bad: Whether it is beyond its limit, and clearly so.
         explains: Another cause, whose signals are bad for the same reason.
+        early: Whether it is armed after 20% of the steps though it was never healthy.
     """
 
     signal: str
@@ -44,6 +45,7 @@ class Reading:
     healthy: bool
     bad: bool
     explains: Cause | None = None
+    early: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +159,8 @@ class CollapseWatch:
             memory.began = step
         memory.bad_checks = memory.bad_checks + 1 if reading.bad else 0
         memory.bad_checks_armed = memory.bad_checks_armed + 1 if reading.bad and memory.armed else 0
-        memory.armed |= memory.healthy_checks >= self._patience or step >= self._armed_after
+        is_late = reading.early and step >= self._armed_after
+        memory.armed |= memory.healthy_checks >= self._patience or is_late
 
     @property
     def is_healthy(self) -> bool:
