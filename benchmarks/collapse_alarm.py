@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_NUM_STEPS = 3000
+_NUM_STEPS = 2000
 _COMMON = f"""
 training: {{num_steps: {_NUM_STEPS}, learning_rate: 1.0e-3, betas: [0.0, 0.99], ema_decay: 0.999,
            log_every: 500, validate_every: 300, checkpoint_every: 300, sample_every: 1500}}
@@ -76,17 +76,26 @@ class Forced:
 FORCED = (
     Forced(
         recipe="ring",
-        how="generator rate x 30, no penalty",
+        how="generator rate x 300, no penalty",
         expected="diversity loss",
-        settings={**NO_PENALTY, "players.generator.learning_rate": 0.03},
+        settings={**NO_PENALTY, "players.generator.learning_rate": 0.3},
     ),
-    Forced(recipe="grid", how="no penalty", expected="diversity loss", settings=NO_PENALTY),
+    Forced(
+        recipe="grid",
+        how="no penalty, critic rate / 10",
+        expected="diversity loss",
+        settings={
+            **NO_PENALTY,
+            "players.generator.learning_rate": 0.01,
+            "players.critic.learning_rate": 0.0001,
+        },
+    ),
     Forced(recipe="digits", how="64 samples", expected="memorising", settings={"data.limit": 64}),
     Forced(
         recipe="mnist-5k",
-        how="generator rate x 30, no penalty",
+        how="generator rate x 300, no penalty",
         expected="diversity loss",
-        settings={**NO_PENALTY, "players.generator.learning_rate": 0.03},
+        settings={**NO_PENALTY, "players.generator.learning_rate": 0.3},
     ),
     Forced(recipe="mnist-5k", how="100 samples", expected="memorising", settings={"data.limit": 100}),
 )

@@ -1,6 +1,6 @@
 """Kills trainings with SIGKILL at random moments, resumes them, and compares with one that was never killed.
 
-    python benchmarks/kill_and_resume.py --runs 50 --recipes vae,cnn,rnn
+    python benchmarks/kill_and_resume.py --runs 50 --recipes vae,cnn,rnn,collapse
 
 The runs are spread evenly over the recipes, each compared with an uninterrupted run of its own recipe. Each
 run is killed one to three times: at a moment drawn uniformly over a whole run (loading, steps, saves,
@@ -45,6 +45,13 @@ model: {{family: rnn, size: tiny, dropout: 0.1}}
 data: {{source: digits, batch_size: 64}}
 training: {{num_steps: {_NUM_STEPS}, learning_rate: 4e-3, optimizer: adamw, weight_decay: 0.01,
            clip_norm: 1.0, {_EVENTS}}}
+""",
+    "collapse": f"""
+model: {{family: vae, size: tiny, beta: 500.0}}
+data: {{source: digits, batch_size: 50}}
+training: {{num_steps: {_NUM_STEPS}, learning_rate: 3e-3, sample_every: 40, {_EVENTS}}}
+collapse: {{on_collapse: rollback, check_every: 5, patience: 2}}
+evaluation: {{num_importance_samples: 2}}
 """,
 }
 _HANGS_SECONDS = 300.0

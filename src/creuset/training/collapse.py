@@ -33,6 +33,8 @@ class Reading:
         z: By how many standard deviations it is worse than real samples are, cut at a million.
         healthy: Whether it is as in health.
         bad: Whether it is beyond its limit, and clearly so.
+        explains: Another cause, whose signals are bad for the same reason.
+        early: Whether it is armed after 20% of the steps though it was never healthy.
     """
 
     signal: str
@@ -42,6 +44,8 @@ class Reading:
     z: float
     healthy: bool
     bad: bool
+    explains: Cause | None = None
+    early: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +138,18 @@ class CollapseWatch:
         for reading in readings:
             self._remember(step, reading)
         found: dict[str, Alarm] = {}
+        explained: set[str] = set()
         for reading in readings:
             memory = self._memory[reading.signal]
             is_due = memory.bad_checks_armed >= self._patience
             if is_due and reading.cause not in self._raised:
                 known = found.get(reading.cause)
+                if reading.explains is not None:
+                    explained.add(reading.explains)
                 if known is None or memory.began < known.began:
                     found[reading.cause] = _alarm(step, reading, memory)
         self._raised |= found.keys()
-        return list(found.values())
+        return [alarm for cause, alarm in found.items() if cause not in explained]
 
     def _remember(self, step: int, reading: Reading) -> None:
         memory = self._memory.setdefault(reading.signal, _Memory())
@@ -152,7 +159,8 @@ class CollapseWatch:
             memory.began = step
         memory.bad_checks = memory.bad_checks + 1 if reading.bad else 0
         memory.bad_checks_armed = memory.bad_checks_armed + 1 if reading.bad and memory.armed else 0
-        memory.armed |= memory.healthy_checks >= self._patience or step >= self._armed_after
+        is_late = reading.early and step >= self._armed_after
+        memory.armed |= memory.healthy_checks >= self._patience or is_late
 
     @property
     def is_healthy(self) -> bool:
