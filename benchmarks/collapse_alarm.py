@@ -37,7 +37,7 @@ objective: {{name: relativistic, r1: 0.1, r2: 0.1, penalty_every: 4, final_penal
 data: {{source: {source}, batch_size: 128}}
 """
 _PICTURES = """
-model: {{family: gan, latent_dim: 32, hidden_dims: [128, 128]}}
+model: {{family: gan, latent_dim: 32, hidden_dims: [128, 128], channels: []}}
 objective: {{name: relativistic, r1: 1.0, r2: 1.0, penalty_every: 4}}
 data: {{source: {source}, batch_size: 64}}
 """
