@@ -298,7 +298,7 @@ class Loop:
                 "validations_waited": self._patience.waited,
                 "summed_steps": self._summed_steps,
                 "sums": {player: dict(sums) for player, sums in self._sums.items()},
-                **({} if self._watch is None else {"collapse": self._watch.state()}),
+                **({} if self._watch is None else self._watch.facts()),
             },
         )
 
@@ -323,7 +323,7 @@ class Loop:
         self._sums = {player: dict(sums) for player, sums in facts["sums"].items()}
         self._checkpointed = checkpoint.name
         if self._watch is not None and "collapse" in facts:  # a checkpoint of an older creuset knows nothing
-            self._watch.restore(facts["collapse"])
+            self._watch.restore(facts)
 
     def forget_best(self) -> None:
         """No validation so far counts as the best: its checkpoint is gone."""
