@@ -64,19 +64,26 @@ def collapse_chapter(run: RunFolder) -> list[Chapter]:
     return [Chapter(title="Collapse monitor", lead=lead, blocks=[*blocks, _how_to_read(lines)])]
 
 
+def alarm_sentences(run: RunFolder) -> list[str]:
+    """The alarms and rollbacks of a run in words, in their order."""
+    return [_words(line) for line in read_journal(run.journal_path) if line["event"] in _TOLD]
+
+
 def _told(lines: Sequence[Mapping[str, Any]]) -> list[Block]:
     """Alarms and rollbacks in words."""
-    blocks: list[Block] = []
-    for line in lines:
-        if line["event"] == "alarm":
-            blocks.append(Finding(text=f"{_begun(sentence(line['values'], line['step']))}.", kind="warning"))
-        elif line["event"] == "rollback":
-            values = line["values"]
-            text = (
-                f"Rollback at step {line['step']}, to step {values['back_to']}, with `{values['setting']}`."
-            )
-            blocks.append(Finding(text=text))
+    blocks: list[Block] = [
+        Finding(text=f"{_begun(_words(line))}.", kind="warning" if line["event"] == "alarm" else "finding")
+        for line in lines
+        if line["event"] in _TOLD
+    ]
     return blocks or [Finding(text="No alarm: nothing collapsed.")]
+
+
+def _words(line: Mapping[str, Any]) -> str:
+    values = line["values"]
+    if line["event"] == "alarm":
+        return sentence(values, line["step"])
+    return f"rollback at step {line['step']}, to step {values['back_to']}, with {values['setting']}"
 
 
 def _sheets(run: RunFolder, lines: Sequence[Mapping[str, Any]]) -> list[Block]:
