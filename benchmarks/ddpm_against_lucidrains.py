@@ -40,7 +40,7 @@ from alternation import (
 )
 
 HERE = Path(__file__).resolve().parent
-PINNED = ("denoising-diffusion-pytorch==2.3.4", "torch==2.13.0")
+PINNED = ("denoising-diffusion-pytorch==2.3.4", "torch==2.13.0", "torchvision==0.28.0")
 RESULT = HERE / "results" / "ddpm_against_lucidrains.json"
 PEER = "denoising-diffusion-pytorch"
 BATCH_SIZE = 64

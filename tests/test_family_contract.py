@@ -33,7 +33,7 @@ from small_transformers import corpus_spec
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
-HINGE = GANObjective(name="hinge", r1=0.1, r2=0.1)
+PENALISED = GANObjective(name="lsgan", r1=0.1, r2=0.1)
 SALIMANS = GANObjective(name="non_saturating", label_smoothing=0.1, feature_matching=0.1, instance_noise=0.1)
 """Ways of training a GAN."""
 
@@ -58,9 +58,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"noise": "masking", "noise_level": 0.3},
     ),
     "gan": (
-        {"channels": (8, 8), "generator_norm": "group", "condition": "class", "objective": HINGE},
+        {"channels": (8, 8), "generator_norm": "group", "condition": "class", "objective": PENALISED},
         {"spectral_norm": True, "minibatch_group": 4, "objective": SALIMANS},
-        {"minibatch_kernels": 4},
+        {"spectral_norm": True, "objective": PENALISED},
+        {"minibatch_kernels": 4, "objective": GANObjective(name="lsgan")},
     ),
     "pixelcnn": (
         {"likelihood": "categorical", "dropout": 0.1},
@@ -73,7 +74,12 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "diffusion": (
         {"prediction": "epsilon", "schedule": "linear", "sampler": "ddpm"},
         {"prediction": "x0", "condition": "class", "eta": 0.5},
+        {"prediction": "levels", "patch_size": 2},
         {"condition": "text", "guidance": 1.5, "sampler": "dpm_solver", "num_sampling_steps": 20},
+    ),
+    "vqvae": (
+        {"codebook": "loss", "reconstruction": "bernoulli"},
+        {"restart_below": 0.0, "commitment_weight": 1.0},
     ),
     "vae": (
         {"likelihood": "discretised", "channels": (8,)},
@@ -571,9 +577,9 @@ def test_codes_give_pictures_back(name: str, settings: dict[str, Any], digits: d
     model = build(name, settings)
     images = digits["images"][1500:1600]
     codes = model.encode(images)
-    assert codes.ndim == 2
+    assert codes.ndim == (3 if model.num_codes else 2)
     assert len(codes) == 100
-    assert codes.dtype == torch.float32
+    assert codes.dtype == (torch.int64 if model.num_codes else torch.float32)
     torch.testing.assert_close(codes[:7], model.encode(images[:7]))
     before = (model.reconstruct(images) - images).square().mean()
     train(model, part(digits, 0, 1500), 100)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from creuset.cli import cli
 from creuset.errors import CreusetError, DataError, NotFoundError, UsageError
-from sounds import tone_folder
+from sounds import levels, tone, tone_folder, write_wav
 
 Invoke = Callable[..., click.testing.Result]
 
@@ -199,6 +199,15 @@ def test_an_unknown_source_is_not_found(invoke: Invoke) -> None:
     assert "no-such-data" in str(error)
 
 
+def test_sound_of_other_rates_and_channels_is_brought_to_one_and_said(invoke: Invoke, tmp_path: Path) -> None:
+    tone_folder(tmp_path / "tones")
+    both = np.stack([tone(300, rate=22_050), tone(320, rate=22_050)], axis=1)
+    write_wav(tmp_path / "tones" / "low" / "3.wav", levels(both), rate=22_050)
+    said = invoke("show", "tones").stderr.splitlines()
+    assert "data: 1 clip resampled to 8,000 samples a second, from 22,050" in said
+    assert "data: the channels of 1 clip averaged to one" in said
+
+
 def test_sound_is_shown_as_what_it_is(invoke: Invoke, tmp_path: Path) -> None:
     folder = str(tone_folder(tmp_path / "tones"))
     output = invoke("show", folder, "--out", "sheet.png").output
@@ -208,7 +217,7 @@ def test_sound_is_shown_as_what_it_is(invoke: Invoke, tmp_path: Path) -> None:
     )
     assert "classes   2" in output
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
-    assert "near duplicates: only looked for among pictures" in invoke("validate", folder).output
+    assert "near duplicates: not looked for in sound" in invoke("validate", folder).output
     assert "the splits of sound are no file of arrays" in str(
         failure(invoke("split", folder, "--out", "a.npz"))
     )

@@ -76,3 +76,20 @@ def test_a_file_on_the_way_to_the_output_is_exit_code_2(vae: RunFolder, tmp_path
     answer = run_command(["generate", "vae", "-n", "1", "--out", str(tmp_path / "file" / "x.png")])
     assert answer.exit_code == 2
     assert "x.png: cannot be written: something else is in the way" in answer.stderr
+
+
+def test_an_option_that_is_given_again_does_not_win_without_a_word(
+    pixelcnn: RunFolder, tmp_path: Path
+) -> None:
+    out = tmp_path / "a.png"
+    answer = run_command(["generate", "pixelcnn", "--class", "3", "--class", "7", "--out", str(out)])
+    assert answer.exit_code == 2
+    assert "--class: one at a time: this option was given again\n  got: '3', '7'" in answer.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("words", [[], ["--prompt", "a seven"]])
+def test_without_a_file_the_endings_for_samples_are_named(words: list[str], vae: RunFolder) -> None:
+    answer = run_command(["generate", "vae", *words])
+    assert answer.exit_code == 2
+    assert "--out is missing: the file for the samples, which ends with .png or .npz" in answer.stderr

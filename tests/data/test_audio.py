@@ -229,6 +229,10 @@ def test_settings_of_sound_have_no_effect_on_pictures(load: Load) -> None:
 def test_settings_of_others_have_no_effect_on_sound(tmp_path: Path, load: Load) -> None:
     with pytest.raises(UsageError, match=r"data\.image_size: a setting without effect: it is for CSV files"):
         load(tone_folder(tmp_path), image_size=(8, 8))
+    with pytest.raises(
+        UsageError, match=r"data\.stack: a setting without effect: it is for pictures, and a clip"
+    ):
+        load(tmp_path, stack=3)
 
 
 def test_a_wav_file_alone_is_no_source(tmp_path: Path, load: Load) -> None:

@@ -9,6 +9,7 @@ from creuset.data.spec import DataSpec
 from creuset.models import family, family_configs
 from creuset.models.base import Model
 from creuset.recipe.resolve import read_recipe
+from creuset.recipe.sections import EvaluationConfig
 from creuset.recipe.source import shipped_recipes
 from sounds import tone_folder
 
@@ -49,6 +50,19 @@ def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path:
         line = '{{"source": "{} and {} are numbers", "target": "{} et {} sont des nombres, dit-il"}}\n'
         text.write_text("".join(line.format(n, n * 7, n, n * 7 % 100) for n in range(1500)))
         own = ["--set", f"data.source={text}"]
+    if recipe.data.source.startswith("run:"):  # the codes of a first stage, made here in short
+        first = str(tmp_path / "first")
+        short = ["--set", "data.source=digits", "--set", "model.size=tiny", "--set", "training.num_steps=2"]
+        answer = run_command(["train", "vqvae-mnist", "--name", first, "--no-eval", *short])
+        assert answer.exit_code == 0, answer.stderr
+        own = ["--set", f"data.source=run:{first}"]
+    if recipe.evaluation.extractor != EvaluationConfig().extractor:  # a classifier, made here in short
+        request.getfixturevalue("starter")
+        judge = str(tmp_path / "judge")
+        short = ["--set", "data.limit=200", "--set", "training.num_steps=2"]
+        answer = run_command(["train", recipe.evaluation.extractor, "--name", judge, "--no-eval", *short])
+        assert answer.exit_code == 0, answer.stderr
+        own += ["--set", f"evaluation.extractor={judge}"]
     if recipe.data.source in OWN_SOUND:
         own = ["--set", f"data.source={tone_folder(tmp_path / 'tones', num=40)}"]
     if own and recipe.data.tokenizer in ("byte_bpe", "wordpiece", "unigram"):  # few words, all told

@@ -10,7 +10,7 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Likelihood
+from creuset.models.base import Integration, Likelihood
 from creuset.models.flow import Flow, FlowConfig
 
 TABLE = DataSpec(kind="table", shape=(2,), num_levels=0, feature_names=("x", "y"))
@@ -74,11 +74,26 @@ def test_a_field_that_points_to_the_data_has_no_loss() -> None:
 
 def test_likelihood_of_rows_is_the_exact_density_by_default() -> None:
     model = flow(TABLE, num_likelihood_steps=200)
-    assert model.likelihood == Likelihood(num_levels=0, bound=False)
+    integration = Integration(solver="rk4", num_steps=200, divergence="exact")
+    assert model.likelihood == Likelihood(num_levels=0, bound=False, integration=integration)
     model.denoiser = Known(0.5, 0.4)  # type: ignore[assignment]
     values = model.log_likelihood(ROWS[:20], BatchGenerator(0, size=20), 5)
     expected = torch.distributions.Normal(0.5, 0.4).log_prob(ROWS[:20]).sum(1)
     torch.testing.assert_close(values, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_what_the_steps_leave_out_is_told_by_half_of_them() -> None:
+    """Narrow data, which few steps find too likely."""
+    rows = 0.5 + 0.05 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    exact = torch.distributions.Normal(0.5, 0.05).log_prob(rows).sum(1)
+    for num_steps in (6, 12, 24):
+        model = flow(TABLE, num_likelihood_steps=num_steps)
+        model.denoiser = Known(0.5, 0.05)  # type: ignore[assignment]
+        found = model.log_likelihood(rows, BatchGenerator(0, size=50), 1)
+        told = model.integration_error(rows, BatchGenerator(0, size=50))
+        error = float((found - exact).mean().abs())
+        assert error < float(told.mean().abs())
+    assert error < 0.01
 
 
 @pytest.mark.parametrize("divergence", ["exact", "estimate"])
@@ -86,7 +101,13 @@ def test_probabilities_of_all_levels_of_a_pixel_sum_to_1(divergence: str) -> Non
     """By many draws within each level; of one number Hutchinson's estimate is the trace itself."""
     spec = DataSpec(kind="images", shape=(1, 1, 1), num_levels=5)
     model = flow(spec, channels=(4,), divergence=divergence, num_likelihood_steps=30)
-    assert model.likelihood == Likelihood(num_levels=5, bound=True, tightened=divergence == "exact")
+    name = "exact" if divergence == "exact" else "hutchinson"
+    assert model.likelihood == Likelihood(
+        num_levels=5,
+        bound=True,
+        tightened=divergence == "exact",
+        integration=Integration(solver="rk4", num_steps=30, divergence=name),
+    )
     model.denoiser = Known(0.1, 0.35)  # type: ignore[assignment]
     pixels = torch.linspace(-1, 1, 5).view(5, 1, 1, 1)
     values = model.log_likelihood(pixels, BatchGenerator(0, size=5), 60)
@@ -129,6 +150,27 @@ def test_asked_for_a_class_it_draws_that_class() -> None:
     assert ((drawn.mean(1) > 0).long() == asked).float().mean() > 0.95
     both = model.sample(100, BatchGenerator(0, size=100)).mean(1) > 0
     assert 0.3 < float(both.float().mean()) < 0.7
+
+
+@pytest.mark.parametrize("condition", ["class", "text"])
+def test_pairs_leave_each_class_all_of_the_noise(condition: str) -> None:
+    """Pairs over whole batches give each class the noise on its own side, and noise from the other side then
+    leads to the other class.
+    """
+    spec = DataSpec(
+        kind="table", shape=(2,), num_levels=0, class_names=("left", "right"), class_counts=(300, 300)
+    )
+    labels = torch.arange(600) % 2
+    rows = 0.2 * torch.randn(600, 2) + torch.where(labels[:, None] == 0, -1.0, 1.0)
+    captions = {"captions": {"left": ("left",), "right": ("right",)}} if condition == "text" else {}
+    model = flow(spec, condition=condition, pairing="optimal_transport", **captions)
+    train(model, {"features": rows, "labels": labels}, 250)
+    asked = torch.tensor([0] * 100 + [1] * 100)
+    conditions = {"labels": asked}
+    if condition == "text":
+        conditions = {"prompts": model.prompts(["left"] * 100 + ["right"] * 100)}
+    drawn = model.sample(200, BatchGenerator(0, size=200), conditions)
+    assert ((drawn.mean(1) > 0).long() == asked).float().mean() >= 0.97
 
 
 def test_asked_by_a_prompt_it_draws_what_that_says(digits: dict[str, Tensor], digit_spec: DataSpec) -> None:

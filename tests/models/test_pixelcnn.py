@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from creuset.data.spec import DataSpec
+from creuset.data.spec import CodeForm, DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import RecipeError, UsageError
 from creuset.models import family_configs
@@ -57,6 +57,37 @@ def test_probabilities_of_all_pictures_sum_to_1(
     values = model.log_likelihood(pictures, BatchGenerator(0, size=len(pictures)), 1)
     assert values.std() > 0.3
     assert float(values.exp().sum()) == pytest.approx(1, abs=1e-9)
+
+
+def test_probabilities_of_all_code_maps_sum_to_1() -> None:
+    codes = CodeForm(run="first", checkpoint="ab" * 32)
+    model = pixelcnn(replace(spec_of(1, 2, 3), codes=codes), likelihood="categorical").double()
+    maps = all_pictures(1, 2, 3, num_levels=3).double()
+    values = model.log_likelihood(maps, BatchGenerator(0, size=len(maps)), 1)
+    assert values.std() > 0.3
+    assert float(values.exp().sum()) == pytest.approx(1, abs=1e-9)
+
+
+@torch.no_grad()
+def test_codes_are_names_that_can_be_exchanged() -> None:
+    """With the vectors and outputs of two codes exchanged, maps with these exchanged are as likely."""
+    codes = CodeForm(run="first", checkpoint="ab" * 32)
+    model = pixelcnn(replace(spec_of(1, 3, 3, num_levels=5), codes=codes), likelihood="categorical")
+    maps = all_pictures(1, 3, 1, num_levels=5).repeat(1, 1, 1, 3)
+    before = model.log_likelihood(maps, BatchGenerator(0, size=len(maps)), 1)
+    order = torch.tensor([0, 3, 2, 1, 4])
+    assert model.stacks.symbols is not None
+    for rows in (
+        model.stacks.symbols.weight,
+        model.stacks.outputs.convolution.weight,
+        model.stacks.outputs.convolution.bias,
+    ):
+        assert rows is not None
+        rows.copy_(rows[order].clone())
+    exchanged = order[((maps + 1) * 2).round().long()] / 2 - 1
+    torch.testing.assert_close(
+        model.log_likelihood(exchanged, BatchGenerator(0, size=len(maps)), 1), before, rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("condition", ["none", "class"])
@@ -119,6 +150,18 @@ def test_quick_drawing_is_the_slow_loop(channels: int, likelihood: str, conditio
     expected = drawn_slowly(model, observed, known, generator.uniform(6, 5, channels), labels)
     completed = model.inpaint(images, known, BatchGenerator(1, size=3), asked)
     torch.testing.assert_close(completed, expected, rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_codes_are_drawn_quickly_as_by_the_slow_loop() -> None:
+    codes = CodeForm(run="first", checkpoint="ab" * 32)
+    model = pixelcnn(replace(spec_of(1, 6, 5, num_levels=7), codes=codes), likelihood="categorical")
+    uniform = BatchGenerator(1, size=3).uniform(6, 5, 1)
+    nothing = torch.zeros(3, 1, 6, 5, dtype=torch.bool)
+    expected = drawn_slowly(model, torch.zeros(3, 1, 6, 5), nothing, uniform, None)
+    found = model.sample(3, BatchGenerator(1, size=3))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert len(found.unique()) > 3
 
 
 def test_what_is_known_further_down_has_no_influence() -> None:

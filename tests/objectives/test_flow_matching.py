@@ -4,7 +4,7 @@ from itertools import permutations
 
 import torch
 
-from creuset.objectives.flow_matching import optimal_pairs, straight_path
+from creuset.objectives.flow_matching import optimal_pairs, pairs_within, straight_path
 
 
 def test_paths_lead_from_noise_to_data_at_an_even_speed() -> None:
@@ -30,3 +30,13 @@ def test_paired_paths_cross_less() -> None:
     generator = torch.Generator().manual_seed(0)
     noise, data = torch.randn(64, 2, generator=generator), 2 * torch.randn(64, 2, generator=generator)
     assert (optimal_pairs(noise, data) - data).square().sum() < 0.5 * (noise - data).square().sum()
+
+
+def test_each_class_is_paired_for_itself() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise, data = (torch.randn(9, 1, 2, 2, generator=generator) for _ in range(2))
+    classes = torch.tensor([0, 2, 0, 1, 2, 2, 0, 0, 2])
+    paired = pairs_within(classes, noise, data)
+    for number in range(3):
+        of = classes == number
+        assert torch.equal(paired[of], optimal_pairs(noise[of], data[of]))

@@ -21,6 +21,9 @@ from creuset.reporting.blocks import (
     Facts,
     Figure,
     Finding,
+    Grid,
+    GridCell,
+    GridRow,
     Measured,
     Passages,
     Row,
@@ -278,6 +281,27 @@ def test_sounds_are_played_beside_their_pictures_without_a_request() -> None:
     assert players[0]["src"] == "data:audio/wav;base64," + base64.b64encode(wav).decode()
     assert [picture["alt"] for picture in page.all("img")] == ["a picture"] * 2
     assert "seven seven Figure 1.1 Two clips." in page.text
+
+
+def test_a_grid_has_a_row_a_measure_with_intervals_marks_and_pictures() -> None:
+    sheet = picture_sheet(np.zeros((2, 4, 4, 1), dtype=np.uint8), alt="two <blank> pictures")
+    rows = [
+        GridRow(
+            name="error",
+            small="lower is better",
+            cells=[GridCell(text="0.5", small="[0.4, 0.6]", marked=True), None],
+        ),
+        GridRow(name="samples", cells=[GridCell(text="", sheet=sheet), None]),
+    ]
+    grid = Grid(subjects=["one <b>", "two"], groups={"what it makes": rows}, caption="Both.", note="A note.")
+    page = render(of(grid))
+    assert '<th scope="col">one &lt;b&gt;</th>' in page
+    assert '<th scope="rowgroup" colspan="3">what it makes</th>' in page
+    assert '<td class="best"><span class="value">0.5</span> <small>[0.4, 0.6]</small></td><td>–</td>' in page
+    assert 'alt="two &lt;blank&gt; pictures"' in page
+    assert '<p class="note">A note.</p>' in page
+    with pytest.raises(UsageError, match="a row has other cells than the grid has subjects"):
+        Grid(subjects=["one"], groups={"what": rows}, caption="One.")
 
 
 def test_tables_refuse_what_does_not_fit() -> None:

@@ -49,6 +49,11 @@ def test_small_pictures_are_enlarged_by_a_whole_number(side: int, scale: int) ->
     assert (sheet.width, sheet.height) == (side * scale + 2, side * scale + 2)
 
 
+def test_of_two_channels_the_third_colour_is_black() -> None:
+    pictures = np.full((1, 1, 1, 2), [7, 9], dtype=np.uint8)
+    assert pixels(picture_sheet(pictures, alt="one", scale=1, padding=0)).tolist() == [[[7, 9, 0, 255]]]
+
+
 def test_columns_are_chosen_for_a_wide_sheet() -> None:
     sheet = picture_sheet(np.zeros((64, 28, 28, 1), dtype=np.uint8), alt="64")
     assert (sheet.width // 58, sheet.height // 58) == (10, 7)
@@ -93,7 +98,7 @@ def test_data_uri_holds_the_file() -> None:
     [
         np.zeros((2, 8, 8, 1), dtype=np.float32),
         np.zeros((2, 8, 8), dtype=np.uint8),
-        np.zeros((2, 8, 8, 2), dtype=np.uint8),
+        np.zeros((2, 8, 8, 4), dtype=np.uint8),
         np.zeros((0, 8, 8, 1), dtype=np.uint8),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from creuset.runs.folder import RunFolder
 from small_runs import trained
 
-__all__ = ["cnn", "denoiser", "linear", "pixelcnn", "runs", "vae", "workspace"]
+__all__ = ["cnn", "denoiser", "linear", "pixelcnn", "runs", "vae", "vqvae", "workspace"]
 
 
 @pytest.fixture
@@ -26,6 +26,11 @@ def runs(workspace: Path) -> Path:
 @pytest.fixture
 def vae(runs: Path) -> RunFolder:
     return trained("vae", runs)
+
+
+@pytest.fixture
+def vqvae(runs: Path) -> RunFolder:
+    return trained("vqvae", runs)
 
 
 @pytest.fixture

@@ -43,7 +43,19 @@ data: {source: digits, batch_size: 64}
 training: {num_steps: 60, learning_rate: 5e-3}
 evaluation: {suite: none}
 """
-RECIPES = {"vae": VAE, "cnn": CNN, "linear": LINEAR, "denoiser": DENOISER, "pixelcnn": PIXELCNN}
+VQVAE = """
+model: {family: vqvae, size: tiny, num_codes: 16, codebook_decay: 0.9}
+data: {source: digits, batch_size: 64}
+training: {num_steps: 60, learning_rate: 5e-3, checkpoint_every: 8}
+"""
+RECIPES = {
+    "vae": VAE,
+    "cnn": CNN,
+    "linear": LINEAR,
+    "denoiser": DENOISER,
+    "pixelcnn": PIXELCNN,
+    "vqvae": VQVAE,
+}
 
 
 class Heard(Silent):

@@ -15,7 +15,7 @@ from creuset.runs.folder import RunFolder
 from creuset.workflows.rehearse import dry_run
 from creuset.workflows.train import resume, train
 from players import SHARED, Listener, loop
-from small_runs import journal, trained, write_recipe
+from small_runs import VQVAE, journal, trained, write_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYERS = ROOT / "tests" / "support" / "players.py"
@@ -143,6 +143,23 @@ def test_the_command_line_under_torchrun(tmp_path: Path) -> None:
     for found, expected in zip(journal(two), journal(one), strict=True):
         assert (found["step"], found["event"]) == (expected["step"], expected["event"])
         assert found["values"] == pytest.approx(expected["values"], rel=1e-9)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_codebook_moves_as_on_one_process(strategy: str, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, VQVAE, "vqvae")
+    settings = ("training.precision=float64", "training.num_steps=12", "model.restart_below=0.3")
+    words = ["-m", "creuset", "train", str(recipe), "--no-eval", "--set", f"training.distributed={strategy}"]
+    for setting in settings:
+        words += ["--set", setting]
+    finished = torchrun(*words, "--name", str(tmp_path / "two"), "--set", "training.accumulate=2")
+    assert finished.returncode == 0, finished.stderr
+    one = train(recipe, name=tmp_path / "one", settings=settings, measure=False).folder
+    two = RunFolder(tmp_path / "two")
+    (_, expected), (_, found) = (run.load("last", parts=("weights",)) for run in (one, two))
+    assert expected.weights.keys() == found.weights.keys()
+    assert all(relative(found.weights[name], value) for name, value in expected.weights.items())
+    assert float(expected.weights["quantiser.use"].sum()) > 1
 
 
 def test_a_family_without_steps_is_refused(tmp_path: Path) -> None:

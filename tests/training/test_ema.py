@@ -58,6 +58,41 @@ def test_averages_are_used_within_the_block_alone() -> None:
     assert torch.equal(ema.averages["weight"], average)
 
 
+def test_running_statistics_are_averaged_like_weights() -> None:
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    net.register_buffer("constant", torch.arange(3.0))
+    ema = ExponentialMovingAverage(net, 0.5)
+    assert {"1.running_mean", "1.running_var"} <= ema.averages.keys()
+    assert not {"constant", "1.num_batches_tracked"} & ema.averages.keys()
+    expected = torch.zeros(2)
+    for step in range(20):
+        net(torch.randn(8, 3) + step)
+        ema.update(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * net[1].running_mean
+    torch.testing.assert_close(ema.averages["1.running_mean"], expected)
+    last = net[1].running_mean.clone()
+    with ema.applied():
+        torch.testing.assert_close(net[1].running_mean, expected)
+    assert torch.equal(net[1].running_mean, last)
+
+
+def test_averages_fit_statistics_of_weights_that_still_move() -> None:
+    """A layer whose weight turns round: the average's outputs are as far spread as its norm says they are."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1, affine=False, momentum=0.5))
+    ema = ExponentialMovingAverage(net, 0.99)
+    x = torch.randn(512, 1) + 3
+    for step in range(2000):
+        with torch.no_grad():
+            net[0].weight.fill_(1.0 + 0.9 * (step % 2))
+        net(x)
+        ema.update(step)
+    net.eval()
+    with ema.applied():
+        assert float(net(x).detach().mean()) == pytest.approx(0, abs=0.1)
+
+
 def test_averages_are_taken_over() -> None:
     first, second = ExponentialMovingAverage(module(), 0.9), ExponentialMovingAverage(module(), 0.9)
     second.load(first.averages)

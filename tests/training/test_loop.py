@@ -2,6 +2,7 @@ import math
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,35 @@ def test_a_player_that_the_model_has_not_is_refused() -> None:
         session(("players.discriminator.num_steps=2",))
     assert caught.value.got == "discriminator"
     assert caught.value.expected == "critic, generator"
+
+
+def test_means_are_over_the_steps_that_have_the_value_also_after_a_resume(tmp_path: Path) -> None:
+    class Sometimes(Players):
+        done = 0
+
+        def begin_step(self, step: int, num_steps: int) -> None:
+            self.done = step
+
+        def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
+            report = super().loss(batch, player, generator)
+            if player == "critic" and self.done % 4 == 1:
+                report["penalty"] = torch.tensor(float(self.done))
+            return report
+
+    settings = ("training.log_every=10", "training.checkpoint_every=3")
+    _, told, kept = train(*settings, build=Sometimes)
+    penalties = [
+        values["penalty"] for _, event, player, values in told if (event, player) == ("train", "critic")
+    ]
+    assert penalties == [(1 + 5 + 9) / 3, (13 + 17) / 2]
+    made, again, _ = resumed(kept, 6, tmp_path, *settings, build=Sometimes)
+    made.run()
+    expected = [line for line in told if line[0] > 6]
+    assert again.told == expected
+    old = {**kept[1][0].facts, "summed_steps": 6}  # as an earlier creuset wrote it: one count for all values
+    del old["counts"]
+    made.restore(replace(kept[1][0], facts=old), tmp_path)
+    assert made.checkpoint().facts["counts"]["critic"]["loss"] == 6
 
 
 def test_validation_sees_the_averages_and_training_does_not() -> None:

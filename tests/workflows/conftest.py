@@ -1,3 +1,3 @@
-from run_fixtures import cnn, denoiser, linear, pixelcnn, runs, vae, workspace
+from run_fixtures import cnn, denoiser, linear, pixelcnn, runs, vae, vqvae, workspace
 
-__all__ = ["cnn", "denoiser", "linear", "pixelcnn", "runs", "vae", "workspace"]
+__all__ = ["cnn", "denoiser", "linear", "pixelcnn", "runs", "vae", "vqvae", "workspace"]

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy.stats import norm
 from sklearn.datasets import load_digits
 
 import creuset
-from creuset.errors import UsageError
+from creuset.errors import DataError, UsageError
+from creuset.models.flow import Flow
 from creuset.workflows.generate import generate
 from creuset.workflows.train import Run, resume, train
 from small_runs import leftovers, write_recipe
@@ -41,6 +44,14 @@ def test_a_family_trains_on_digits(name: str, workspace: Path) -> None:
     said = str(found["nll"].signature)
     assert "importance_samples:1" in said.replace("=", ":")
     assert ("averaged" in said) == (name == "flow")
+    integrated = "divergence:hutchinson|draws:averaged|" in said and "|solver:rk4|steps:3" in said
+    assert integrated == (name == "flow")
+    document = run.folder.evaluations()["images"]
+    if name == "flow":
+        told = document["details"]["integration"]
+        assert told["num_steps"] == 3
+        remarks = [remark for remark in document["details"]["remarks"] if "NLL is integrated" in remark]
+        assert f"{told['nll_change_by_half_the_steps_nats']:+.3f} nats" in remarks[0]
     assert leftovers(run.path) == []
     assert resume(run.path).outcome.step == 4
     loaded = creuset.load(run.path)
@@ -104,3 +115,18 @@ def test_rows_of_a_table_are_drawn_in_its_units(name: str, workspace: Path, tmp_
     assert header == ["length", "width"]
     assert np.array(rows, dtype=float).shape == (7, 2)
     assert abs(np.array(rows, dtype=float)[:, 0].mean() - 100) < 30
+
+
+def test_likelihoods_of_rows_are_densities_in_the_units_of_the_table(workspace: Path, tmp_path: Path) -> None:
+    """A flow that stands still leaves N(0, I) of the standardised columns."""
+    rows = np.random.default_rng(0).normal(size=(300, 2)) * [3, 0.1] + [100, -1]
+    source = tmp_path / "plane.csv"
+    source.write_text("\n".join(["length,width", *(f"{x},{y}" for x, y in rows)]) + "\n")
+    loaded = creuset.load(trained(workspace, "flow", str(source), **UNMEASURED).path)
+    assert isinstance(loaded.model, Flow)
+    for parameter in loaded.model.denoiser.network.output.parameters():
+        torch.nn.init.zeros_(parameter)
+    expected = norm.logpdf(rows[:20], loaded.spec.feature_mean, loaded.spec.feature_std).sum(1)
+    np.testing.assert_allclose(loaded.log_likelihood(rows[:20]), expected, rtol=1e-5)
+    with pytest.raises(DataError, match=r"got: shape \(20, 1\)\n  expected: \(N, 2\): length, width"):
+        loaded.log_likelihood(rows[:20, :1])

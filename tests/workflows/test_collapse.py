@@ -129,7 +129,7 @@ def test_a_rollback_goes_on_from_the_last_healthy_checkpoint(rolled_back: RunFol
     assert way == sorted(way)
     alarm, back = alarm_sentences(rolled_back)
     assert alarm.startswith("collapse at step 35: diversity loss, since step 30 (spread 0.1, limit 0.")
-    assert back == "rollback at step 35, to step 20, with objective.r1=1.0 objective.r2=1.0"
+    assert back == "rollback at step 35, to step 20, with `objective.r1=1.0 objective.r2=1.0`"
     write_run_report(rolled_back)
     page = rolled_back.report_path.read_text()
     assert "Collapse monitor" in page

@@ -69,7 +69,8 @@ def test_pictures_stand_beside_each_other(vae: RunFolder, workspace: Path, tmp_p
     assert "denoiser: 36 samples" not in page
     assert "<span>original</span><span>vae</span><span>denoiser</span>" in page
     assert "The losses of these families are different quantities" in page
-    assert "validation loss against" not in page
+    assert "validation loss against training step" not in page
+    assert "vae: its own loss on the validation split." in page
 
 
 def test_texts_and_their_losses_stand_beside_each_other(writers: list[RunFolder], tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from creuset.generation.pictures import to_pictures
 from creuset.metrics.signature import Signature
 from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
-from creuset.workflows.evaluate import evaluate, load_run_data
+from creuset.workflows.evaluate import evaluate
 from creuset.workflows.load import load, run_recipe
 from creuset.workflows.report import write_run_report
+from creuset.workflows.run_data import load_run_data
 from creuset.workflows.train import train
 from small_runs import VAE, Heard, write_recipe
 
@@ -101,10 +102,6 @@ def test_what_has_no_effect_is_refused(vae: RunFolder, cnn: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "evaluation: {suite: none, num_generated: 5}",
-            "num_generated has no effect: evaluation.suite is none",
-        ),
         (
             "evaluation: {num_generated: 0, extractor: mine}",
             "extractor has no effect while num_generated is 0",

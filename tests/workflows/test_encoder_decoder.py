@@ -20,9 +20,10 @@ from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
 from creuset.workflows.compare import compare
 from creuset.workflows.estimate import estimate
-from creuset.workflows.evaluate import evaluate, run_data
+from creuset.workflows.evaluate import evaluate
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.rehearse import dry_run
+from creuset.workflows.run_data import run_data
 from creuset.workflows.train import resume, train
 from creuset.workflows.write import write
 from small_runs import journal, tensors

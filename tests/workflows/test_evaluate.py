@@ -12,8 +12,9 @@ from creuset.metrics.score import Score
 from creuset.metrics.signature import Signature
 from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
-from creuset.workflows.evaluate import evaluate, load_run_data, stored_scores
+from creuset.workflows.evaluate import evaluate, stored_scores
 from creuset.workflows.load import load, run_recipe
+from creuset.workflows.run_data import load_run_data
 from creuset.workflows.train import train
 from small_runs import CNN, VAE, write_recipe
 

@@ -209,7 +209,7 @@ def test_no_test_split_means_the_validation_split(vae: RunFolder, tmp_path: Path
     text = vae.recipe_path.read_text().replace("test_share: 0.1", "test_share: 0.0")
     vae.recipe_path.write_text(text)
     from creuset.progress import Silent
-    from creuset.workflows.evaluate import load_run_data
+    from creuset.workflows.run_data import load_run_data
 
     data = load_run_data(load(vae).recipe.data, Silent())
     vae.update(data_hash=data.content_hash)

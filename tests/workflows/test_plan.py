@@ -43,10 +43,6 @@ def check(folder: Path, text: str, name: str, *settings: str) -> None:
             r"evaluation\.suite: images does not fit the family cnn",
         ),
         (
-            VAE.replace("{num_imp", "{suite: none, num_imp"),
-            r"num_importance_samples has no effect: evaluation\.suite is none",
-        ),
-        (
             VAE.replace("{num_imp", "{suite: classification, num_imp"),
             r"vae\.yaml:\d+:21: evaluation\.suite: classification .* there is: images, modes, none",
         ),
@@ -60,6 +56,12 @@ def test_a_setting_without_effect_is_refused_where_it_stands(text: str, message:
     name = "linear" if "family: linear" in text else "vae" if "family: vae" in text else "cnn"
     with pytest.raises(RecipeError, match=message):
         check(tmp_path, text, name)
+
+
+@pytest.mark.parametrize("setting", ["num_importance_samples", "num_generated"])
+def test_the_suite_none_leaves_out_what_a_recipe_says_of_measures(setting: str, tmp_path: Path) -> None:
+    recipe = VAE.replace("{num_importance_samples", f"{{{setting}")
+    check(tmp_path, recipe, "vae", "evaluation.suite=none")
 
 
 def test_a_setting_of_the_command_line_is_named_as_such(tmp_path: Path) -> None:

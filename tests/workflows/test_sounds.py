@@ -54,6 +54,14 @@ def cnn(place: Path) -> RunFolder:
     return trained(place, "cnn", "classification").folder
 
 
+@pytest.fixture(scope="module")
+def flow(place: Path) -> RunFolder:
+    """A model that is asked for low or high tones."""
+    settings = {"model.condition": "class", "model.patch_size": 4, "model.num_sampling_steps": 2}
+    settings |= {"evaluation.num_generated": 0, "model.num_likelihood_steps": 1}
+    return trained(place, "flow", "images", **settings).folder
+
+
 FORM = sound_form()
 
 
@@ -116,6 +124,20 @@ def test_a_file_to_be_heard(vae: RunFolder, tmp_path: Path) -> None:
     assert out.read_bytes() == again
 
 
+def test_a_file_for_each_clip(flow: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "tones" / "high_%02d.wav"
+    generate(flow.path, out, num=3, seed=1, label="high")
+    files = sorted(out.parent.iterdir())
+    assert [file.name for file in files] == ["high_01.wav", "high_02.wav", "high_03.wav"]
+    clips = load(flow).generate(3, seed=1, label="high")
+    for number, file in enumerate(files):
+        rate, samples = wavfile.read(file)
+        assert rate == RATE
+        np.testing.assert_allclose(samples / 32767, clips[number], atol=1e-4)
+        record = comment(file.read_bytes())
+        assert (record["clip"], record["num"], record["label"]) == (number + 1, 3, "high")
+
+
 def test_arrays_and_pictures_of_samples(vae: RunFolder, tmp_path: Path) -> None:
     generate(vae.path, tmp_path / "a.npz", num=4, seed=1)
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
@@ -167,3 +189,25 @@ def test_the_report_of_a_classifier_says_what_it_heard(cnn: RunFolder, tmp_path:
     names = list(played(cnn, tmp_path))
     assert names
     assert all(re.fullmatch(r"(high|low), taken for (high|low)", name) for name in names)
+
+
+def test_a_model_that_is_asked_for_classes_is_heard_class_by_class(flow: RunFolder, tmp_path: Path) -> None:
+    clips = played(flow, tmp_path)
+    assert list(clips)[:2] == ["asked for high", "asked for low"]
+    assert list(clips)[2:4] == ["high", "low"]
+    first = load(flow).generate(1, seed=0, label="high")[0]
+    heard = clips["asked for high"]
+    np.testing.assert_allclose(heard, first[: len(heard)], atol=1e-4)
+
+
+def test_a_prompt_says_which_sound(tmp_path: Path) -> None:
+    """Classes that are called 0 to 9 have phrases in English and French."""
+    tones = tone_folder(tmp_path / "tones")
+    (tones / "low").rename(tones / "1")
+    (tones / "high").rename(tones / "7")
+    settings = {"model.condition": "text", "model.patch_size": 4, "model.num_sampling_steps": 1}
+    run = trained(tmp_path, "flow", "none", **settings, **{"training.num_steps": 2}).folder
+    record = generate(run.path, tmp_path / "seven.wav", num=2, prompt="sept")
+    assert record.prompt == "sept"
+    first, second = (load(run).generate(1, prompt=prompt) for prompt in ("sept", "one"))
+    assert not np.array_equal(first, second)

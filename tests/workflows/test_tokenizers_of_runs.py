@@ -11,8 +11,9 @@ from creuset.errors import UsageError
 from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
 from creuset.workflows import step_samples
-from creuset.workflows.evaluate import evaluate, run_data
+from creuset.workflows.evaluate import evaluate
 from creuset.workflows.load import load
+from creuset.workflows.run_data import run_data
 from creuset.workflows.train import train
 from creuset.workflows.write import write
 

@@ -11,7 +11,7 @@ from creuset.errors import Interrupted, UsageError
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
 from creuset.workflows import tour as module
-from creuset.workflows import tour_texts
+from creuset.workflows import tour_pictures, tour_texts
 from creuset.workflows.itinerary import read_itinerary
 from creuset.workflows.legs import Station
 from creuset.workflows.tour import resume_tour, tour
@@ -31,7 +31,7 @@ def few_stations(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
         for name in RECIPES[:3]
     ]
     monkeypatch.setattr(module, "DISCRIMINATIVE", tuple(stations[:2]))
-    monkeypatch.setattr(module, "GENERATIVE", tuple(stations[2:]))
+    monkeypatch.setattr(tour_pictures, "STATIONS", tuple(stations[2:]))
     text = tmp_path_factory.mktemp("text") / "text.txt"
     text.write_text(TEXT)
     small = (f"data.source={text}", "data.context=32", "training.validate_every=5")

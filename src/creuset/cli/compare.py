@@ -10,9 +10,11 @@ from creuset.cli.evaluate_files import metric_names
 
 if TYPE_CHECKING:
     from creuset.metrics.comparison import Comparison
+    from creuset.reporting.blocks import Grid, GridCell
+    from creuset.workflows.family_table import FamilyTable
     from creuset.workflows.verdicts import Verdicts
 
-OF_RUNS = ("suite", "metric", "split", "report")
+OF_RUNS = ("suite", "metric", "split", "report", "time_samples")
 """Options that say by what runs are compared."""
 
 OF_FILES = ("metrics", "references")
@@ -33,7 +35,13 @@ OF_FILES = ("metrics", "references")
     type=click.Path(path_type=Path),
     metavar="FILE.html",
     help="Write a page as well: scores and verdicts, parameters, speed and memory of each run, the losses of "
-    "all in one chart, samples side by side.",
+    "all in one chart, samples side by side; of runs of pictures all in one table.",
+)
+@click.option(
+    "--time-samples",
+    type=click.IntRange(min=1),
+    help="Time how long each run of pictures takes to draw so many samples, three times, for the table of "
+    "families.",
 )
 @click.option(
     "--metrics",
@@ -55,6 +63,7 @@ def command(
     metric: tuple[str, ...],
     split: str | None,
     report: Path | None,
+    time_samples: int | None,
     metrics: str | None,
     references: tuple[str, ...],
     seed: int,
@@ -62,23 +71,32 @@ def command(
     as_json: bool,
 ) -> None:
     """Test the systems B, C, ... against A: runs, on the data that all were measured on, or files of one text
-    a line, with --metrics and --references."""
+    a line, with --metrics and --references.
+
+    Runs of pictures are put into one table as well, whatever their families: likelihoods with their kind,
+    distances from real pictures, what training took.
+    """
     from creuset.workflows.verdicts import fail_if_worse
 
     of_files = _are_files(ctx)
     with TerminalProgress() as progress:
         if of_files:
-            result = _compare_files(systems, metrics, references, seed, progress)
+            result, families = _compare_files(systems, metrics, references, seed, progress), None
         else:
-            result = _compare_runs(systems, suite, metric, split, seed, report, progress)
+            result, families = _compare_runs(
+                systems, suite, metric, split, seed, report, time_samples, progress
+            )
     if as_json:
-        emit_json(result.to_json())
+        emit_json(result.to_json() | ({} if families is None else {"table": families.to_json()}))
     else:
         counts = dict.fromkeys(str(one.n) for _, one in result.comparisons)
         say(f"against {result.baseline}, {result.measured_on}, {' and '.join(counts)} samples")
         header = [result.kind, "metric", "A", "B", "difference"]
         header += ["interval (95%, uncorrected)", "p (Holm)", "effect"]
         say(table([*header, "verdict"], [[name, *_cells(one)] for name, one in result.comparisons]))
+        if families is not None:
+            say("")
+            _print_grid(families.grid())
         if report is not None:
             say(f"{report}: the report of this comparison")
         if result.left_out:
@@ -98,18 +116,49 @@ def _compare_runs(
     split: str | None,
     seed: int,
     report: Path | None,
+    time_samples: int | None,
     progress: TerminalProgress,
-) -> "Verdicts":
+) -> "tuple[Verdicts, FamilyTable | None]":
+    """The comparison, and of runs of pictures their table."""
+    from creuset.errors import UsageError
     from creuset.workflows.compare import compare
+    from creuset.workflows.comparison_report import require_page, shown_names, write_comparison_report
+    from creuset.workflows.family_table import family_table
 
-    if report is None:
-        return compare(runs, suite=suite, metrics=metrics, split=split, seed=seed, progress=progress)
-    from creuset.workflows.comparison_report import require_page, write_comparison_report
-
-    require_page(report)
+    if report is not None:
+        require_page(report)
     found = compare(runs, suite=suite, metrics=metrics, split=split, seed=seed, progress=progress)
-    write_comparison_report(found, report, progress=progress)
-    return found
+    names = shown_names(found)
+    families = family_table(found, names, time_samples=time_samples, progress=progress)
+    if time_samples is not None and families is None:
+        raise UsageError(
+            "an option without effect: only runs of pictures are timed",
+            where="--time-samples",
+            got=f"runs that were measured by the suite {found.suite}",
+            next_step="leave the option out",
+        )
+    if report is not None:
+        write_comparison_report(found, report, table=families, progress=progress)
+    return found, families
+
+
+def _print_grid(grid: "Grid") -> None:
+    """The table of families as plain text, the groups of its rows below each other."""
+    blank = [""] * len(grid.subjects)
+    lines: list[list[str]] = []
+    for title, rows in grid.groups.items():
+        lines += [["", *blank], [title.upper(), *blank]] if lines else [[title.upper(), *blank]]
+        lines += [[row.name, *map(_grid_cell, row.cells)] for row in rows]
+    say(table(["", *grid.subjects], lines))
+    note(grid.note.replace("`", ""))
+
+
+def _grid_cell(cell: "GridCell | None") -> str:
+    if cell is None:
+        return "-"
+    if not cell.small or cell.small.startswith("["):
+        return f"{cell.text} {cell.small}".rstrip()
+    return f"{cell.text} ({cell.small})"
 
 
 def _compare_files(
@@ -147,7 +196,7 @@ def _are_files(ctx: click.Context) -> bool:
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     ]
     of_files = [name for name in given if name in OF_FILES]
-    of_runs = [f"--{name}" for name in given if name in OF_RUNS]
+    of_runs = [f"--{name.replace('_', '-')}" for name in given if name in OF_RUNS]
     if of_files and of_runs:
         raise UsageError(
             f"{', '.join(of_runs)} would have no effect: --{of_files[0]} compares files, and no runs",

@@ -27,8 +27,8 @@ _EXAMPLES = 10
 def command() -> None:
     """Show, validate and split data before training on it.
 
-    SOURCE is a name (digits, mnist-5k, python-reference), a folder of pictures, of WAV files or of .txt
-    files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl.
+    SOURCE is a name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures, of WAV
+    files or of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl.
     """
 
 
@@ -161,7 +161,7 @@ def validate_command(as_json: bool, **options: Any) -> None:
     from creuset.data.near_duplicates import near_duplicates
 
     dataset = _load(**options)
-    near = near_duplicates(dataset)
+    near = near_duplicates(dataset.shown)
     if as_json:
         emit_json({**_document(dataset), "near_duplicates": [asdict(found) for found in near]})
     else:
@@ -189,6 +189,14 @@ def split_command(out: Path, as_json: bool, **options: Any) -> None:
     if out.exists():
         raise UsageError("this file exists already", where=out, next_step="remove it, or choose another name")
     dataset = _load(**options)
+    if dataset.spec.codes is not None:
+        raise UsageError(
+            "code maps are not written: without the run that made them they mean nothing",
+            where="SOURCE",
+            got=options["source"],
+            expected="a source of its own",
+            next_step=f"creuset generate {dataset.spec.codes.run} --mode encode --out codes.npz",
+        )
     write_npz(dataset, out)
     if as_json:
         emit_json({**_document(dataset), "file": str(out)})
@@ -214,10 +222,9 @@ def _load(
     test_share: float,
     seed: int,
 ) -> "Dataset":
-    from creuset.assets import resolve
-    from creuset.data.load import load_data
     from creuset.errors import UsageError
     from creuset.recipe.sections import DataConfig
+    from creuset.workflows.run_data import load_source
 
     if validation_share + test_share >= 1:
         raise UsageError(
@@ -240,7 +247,7 @@ def _load(
         validation_share=validation_share,
         test_share=test_share,
     )
-    return load_data(config, seed=seed, resolve=lambda name: resolve(name).path, progress=TerminalProgress())
+    return load_source(config, TerminalProgress(), seed=seed)
 
 
 def _document(dataset: "Dataset") -> dict[str, Any]:
@@ -278,6 +285,9 @@ def _print_dataset(dataset: "Dataset") -> None:
         how = f"{spec.sound.seconds:g} seconds at {spec.sound.sample_rate:,} samples a second"
         bands, frames = spec.shape[1:]
         say(f"form      sound, {how}; log-mel pictures of {bands} bands x {frames} moments")
+    elif spec.codes is not None:
+        _, height, width = spec.shape
+        say(f"form      code maps, {height} x {width} (height x width), {spec.num_levels} codes")
     elif spec.kind == "images":
         channels, height, width = spec.shape
         colour = "grey" if channels == 1 else "colour"
@@ -352,7 +362,9 @@ def _print_findings(dataset: "Dataset", near: "list[NearDuplicates]") -> None:
         say(f"samples of {found.split} nearly the same as one of {found.other}: {found.count:,}")
         for pair in found.examples:
             say(f"    {pair.name} like {pair.like} (correlation {pair.correlation:.4f})")
-    if dataset.spec.kind != "images" or dataset.spec.sound is not None:
+    if dataset.spec.sound is not None:
+        say("near duplicates: not looked for in sound, where recordings of one voice are too much alike")
+    elif dataset.spec.kind != "images":
         say("near duplicates: only looked for among pictures")
 
 
@@ -370,6 +382,7 @@ def _write_sheet(dataset: "Dataset", out: Path) -> None:
         raise UsageError(f"{what} no pictures", where="--out", next_step="leave --out away")
     if out.suffix != ".png":
         raise UsageError("sheets are written as .png", where=out, next_step=f"write --out {out.stem}.png")
+    dataset = dataset.shown
     split = dataset.splits["train"]
     if split.labels is None:
         chosen = torch.arange(min(_EXAMPLES**2, split.num_samples))

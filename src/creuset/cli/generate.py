@@ -16,6 +16,24 @@ _OF_DRAWS = (*_OF_TEXTS, "seed")
 _MODES = ("sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode")
 
 
+def _one(_ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The value of an option that may be given once.
+
+    Raises:
+        UsageError: It was given again, where the last one would win without a word.
+    """
+    from creuset.errors import UsageError
+
+    if len(values) > 1:
+        raise UsageError(
+            "one at a time: this option was given again",
+            where=parameter.opts[0],
+            got=", ".join(map(repr, values)),
+            next_step="run the command once for each",
+        )
+    return values[0] if values else None
+
+
 @click.command("generate")
 @click.argument("run")
 @click.option("-n", "--num", type=click.IntRange(min=1), help="How many; default: what a sheet shows well.")
@@ -40,12 +58,20 @@ _MODES = ("sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode"
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     help="A sheet (.png), arrays (.npz), or for codes a map in two dimensions (.svg); for rows of a table "
-    ".csv, .npz or .svg; for sound .wav (one clip behind the other), .npz or .png; for "
-    "texts, which are else shown, .txt or .json.",
+    ".csv, .npz or .svg; for sound .wav (one clip behind the other; NAME-%d.wav: a file a "
+    "clip), .npz or .png; for texts, which are else shown, .txt or .json.",
 )
-@click.option("--class", "label", help="The class of which samples are drawn (model.condition: class).")
+@click.option(
+    "--class",
+    "label",
+    multiple=True,
+    callback=_one,
+    help="The class of which samples are drawn (model.condition: class).",
+)
 @click.option(
     "--prompt",
+    multiple=True,
+    callback=_one,
     help="A model of pictures with model.condition: text: what is drawn. A language model: what it goes on "
     "with; of a run, empty or left out for a new text. An encoder_decoder: the source, whose best target is "
     "searched for; where it learned on plain text, <1>, <2> stand for gaps. An encoder: a text with [MASK] "
@@ -116,7 +142,7 @@ def command(
         )
         return
     if out is None:
-        raise click.UsageError("--out is missing: the file for the pictures; or, for texts, --prompt")
+        raise click.UsageError(f"--out is missing: {_files_of(run)}")
     with TerminalProgress() as progress:
         record = generate(
             run,
@@ -161,6 +187,15 @@ def _draws_samples(run: str) -> bool:
     from creuset.workflows.generate import draws_samples
 
     return draws_samples(run)
+
+
+def _files_of(run: str) -> str:
+    """What --out would be for a run that writes no texts."""
+    from creuset.workflows.generate import sample_endings
+
+    if not _draws_samples(run):
+        return "the file for the pictures; or, for texts, --prompt"
+    return f"the file for the samples, which ends with {' or '.join(sample_endings(run))}"
 
 
 def _fills_masks(run: str) -> bool:

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from creuset.data.dataset import DataReport, Dataset, Split, make_dataset, make_split, with_text_counts
+from creuset.data.dataset import Dataset, Split, make_dataset, make_split, with_text_counts
 from creuset.data.hashing import Hashes, groups, sample_hashes
+from creuset.data.report import DataReport
 from creuset.data.source import SPLITS, Part, Source, counted
 from creuset.data.spec import DataSpec
 from creuset.data.split import cut, straddlers, take

@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from creuset.data.dataset import CorpusCounts, DataReport, Dataset, Split, make_dataset
+from creuset.data.dataset import Dataset, Split, make_dataset
 from creuset.data.hashing import Hashes, sample_hashes
 from creuset.data.long_texts import encode_long
+from creuset.data.report import CorpusCounts, DataReport
 from creuset.data.source import Source, counted
 from creuset.data.spec import DataSpec
 from creuset.data.text_loss import text_loss

@@ -1,7 +1,7 @@
 """A data set in memory: its splits, its form, its hash, and what was done to make it."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from creuset.data.hashing import Hashes, content_hash, groups
 from creuset.data.pixels import to_floats
-from creuset.data.source import Skipped, counted, listed
+from creuset.data.report import DataReport
 from creuset.data.spec import DataSpec
 from creuset.data.text_pairs import TextPairs
 from creuset.data.token_stream import TokenStream, block_batch
@@ -28,7 +28,7 @@ class Split:
         inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in
             the file, float64 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py); or blocks
             of a corpus, int32 (N, context + 1) (token_stream.py); or how many tokens source and target of a
-            pair have, int64 (N, 2).
+            pair have, int64 (N, 2); or code maps, int16 (N, 1, h, w).
         labels: Places in the spec's class_names, int64 (N,); None without labels.
         hashes: Content hashes, two numbers a sample (hashing.py).
         names: Where each sample comes from, for people; of a corpus its documents, which are not samples.
@@ -37,6 +37,7 @@ class Split:
             None for other data.
         stream: The tokens of a corpus; None for other data.
         pairs: Pairs of texts and their tokens; None for other data.
+        pictures: Those that code maps stand for, uint8 (N, C, H, W); None for other data.
     """
 
     inputs: Tensor
@@ -47,6 +48,7 @@ class Split:
     num_tokens: Tensor | None = None
     stream: TokenStream | None = None
     pairs: TextPairs | None = None
+    pictures: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
@@ -63,116 +65,22 @@ class Split:
             texts=tuple(self.texts[index] for index in indices) if self.texts else (),
             num_tokens=None if self.num_tokens is None else self.num_tokens[places],
             pairs=None if self.pairs is None else self.pairs.select(indices),
+            pictures=None if self.pictures is None else self.pictures[places],
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorpusCounts:
-    """How long a split of a corpus is."""
-
-    num_documents: int
-    num_characters: int
-    num_bytes: int
-    num_tokens: int
-
-    @property
-    def bytes_per_token(self) -> float:
-        """Bytes of UTF-8 that a token stands for, on average."""
-        return self.num_bytes / self.num_tokens
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairCounts:
-    """How long the texts of a split of pairs are; the longest ones those of pairs left out too."""
-
-    num_source_tokens: int
-    num_target_tokens: int
-    num_source_bytes: int
-    num_target_bytes: int
-    longest_source: int
-    longest_target: int
-    num_left_out: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataReport:
-    """What was found and done while a data set was read and split.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CodeMaps:
+    """What code maps stand for.
 
     Args:
-        origin: What the source is.
-        own_splits: Splits that the source has itself; the others were cut.
-        num_samples: Split -> samples.
-        class_counts: Split -> samples of each class, in the order of the classes; empty without labels.
-        duplicates_within: Split -> samples that equal an earlier one of the same split (kept).
-        duplicates_removed: Split -> samples removed because another split of the source holds them as well.
-        duplicate_examples: Some of the removed ones.
-        label_conflicts: Samples that equal another one and have another label (kept).
-        conflict_examples: Some of them.
-        skipped: Files left out because data.unreadable is skip.
-        notes: What is legal but worth knowing.
-        texts_cut: Split -> texts longer than data.max_tokens, of which only the beginning is read.
-        unknown_tokens: Split -> share of the tokens that are not in the vocabulary, in [0, 1].
-        corpus: Split -> how long it is, for a corpus.
-        pairs: Split -> how long its texts are, for pairs.
+        spec: The form of the pictures.
+        decode: Code maps, float32 (N, 1, h, w) in [-1, 1] as they are batched, to pictures, float32
+            (N, C, H, W) in [-1, 1].
     """
 
-    origin: str
-    own_splits: tuple[str, ...]
-    num_samples: Mapping[str, int]
-    class_counts: Mapping[str, tuple[int, ...]]
-    duplicates_within: Mapping[str, int]
-    duplicates_removed: Mapping[str, int]
-    duplicate_examples: tuple[str, ...] = ()
-    label_conflicts: int = 0
-    conflict_examples: tuple[str, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    notes: tuple[str, ...] = ()
-    texts_cut: Mapping[str, int] = field(default_factory=dict)
-    unknown_tokens: Mapping[str, float] = field(default_factory=dict)
-    corpus: Mapping[str, CorpusCounts] = field(default_factory=dict)
-    pairs: Mapping[str, PairCounts] = field(default_factory=dict)
-
-    def remarks(self) -> tuple[str, ...]:
-        """What a user should hear before training, one line each."""
-        lines = [
-            f"{counted(number, 'sample')} removed from {name}, because another split holds the same"
-            for name, number in self.duplicates_removed.items()
-        ]
-        if self.label_conflicts:
-            lines.append(
-                f"{counted(self.label_conflicts, 'sample')} equal to another one with another label, "
-                f"such as {self.conflict_examples[0]}"
-            )
-        if self.skipped:
-            lines.append(f"{counted(len(self.skipped), 'file')} skipped:\n    {listed(self.skipped)}")
-        for name, number in self.texts_cut.items():
-            lines.append(f"{counted(number, 'text')} of {name} cut: longer than data.max_tokens")
-        if any(self.unknown_tokens.values()):
-            shares = ", ".join(f"{share:.2%} of {name}" for name, share in self.unknown_tokens.items())
-            lines.append(f"tokens that are not in the vocabulary: {shares}")
-        return (*lines, *self.notes)
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "origin": self.origin,
-            "own_splits": list(self.own_splits),
-            "num_samples": dict(self.num_samples),
-            "class_counts": {name: list(counts) for name, counts in self.class_counts.items()},
-            "duplicates_within": dict(self.duplicates_within),
-            "duplicates_removed": dict(self.duplicates_removed),
-            "duplicate_examples": list(self.duplicate_examples),
-            "label_conflicts": self.label_conflicts,
-            "conflict_examples": list(self.conflict_examples),
-            "skipped": [{"file": item.file, "reason": item.reason} for item in self.skipped],
-            "notes": list(self.notes),
-            "texts_cut": dict(self.texts_cut),
-            "unknown_tokens": dict(self.unknown_tokens),
-            "corpus": {
-                name: {**asdict(counts), "bytes_per_token": counts.bytes_per_token}
-                for name, counts in self.corpus.items()
-            },
-            "pairs": {name: asdict(counts) for name, counts in self.pairs.items()},
-        }
+    spec: DataSpec
+    decode: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,6 +93,7 @@ class Dataset:
         content_hash: Names exactly this data in these splits (hashing.content_hash).
         report: How it was made.
         tokenizer: What cut a corpus or pairs into tokens; None for other data.
+        code_maps: What code maps stand for; None for other data.
     """
 
     spec: DataSpec
@@ -192,6 +101,26 @@ class Dataset:
     content_hash: str
     report: DataReport
     tokenizer: Tokenizer | None = None
+    code_maps: CodeMaps | None = None
+
+    @property
+    def shown(self) -> "Dataset":
+        """What people see of it: the pictures that code maps stand for, and other data as it is."""
+        if self.code_maps is None:
+            return self
+        spec = replace(
+            self.code_maps.spec, class_names=self.spec.class_names, class_counts=self.spec.class_counts
+        )
+        splits = {}
+        for name, split in self.splits.items():
+            assert split.pictures is not None
+            splits[name] = replace(split, inputs=split.pictures, pictures=None)
+        return make_dataset(spec, splits, self.report)
+
+    def as_shown(self, samples: Tensor) -> Tensor:
+        """Samples as people see them: code maps, float32 (N, 1, h, w), as pictures (N, C, H, W) in
+        [-1, 1]."""
+        return samples if self.code_maps is None else self.code_maps.decode(samples)
 
     def batch(self, split: str, indices: Tensor, offsets: Tensor | None = None) -> dict[str, Tensor]:
         """Samples as a model takes them.
@@ -286,7 +215,12 @@ def with_text_counts(report: DataReport, spec: DataSpec, splits: Mapping[str, Sp
 
 
 def make_dataset(
-    spec: DataSpec, splits: Mapping[str, Split], report: DataReport, *, tokenizer: Tokenizer | None = None
+    spec: DataSpec,
+    splits: Mapping[str, Split],
+    report: DataReport,
+    *,
+    tokenizer: Tokenizer | None = None,
+    code_maps: CodeMaps | None = None,
 ) -> Dataset:
     """A data set whose hash is computed from what it holds."""
     named = {name: (split.hashes, split.labels) for name, split in splits.items()}
@@ -296,6 +230,7 @@ def make_dataset(
         content_hash=content_hash(spec, named),
         report=report,
         tokenizer=tokenizer,
+        code_maps=code_maps,
     )
 
 
@@ -313,6 +248,7 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
         ("another shape", own.shape, spec.shape),
         ("another number of pixel levels", own.num_levels, spec.num_levels),
         ("another form of sound", own.sound, spec.sound),
+        ("another codebook", own.codes, spec.codes),
         ("other columns", own.feature_names, spec.feature_names),
         ("another context", own.context, spec.context),
         ("another tokenizer", own.tokenizer, spec.tokenizer),
@@ -343,7 +279,7 @@ def conform(dataset: Dataset, spec: DataSpec) -> Dataset:
     if (own.tokens, own.max_tokens, own.vocabulary) != (spec.tokens, spec.max_tokens, spec.vocabulary):
         splits = {name: _read_again(split, spec) for name, split in splits.items()}
     report = with_text_counts(dataset.report, spec, splits)
-    return make_dataset(spec, splits, report, tokenizer=dataset.tokenizer)
+    return make_dataset(spec, splits, report, tokenizer=dataset.tokenizer, code_maps=dataset.code_maps)
 
 
 def _read_again(split: Split, spec: DataSpec) -> Split:

@@ -80,7 +80,8 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
         spec: The form. What is derived from the samples (counts, means, a vocabulary) is left out, since a
             last digit may differ between machines, and so is how texts are read: the samples are the same. A
             corpus is hashed as blocks of tokens, and its tokenizer belongs to its form; so it does of pairs,
-            since it decides which are too long.
+            since it decides which are too long. Code maps have the hashes of their pictures, and the weights
+            that made them belong to their form.
         splits: Name -> (hashes, labels), each split in the order of its hashes.
     """
     form: dict[str, Any] = {
@@ -94,6 +95,8 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
     }
     if spec.sound is not None:
         form["sound"] = asdict(spec.sound)
+    if spec.codes is not None:
+        form["codes"] = spec.codes.checkpoint
     if spec.kind in ("corpus", "pairs"):
         form |= {"context": spec.context, "tokenizer": spec.tokenizer}
     digest = hashlib.sha256(json.dumps(form, sort_keys=True).encode())

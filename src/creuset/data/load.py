@@ -281,6 +281,9 @@ def _refuse_settings_of_other_kinds(config: DataConfig, source: Source) -> None:
             names = " and ".join(KIND_NAMES[kind] for kind in kinds)
             hint = _HINTS.get(kinds[0], "")
             _refuse(config, field, f"it is for {names}", expected=f"nothing for {source.origin}", hint=hint)
+    if source.sound is not None:
+        why = "it is for pictures, and a clip of sound is one in grey"
+        _refuse(config, "stack", why, expected=f"nothing for {source.origin}")
 
 
 def _refuse(config: DataConfig, field: str, why: str, *, expected: str, hint: str = "") -> None:

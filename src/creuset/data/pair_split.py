@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from creuset.data.assemble import limited
 from creuset.data.corpus_split import corpus_tokenizer
-from creuset.data.dataset import DataReport, Dataset, PairCounts, Split, make_dataset
+from creuset.data.dataset import Dataset, Split, make_dataset
 from creuset.data.hashing import Hashes, groups, sample_hashes
+from creuset.data.report import DataReport, PairCounts
 from creuset.data.source import Part, Source, counted
 from creuset.data.spec import DataSpec
 from creuset.data.split import cut

@@ -51,6 +51,24 @@ class SoundForm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CodeForm:
+    """Which model made the code maps that stand for pictures (`code_maps.py`).
+
+    Args:
+        run: The run whose model it is, as it was named.
+        checkpoint: SHA-256 of the weights that it was used with.
+    """
+
+    run: str
+    checkpoint: str
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any] | None) -> Self | None:
+        """The form whose `asdict` this is; None of other data."""
+        return None if document is None else cls(**document)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """The form of one sample.
 
@@ -59,8 +77,11 @@ class DataSpec:
             float32), "texts" (batched as the ids of their tokens, int64, padded), "corpus" (batched as
             tokens and the tokens that follow them, int64) or "pairs" (`text_pairs.py`).
         shape: (channels, height, width) of a picture, (features,) of a table row, () of texts and tokens.
-        num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits; 0 otherwise.
+        num_levels: Values that a stored pixel can take: 256, or 17 for scikit-learn's digits, or the codes of
+            a codebook; 0 otherwise.
         sound: How the pictures stand for sound; None where they are pictures.
+        codes: What made the maps of codes that stand for pictures, of which each place holds one of
+            `num_levels` codes, in no order; None where they are pictures.
         class_names: The classes in the order of their labels; empty without labels.
         class_counts: Training samples of each class, for class weights; empty without labels.
         feature_names: A table's columns in their order; empty otherwise.
@@ -94,6 +115,7 @@ class DataSpec:
     shape: tuple[int, ...]
     num_levels: int
     sound: SoundForm | None = None
+    codes: CodeForm | None = None
     class_names: tuple[str, ...] = ()
     class_counts: tuple[int, ...] = ()
     feature_names: tuple[str, ...] = ()

@@ -4,9 +4,11 @@ A suite takes a model and data and returns scores with what a report draws besid
 
     classification   classes.py
     modes            mode_coverage.py
-    images           likelihoods.py (likelihoods and reconstructions), distances.py (generated against real
-                     pictures by the features of a network), copies.py (against training pictures, by pixels),
-                     recognised.py (whether a class that was asked for is recognised by a classifier)
+    images           likelihoods.py (likelihoods and reconstructions), code_likelihoods.py (likelihoods of the
+                     codes that stand for pictures), code_use.py (of a codebook), distances.py (generated
+                     against real pictures by the features of a network), copies.py (against training
+                     pictures, by pixels), recognised.py (whether a class that was asked for is recognised
+                     by a classifier)
     text             texts.py
     analogies        analogies.py (words by their vectors), word_map.py
     masked           masked.py
@@ -21,6 +23,8 @@ from creuset.data.dataset import Dataset
 from creuset.errors import DataError, UsageError
 from creuset.evaluation.analogies import AnalogySetting, analogy_suite
 from creuset.evaluation.classes import classification_suite
+from creuset.evaluation.code_likelihoods import code_likelihood_part
+from creuset.evaluation.code_use import code_use_part
 from creuset.evaluation.copies import copies_part
 from creuset.evaluation.distances import DistanceSetting, distances_part
 from creuset.evaluation.generated import picture_sets
@@ -142,6 +146,8 @@ def evaluate_generated(
         setting: How many are drawn, and how they are measured.
         progress: Who watches.
     """
+    if dataset.code_maps is not None:  # what is drawn is measured as pictures, like that of any other model
+        context = replace(context, data=split_hash(dataset.shown, split))
     sets = picture_sets(subject, dataset, split, setting.num_generated, context)
     parts = [distances_part(sets, setting, progress), copies_part(sets)]
     if setting.network is not None:
@@ -184,10 +190,14 @@ def _images(
     """The measures of pictures that the family's traits allow, one after the other."""
     traits = subject.family.traits
     parts = []
-    if "likelihood" in traits:
+    if "likelihood" in traits and dataset.spec.codes is not None:
+        parts.append(code_likelihood_part(subject, dataset, split, context, progress))
+    elif "likelihood" in traits:
         parts.append(likelihood_part(subject, dataset, split, context, num_importance_samples, progress))
     if "encodes" in traits:
         parts.append(reconstruction_part(subject, dataset, split, context))
+    if isinstance(subject.model, Model) and subject.model.num_codes:
+        parts.append(code_use_part(subject, dataset, split, context))
     if "samples" in traits and distances is not None:
         parts.append(evaluate_generated(subject, dataset, split, context, distances, progress))
     return joined(Evaluation(suite="images", split=split), parts)

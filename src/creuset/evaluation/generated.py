@@ -53,6 +53,7 @@ def picture_sets(
     model = subject.model
     assert isinstance(model, Model)
     drawn = pictures.sample(model, num_generated, seed=context.seed, device=subject.device)
+    drawn, dataset = dataset.as_shown(drawn), dataset.shown
     available = dataset.split(split).num_samples
     reference = chosen_places(available, num_generated, context)
     if len(reference) < available:

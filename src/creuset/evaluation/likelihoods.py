@@ -33,11 +33,13 @@ def likelihood_part(
     """NLL and what follows from it, beside what simple models of the training pictures reach."""
     model = subject.model
     assert isinstance(model, Model)
-    observed = _observe(subject, model, dataset, split, context, num_importance_samples, progress)
+    observed = observe_split(subject, model, dataset, split, context, num_importance_samples, progress)
     return Evaluation(
         suite="images",
         split=split,
         scores=_likelihood_scores(model.likelihood, observed, dataset, context, num_importance_samples),
+        details=_integration_details(model.likelihood, observed),
+        remarks=_integration_remarks(model.likelihood, observed),
         floors=_floors(model.likelihood, observed, dataset, context) if model.likelihood.num_levels else [],
         rows=_likelihood_rows(model.likelihood, observed, dataset),
     )
@@ -62,7 +64,7 @@ def reconstruction_part(subject: Subject, dataset: Dataset, split: str, context:
     return Evaluation(suite="images", split=split, scores=scores, details=details, rows=rows)
 
 
-def _observe(
+def observe_split(
     subject: Subject,
     model: Model,
     dataset: Dataset,
@@ -93,6 +95,16 @@ def _likelihood_scores(
     setting = _setting(form, num_importance_samples)
     if form.bound and not form.tightened:
         context = replace(context, extra={**context.extra, "draws": "averaged"})
+    if form.integration is not None:
+        context = replace(
+            context,
+            extra={
+                **context.extra,
+                "divergence": form.integration.divergence,
+                "solver": form.integration.solver,
+                "steps": form.integration.num_steps,
+            },
+        )
     scores = [nll(observed.log_likelihoods, setting=setting, context=context)]
     if observed.elbos is not None:
         scores.append(elbo(observed.elbos, setting=_setting(form, 1), context=context))
@@ -100,6 +112,34 @@ def _likelihood_scores(
         num_dims = int(np.prod(dataset.spec.shape))
         scores.append(bits_per_dim(observed.log_likelihoods, num_dims, setting=setting, context=context))
     return scores
+
+
+def _integration_details(form: Likelihood, observed: Observed) -> dict[str, Any]:
+    """What half the steps would give, beside an NLL that was integrated."""
+    if form.integration is None or observed.integration_errors is None:
+        return {}
+    errors = observed.integration_errors
+    return {
+        "integration": {
+            "solver": form.integration.solver,
+            "num_steps": form.integration.num_steps,
+            "nll_change_by_half_the_steps_nats": -float(errors.mean()),
+            "num_measured": len(errors),
+        }
+    }
+
+
+def _integration_remarks(form: Likelihood, observed: Observed) -> list[str]:
+    """The same as a sentence."""
+    if form.integration is None or observed.integration_errors is None:
+        return []
+    change = -float(observed.integration_errors.mean())
+    steps = form.integration.num_steps
+    return [
+        f"NLL is integrated in {steps} steps of {form.integration.solver}; {steps // 2} change it by "
+        f"{change:+.3f} nats (mean over {len(observed.integration_errors)} pictures, one draw each): the "
+        "error of the steps is about that or less; model.num_likelihood_steps sets them"
+    ]
 
 
 def _likelihood_rows(form: Likelihood, observed: Observed, dataset: Dataset) -> KeptRows:

@@ -79,18 +79,18 @@ def modes_suite(subject: Subject, spec: DataSpec, context: Context, setting: Mod
         UsageError: Stacked pictures, and no classifier.
     """
     assert isinstance(subject.model, Model)
+    if spec.mixture == STACK and setting.classify is None:
+        raise UsageError(
+            "the modes of stacked pictures are told by a classifier",
+            where="evaluation.extractor",
+            expected="a run of a classifier of the pictures that were stacked",
+            next_step="train one, such as creuset train cnn-mnist, and name it: --extractor RUN",
+        )
     number = num_drawn_for_modes(spec, setting.num_generated)
     drawn = pictures.sample(subject.model, number, seed=context.seed, device=subject.device)
     details: dict[str, Any] = {"published": list(PUBLISHED[spec.mixture])}
     shown: dict[str, NDArray[np.uint8]] = {}
-    if spec.mixture == STACK:
-        if setting.classify is None:
-            raise UsageError(
-                "the modes of stacked pictures are told by a classifier",
-                where="evaluation.extractor",
-                expected="a run of a classifier of the pictures that were stacked",
-                next_step="train one, such as creuset train cnn-digits, and name it: --extractor RUN",
-            )
+    if setting.classify is not None:
         stacks = pictures.to_pictures(drawn)
         classes = [
             setting.classify(stacks[..., channel : channel + 1]) for channel in range(stacks.shape[-1])

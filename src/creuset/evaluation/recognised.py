@@ -55,7 +55,8 @@ def recognised_part(
         num_generated: How many are drawn.
         context: Its seed decides what is drawn.
     """
-    model, spec = subject.model, dataset.spec
+    model, shown = subject.model, dataset.shown
+    spec = shown.spec
     if not isinstance(model, Model) or model.condition != "class" or judge.spec is None:
         return Evaluation(suite="images", split=split)
     unlike = _unlike(judge.spec, spec)
@@ -64,19 +65,17 @@ def recognised_part(
         return Evaluation(suite="images", split=split, remarks=[remark])
     jury = _Jury(judge, spec, context)
     asked = torch.arange(num_generated) % spec.num_classes
-    drawn = pictures.to_pictures(
-        pictures.sample(
-            model, num_generated, seed=context.seed, device=subject.device, conditions={"labels": asked}
-        )
+    drawn = pictures.sample(
+        model, num_generated, seed=context.seed, device=subject.device, conditions={"labels": asked}
     )
-    generated, classes = channels_first(drawn), asked.numpy()
+    generated, classes = channels_first(pictures.to_pictures(dataset.as_shown(drawn))), asked.numpy()
     answers = jury.classes(generated)
     scores = [jury.score(RECOGNISED, classes, answers), *jury.score_each(classes, answers)]
     floors: list[Score] = []
-    part = dataset.split(split)
+    part = shown.split(split)
     real, labels = generated[:0], classes[:0]
     if part.labels is not None:
-        real = channels_first(stored_pictures(dataset, split, np.arange(part.num_samples)))
+        real = channels_first(stored_pictures(shown, split, np.arange(part.num_samples)))
         labels = part.labels.numpy()
         floors.append(jury.score(RECOGNISED + _FLOOR, labels, jury.classes(real)))
     if spec.sound is not None:

@@ -31,11 +31,14 @@ class Observed:
         pixels: float32 (N, C, H, W) in [-1, 1]: drawn once, for the model and all that it is compared with.
         log_likelihoods: In nats, float64 (N,).
         elbos: In nats, float64 (N,); None where the likelihood is exact, or a bound by the mean over draws.
+        integration_errors: `Model.integration_error` of the pictures of the first chunk, float64; None where
+            nothing is integrated.
     """
 
     pixels: Tensor
     log_likelihoods: NDArray[np.float64]
     elbos: NDArray[np.float64] | None
+    integration_errors: NDArray[np.float64] | None
 
 
 def observe(
@@ -60,6 +63,7 @@ def observe(
     pixels: list[Tensor] = []
     values: list[Tensor] = []
     bounds: list[Tensor] = []
+    errors: NDArray[np.float64] | None = None
     done = 0
     with torch.no_grad():
         for chunk in chunks:
@@ -74,12 +78,16 @@ def observe(
             values.append(log_likelihoods.cpu())
             if model.likelihood.bound and model.likelihood.tightened:
                 bounds.append(model.elbo(observed, _draws(seed, "elbo", done, observed)).cpu())
+            if model.likelihood.integration is not None and errors is None:
+                draws = _draws(seed, "nll", done, observed)
+                errors = model.integration_error(observed, draws).cpu().double().numpy()
             done += len(chunk)
             progress.advance(done)
     return Observed(
         pixels=torch.cat(pixels),
         log_likelihoods=torch.cat(values).double().numpy(),
         elbos=torch.cat(bounds).double().numpy() if bounds else None,
+        integration_errors=errors,
     )
 
 

@@ -145,12 +145,12 @@ def inpaint(
 
 
 def encode(model: Model, images: Tensor, device: torch.device) -> Tensor:
-    """The code of each picture, float32 (N, L)."""
+    """The code of each picture, float32 (N, L), or int64 (N, h, w) of a model of code maps."""
     return _in_chunks(len(images), lambda a, b: model.encode(placed(images[a:b], model, device)), model)
 
 
 def decode(model: Model, codes: Tensor, device: torch.device) -> Tensor:
-    """The picture of each code (N, L), float32 (N, C, H, W) in [-1, 1]."""
+    """The picture of each code (as of `encode`), float32 (N, C, H, W) in [-1, 1]."""
     return _in_chunks(len(codes), lambda a, b: model.decode(placed(codes[a:b], model, device)), model)
 
 
@@ -190,10 +190,12 @@ def _rows(conditions: Batch | None, start: int, stop: int, device: torch.device)
 
 
 def _in_chunks(size: int, work: Callable[[int, int], Tensor], model: Model) -> Tensor:
-    """`work(start, stop)` over all of `size`, in evaluation mode, without gradients, joined on the CPU."""
+    """`work(start, stop)` over all of `size`, in evaluation mode, without gradients, joined on the CPU, in
+    float32 where they are no whole numbers."""
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        parts = [work(start, min(start + CHUNK, size)).float().cpu() for start in range(0, size, CHUNK)]
+        parts = [work(start, min(start + CHUNK, size)).cpu() for start in range(0, size, CHUNK)]
     model.train(was_training)
-    return torch.cat(parts)
+    joined = torch.cat(parts)
+    return joined.float() if joined.is_floating_point() else joined

@@ -1,4 +1,4 @@
-"""Rows of a table that a model drew, in the units of the table.
+"""Rows of a table as a model takes and draws them, and in the units of the table.
 
 Models of tables work on columns with the training split's mean taken off and divided by its standard
 deviation (`dataset.standardise`); people and files on the columns as they are.
@@ -6,13 +6,38 @@ deviation (`dataset.standardise`); people and files on the columns as they are.
 
 import csv
 import io
+import math
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from creuset.data.dataset import standardise
 from creuset.data.spec import DataSpec
+from creuset.errors import DataError
+
+
+def to_features(rows: Any, spec: DataSpec) -> Tensor:
+    """What a user hands over, (N, F) in the units of the columns -> float32 (N, F) as a model takes them.
+
+    Raises:
+        DataError: Another form than that of the table that the model was trained on.
+    """
+    tensor = torch.as_tensor(np.asarray(rows, dtype=np.float64))
+    if tensor.ndim != 2 or tuple(tensor.shape[1:]) != spec.shape or not len(tensor):
+        raise DataError(
+            "these rows are not of the form that the model was trained on",
+            got=f"shape {tuple(tensor.shape)}",
+            expected=f"(N, {spec.shape[0]}): {', '.join(spec.feature_names)}",
+        )
+    return standardise(tensor, spec)
+
+
+def log_scale(spec: DataSpec) -> float:
+    """The sum of log std over the columns: log p of a row in its units is less by this than standardised."""
+    return math.fsum(math.log(std) for std in spec.feature_std)
 
 
 def to_rows(features: Tensor, spec: DataSpec) -> NDArray[np.float64]:

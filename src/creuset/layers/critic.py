@@ -6,7 +6,7 @@ much samples differ (minibatch deviation), how like each other they are (minibat
 
 Source: Radford et al. 2016 (DCGAN), section 3; packing: Lin et al. 2018, "PacGAN", section 3; a class by
 projection: Miyato & Koyama 2018, "cGANs with Projection Discriminator", eq. 4; spectral norm: Miyato et al.
-2018, "Spectral Normalization for GANs", by torch's own; see minibatch_discrimination.py for the others.
+2018, "Spectral Normalization for GANs" (spectral_norm.py); see minibatch_discrimination.py for the others.
 Departures: the score has no sigmoid: losses take it as it is.
 
 Legend of shapes: B batch, m samples of a pack, C channels, H height, W width, F features.
@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
+from creuset.layers.channels_last import ChannelsLast
 from creuset.layers.convolution import num_groups
 from creuset.layers.generator import AdversarialNorm
 from creuset.layers.minibatch_discrimination import MinibatchDiscrimination, with_minibatch_deviation
+from creuset.layers.spectral_norm import with_spectral_norm
 
 _SLOPE = 0.2
 """Of leaky ReLU below 0, as in DCGAN."""
@@ -60,7 +61,7 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         self.pack, self.group = pack, group
-        made: Callable[[nn.Module], nn.Module] = spectral_norm if spectral else _as_it_is
+        made: Callable[[nn.Module], nn.Module] = with_spectral_norm if spectral else _as_it_is
         depth, *size = input_shape
         self.maps = nn.Sequential(*_downward([depth * pack, *channels], norm, made))
         features = channels[-1] if channels else depth * pack
@@ -97,6 +98,8 @@ def _downward(
     layers: list[nn.Module] = []
     for number, (channels_in, channels_out) in enumerate(pairwise(channels)):
         layers.append(made(nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)))
+        if not number:
+            layers.append(ChannelsLast())  # a picture of one channel has no such order
         if norm != "none" and number:
             layers.append(
                 nn.BatchNorm2d(channels_out)

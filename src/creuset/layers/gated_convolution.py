@@ -12,7 +12,10 @@ Recurrent Neural Networks", table 1.
 Departures: the vertical stack has residual connections too, which let many narrow layers train; a label's
 bias of the vertical stack reaches the horizontal one as well.
 
-Legend of shapes: B batch, C channels of a stack, H height, W width, Y classes, O numbers for a colour.
+Symbols, whose numbers have no order, are seen as learned vectors, as tokens are.
+
+Legend of shapes: B batch, C channels of a stack, H height, W width, Y classes, O numbers for a colour, I
+channels of what the first layer sees.
 """
 
 from dataclasses import dataclass
@@ -27,6 +30,8 @@ from creuset.layers.masked_convolution import HorizontalConvolution, VerticalCon
 
 _FIRST_KERNEL = 7
 """Of the layer that sees the picture itself."""
+_SYMBOL_DIM = 32
+"""Numbers of the vector of a symbol."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,8 @@ class StackConfig:
         outputs_per_colour: O.
         num_classes: Y; 0 for stacks that no label is given to.
         dropout: Probability of a zero behind each gate, in [0, 1).
+        num_symbols: Where pixels are symbols without an order, how many there are, evenly spaced in [-1, 1];
+            0 where they are shades. Of one colour.
     """
 
     num_colours: int
@@ -50,6 +57,12 @@ class StackConfig:
     outputs_per_colour: int
     num_classes: int = 0
     dropout: float = 0.0
+    num_symbols: int = 0
+
+    @property
+    def num_inputs(self) -> int:
+        """I: the colours, or the numbers of a symbol's vector."""
+        return _SYMBOL_DIM if self.num_symbols else self.num_colours
 
 
 class GatedLayer(nn.Module):
@@ -105,8 +118,12 @@ class GatedStacks(nn.Module):
         super().__init__()
         colours, width = config.num_colours, config.channels
         self.config = config
-        self.first_vertical = VerticalConvolution(colours, width, _FIRST_KERNEL, "A")
-        self.first_horizontal = HorizontalConvolution(colours, width, _FIRST_KERNEL, "A", num_colours=colours)
+        if config.num_symbols and colours > 1:
+            raise ValueError(f"symbols have one colour, not {colours}")
+        self.symbols = nn.Embedding(config.num_symbols, _SYMBOL_DIM) if config.num_symbols else None
+        inputs = config.num_inputs
+        self.first_vertical = VerticalConvolution(inputs, width, _FIRST_KERNEL, "A")
+        self.first_horizontal = HorizontalConvolution(inputs, width, _FIRST_KERNEL, "A", num_colours=colours)
         self.layers = nn.ModuleList(GatedLayer(config) for _ in range(config.num_layers))
         self.hidden = HorizontalConvolution(width, width, 1, "B", num_colours=colours)
         self.outputs = HorizontalConvolution(
@@ -123,14 +140,23 @@ class GatedStacks(nn.Module):
             labels: int64 (B,), where there are classes.
             generator: Draws what is dropped; None drops nothing.
         """
+        seen = self.seen(pixels)
         # The features of a pixel side by side: the order in which convolutions on a processor are fast.
-        vertical = self.first_vertical(pixels).contiguous(memory_format=torch.channels_last)
-        horizontal = self.first_horizontal(pixels).contiguous(memory_format=torch.channels_last)
+        vertical = self.first_vertical(seen).contiguous(memory_format=torch.channels_last)
+        horizontal = self.first_horizontal(seen).contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             vertical, horizontal = layer(vertical, horizontal, labels, generator)
         hidden = self.hidden(functional.relu(horizontal))
         out: Tensor = self.outputs(functional.relu(hidden))
         return out
+
+    def seen(self, pixels: Tensor) -> Tensor:
+        """What the first layer sees of pixels (B, num_colours, H, W) in [-1, 1]: (B, I, H, W)."""
+        if self.symbols is None:
+            return pixels
+        numbers = torch.round((pixels[:, 0] + 1) * ((self.config.num_symbols - 1) / 2)).long()
+        vectors: Tensor = self.symbols(numbers)
+        return vectors.permute(0, 3, 1, 2)
 
     def gated_layers(self) -> list[GatedLayer]:
         """The layers behind the first one, in order."""

@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from creuset.layers.channels_last import ChannelsLast
 from creuset.layers.convolution import num_groups
 from creuset.layers.feedforward import Activation, make_activation
 
@@ -91,6 +92,7 @@ def _upward(
     layers: list[nn.Module] = [
         nn.Linear(features, channels[-1] * height * width),
         nn.Unflatten(1, (channels[-1], height, width)),
+        ChannelsLast(),
         *_norm(norm, channels[-1], spatial=True),
         make_activation(activation),
     ]

@@ -37,9 +37,9 @@ class RasterCache:
         self._stacks, self._labels = stacks, labels
         self._size = config.outputs_per_colour
         like = stacks.first_vertical.convolution.weight
-        self._row = like.new_zeros(num_pictures, config.num_colours, 1, width)
+        self._row = like.new_zeros(num_pictures, config.num_inputs, 1, width)
         rows = stacks.first_vertical.num_rows
-        self._pixels_above = like.new_zeros(num_pictures, config.num_colours, rows, width)
+        self._pixels_above = like.new_zeros(num_pictures, config.num_inputs, rows, width)
         self._first = _Places(stacks.first_horizontal, num_pictures, width, like)
         self._layers = [_LayerCache(layer, num_pictures, width, like) for layer in stacks.gated_layers()]
         self._hidden = _Places(stacks.hidden, num_pictures, 1, like)
@@ -66,8 +66,13 @@ class RasterCache:
     @torch.no_grad()
     def put(self, column: int, colour: int, values: Tensor) -> None:
         """Says what a colour of a pixel is, (B,) in [-1, 1]."""
-        self._row[:, colour, 0, column] = values
-        self._first.put_colour(column, colour, values)
+        if self._stacks.symbols is None:
+            self._row[:, colour, 0, column] = values
+            self._first.put_colour(column, colour, values)
+        else:
+            seen = self._stacks.seen(values[:, None, None, None])[:, :, 0, 0]
+            self._row[:, :, 0, column] = seen
+            self._first.put(column, seen)
 
 
 class _Places:

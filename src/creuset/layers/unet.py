@@ -39,6 +39,7 @@ class UNetConfig:
         patch_size: P; height and width are multiples of it.
         attention: Whether the pixels of the coarsest stage attend to each other.
         embed_dim: E.
+        num_outputs: Numbers that come out for each channel of a pixel, side by side as channels.
     """
 
     channels: tuple[int, ...]
@@ -46,6 +47,7 @@ class UNetConfig:
     patch_size: int
     attention: bool
     embed_dim: int
+    num_outputs: int = 1
 
 
 class ResidualBlock(nn.Module):
@@ -130,7 +132,7 @@ class Stage(nn.Module):
 
 
 class UNet(nn.Module):
-    """Pictures to pictures of the same form. Sizes that do not halve evenly are rounded up on the way down.
+    """Pictures to pictures of the same size. Sizes that do not halve evenly are rounded up on the way down.
 
     Args:
         image_shape: (C, H, W), H and W multiples of the patches' side.
@@ -151,10 +153,10 @@ class UNet(nn.Module):
         self.refine = _refinements(channels)
         self.up = nn.ModuleList(Stage(2 * c, c, config.num_blocks, embed_dim) for c in channels[-2::-1])
         self.norm = nn.GroupNorm(num_groups(channels[0]), channels[0])
-        self.output = nn.Conv2d(channels[0], numbers, 3, padding=1)
+        self.output = nn.Conv2d(channels[0], numbers * config.num_outputs, 3, padding=1)
 
     def forward(self, x: Tensor, vector: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, E) -> (B, C, H, W)."""
+        """(B, C, H, W) and (B, E) -> (B, C num_outputs, H, W)."""
         vector = functional.silu(vector)
         # pixels beside their channels: a processor convolves this order without copying it
         x = functional.pixel_unshuffle(x, self.patch_size).contiguous(memory_format=torch.channels_last)

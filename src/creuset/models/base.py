@@ -90,6 +90,21 @@ class Family:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Integration:
+    """How a likelihood that is an integral along a path is computed: part of a score's signature.
+
+    Args:
+        solver: The method of a step.
+        num_steps: Steps of a path; `Model.integration_error` says what they leave out.
+        divergence: "exact", or "hutchinson" where it is estimated by one probe of random signs a draw.
+    """
+
+    solver: str
+    num_steps: int
+    divergence: Literal["exact", "hutchinson"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Likelihood:
     """What a model's `log_likelihood` is the log-likelihood of: part of a score's signature.
 
@@ -99,12 +114,14 @@ class Likelihood:
         bound: Whether `log_likelihood` is a lower bound that importance samples tighten, with an `elbo`.
         tightened: Of a bound, whether they do; False where more draws only make its estimate closer, and it
             has no `elbo` beside it.
+        integration: How it is integrated; None where it is a sum.
     """
 
     num_levels: int
     binarisation: Literal["none", "dynamic"] = "none"
     bound: bool
     tightened: bool = True
+    integration: Integration | None = None
 
 
 class Model(nn.Module):
@@ -133,6 +150,9 @@ class Model(nn.Module):
 
     removes_noise: bool = False
     """Whether the model was trained to remove noise: then `disturb` adds it and `denoise` takes it away."""
+
+    num_codes: int = 0
+    """Where a code is a map of whole numbers, how many values these have; 0 where it is a vector."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -234,16 +254,23 @@ class Model(nn.Module):
         """
         raise NotImplementedError(type(self).__name__)
 
+    def integration_error(self, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """log p with half the steps less that with all of them, by the same draw, in nats, float32 (B,).
+
+        For a likelihood with an `integration`, whose error is about that or less.
+        """
+        raise NotImplementedError(type(self).__name__)
+
     def elbo(self, images: Tensor, generator: BatchGenerator) -> Tensor:
         """The evidence lower bound on log p(observed picture) in nats, float32 (B,), where there is one."""
         raise NotImplementedError(type(self).__name__)
 
     def encode(self, images: Tensor) -> Tensor:
-        """The code of each picture, float32 (B, L)."""
+        """The code of each picture, float32 (B, L), or with `num_codes` int64 (B, h, w)."""
         raise NotImplementedError(type(self).__name__)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """The picture of each code (B, L), float32 (B, C, H, W) in [-1, 1]."""
+        """The picture of each code (as of `encode`), float32 (B, C, H, W) in [-1, 1]."""
         raise NotImplementedError(type(self).__name__)
 
     def reconstruct(self, images: Tensor) -> Tensor:

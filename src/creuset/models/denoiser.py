@@ -136,13 +136,14 @@ class Denoiser(nn.Module):
     Args:
         config: The recipe's section.
         spec: The form of the data.
+        num_outputs: What is predicted of each number of a sample, side by side as channels; of a table 1.
 
     Raises:
         UsageError: The data are neither pictures nor a table, the pictures do not fit the stages, or there
             are no classes or no phrases to ask for.
     """
 
-    def __init__(self, config: DenoiserConfig, spec: DataSpec) -> None:
+    def __init__(self, config: DenoiserConfig, spec: DataSpec, num_outputs: int = 1) -> None:
         super().__init__()
         require_kind(spec, config.family, "images", "table")
         self.shape = spec.shape
@@ -152,12 +153,13 @@ class Denoiser(nn.Module):
         self.conditioner = _conditioner(config, spec)
         self.network: UNet | ResidualMLP
         if spec.kind == "images":
-            self.network = _unet(config, spec)
+            self.network = _unet(config, spec, num_outputs)
         else:
             self.network = ResidualMLP(spec.shape[0], config.hidden_dim, config.num_layers, config.embed_dim)
 
     def forward(self, x: Tensor, times: Tensor, asked: Tensor | None) -> Tensor:
-        """Samples (B, ...), times in [0, 1] (B,) and what is asked for (B, E) to predictions (B, ...)."""
+        """Samples (B, ...), times in [0, 1] (B,) and what is asked for (B, E) to predictions (B, ...), of
+        each number as many as `num_outputs`."""
         vector = self.time_embedding(times)
         if asked is not None:
             vector = vector + asked
@@ -231,7 +233,7 @@ def _conditioner(config: DenoiserConfig, spec: DataSpec) -> Conditioner | None:
     return None
 
 
-def _unet(config: DenoiserConfig, spec: DataSpec) -> UNet:
+def _unet(config: DenoiserConfig, spec: DataSpec, num_outputs: int) -> UNet:
     channels, height, width = spec.shape
     patch = config.patch_size
     if height % patch or width % patch:
@@ -260,5 +262,6 @@ def _unet(config: DenoiserConfig, spec: DataSpec) -> UNet:
         patch_size=patch,
         attention=config.attention,
         embed_dim=config.embed_dim,
+        num_outputs=num_outputs,
     )
     return UNet((channels, height, width), form)

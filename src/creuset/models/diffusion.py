@@ -2,7 +2,8 @@
 
     loss = mean over the batch of  |network(x_t, t) - target|^2 / D,   x_t = alpha_t x + sigma_t noise
 
-with the noise, the data or v as target (objectives/denoising.py), t any of num_timesteps steps. Samples go
+with the noise, the data or v as target (objectives/denoising.py), t any of num_timesteps steps; or of
+pictures with few levels the cross entropy of each pixel's level (level_posterior.py). Samples go
 back from noise by ddpm, ddim or dpm_solver (samplers/diffusion.py), in as many steps or in fewer. The
 likelihood is the variational bound of the ddpm chain (variational_bound.py).
 
@@ -14,7 +15,7 @@ Legend of shapes: B batch, ... the axes of a sample: (C, H, W) or (F,), D its nu
 """
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -26,6 +27,13 @@ from creuset.errors import UsageError
 from creuset.models.base import Batch, Family, Likelihood, Model, model_inputs
 from creuset.models.denoiser import Denoiser, DenoiserConfig, spread_times
 from creuset.models.dequantisation import nearest_levels
+from creuset.models.level_posterior import (
+    LevelDenoiser,
+    level_log_probs,
+    level_nats,
+    level_path_log_weight,
+    mean_level,
+)
 from creuset.models.requirements import require_shape
 from creuset.models.variational_bound import chain_steps, path_log_weight, variational_bound
 from creuset.objectives.denoising import Prediction, data_of, disturbed, prediction_target
@@ -56,8 +64,10 @@ class DiffusionConfig(DenoiserConfig):
         description="How noise grows with the steps: linear (in its variance, as in DDPM) or cosine (slower "
         "at both ends).",
     )
-    prediction: Prediction = Field(
-        "v", description="What the network says: epsilon (the noise), x0 (the data) or v (between both)."
+    prediction: Prediction | Literal["levels"] = Field(
+        "v",
+        description="What the network says: epsilon (the noise), x0 (the data), v (between both), or levels "
+        "(how likely each level of each pixel is: the nearest bound for pictures of few levels).",
     )
     sampler: samplers.SamplerName = Field(
         "ddim",
@@ -105,11 +115,11 @@ class Diffusion(Model):
     def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
         super().__init__()
         _require_telling(config, spec)
-        self.denoiser = Denoiser(config, spec)
+        self.denoiser = Denoiser(config, spec, spec.num_levels if config.prediction == "levels" else 1)
         self.shape = spec.shape
         self.num_levels = spec.num_levels
         self.condition = config.condition
-        self.prediction: Prediction = config.prediction
+        self.prediction = config.prediction
         self.sampler, self.eta = config.sampler, config.eta
         self.num_timesteps = config.num_timesteps
         self.levels = noise_levels(config.schedule, config.num_timesteps)
@@ -120,7 +130,8 @@ class Diffusion(Model):
         self.likelihood = Likelihood(num_levels=self.num_levels, bound=True)
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
-        """The squared error of what is predicted, the mean over numbers and samples; no unit."""
+        """The squared error of what is predicted, the mean over numbers and samples, no unit; of levels the
+        cross entropy, in nats a pixel."""
         assert player in self.players
         data = require_shape(model_inputs(batch), self.shape)
         noise = generator.normal(*self.shape).to(data.dtype)
@@ -129,6 +140,9 @@ class Diffusion(Model):
         x = disturbed(data, noise, alpha, sigma)
         asked = self.denoiser.trained(batch, generator)
         said = self.denoiser(x, (steps / self.num_timesteps).to(data.dtype), asked)
+        if self.prediction == "levels":
+            nats = level_nats(level_log_probs(said, x, alpha, sigma), nearest_levels(data, self.num_levels))
+            return {"loss": nats.mean()}
         target = prediction_target(self.prediction, data, noise, alpha, sigma)
         return {"loss": squared_error(said, target).mean()}
 
@@ -165,25 +179,35 @@ class Diffusion(Model):
     ) -> Tensor:
         """A lower bound on log P(levels) of pictures, or log p of rows, by S paths, in nats, (B,)."""
         inputs = self.observe(images, generator)
-        levels, denoise = self._chain(self.likelihood_steps, self.denoiser.unasked(len(inputs)))
         noise = self._noise(generator)
-        weights = [
-            path_log_weight(denoise, inputs, levels, noise, self.num_levels)
-            for _ in range(num_importance_samples)
-        ]
+        weights = [self._path(inputs, noise) for _ in range(num_importance_samples)]
         return importance_weighted_bound(torch.stack(weights, dim=1))
 
     @torch.no_grad()
     def elbo(self, images: Tensor, generator: BatchGenerator) -> Tensor:
-        """The variational bound with the KL of each step, in nats, (B,)."""
+        """The variational bound with the KL of each step, or of levels by one path, in nats, (B,)."""
         inputs = self.observe(images, generator)
+        if self.prediction == "levels":
+            return self._path(inputs, self._noise(generator))
         levels, denoise = self._chain(self.likelihood_steps, self.denoiser.unasked(len(inputs)))
         return variational_bound(denoise, inputs, levels, self._noise(generator), self.num_levels)
+
+    def _path(self, inputs: Tensor, noise: samplers.Noise) -> Tensor:
+        """The log weight of one path of noise, (B,)."""
+        steps, predict = self.likelihood_steps, self.denoiser.unasked(len(inputs))
+        if self.prediction == "levels":
+            levels, posterior = self._level_chain(steps, predict)
+            return level_path_log_weight(posterior, inputs, levels, noise)
+        levels, denoise = self._chain(steps, predict)
+        return path_log_weight(denoise, inputs, levels, noise, self.num_levels)
 
     def _chain(
         self, steps: Tensor, predict: Callable[[Tensor, float], Tensor]
     ) -> tuple[NoiseLevels, samplers.Denoiser]:
         """The levels at some steps, and what sees the data through the noise there."""
+        if self.prediction == "levels":
+            levels, posterior = self._level_chain(steps, predict)
+            return levels, lambda x, place: mean_level(posterior(x, place))
         levels = self.levels.at(steps)
         times = (steps / self.num_timesteps).tolist()
         prediction = self.prediction
@@ -195,13 +219,35 @@ class Diffusion(Model):
 
         return levels, denoise
 
+    def _level_chain(
+        self, steps: Tensor, predict: Callable[[Tensor, float], Tensor]
+    ) -> tuple[NoiseLevels, LevelDenoiser]:
+        """The levels of noise at some steps, and the posterior of the pixels' levels there."""
+        levels = self.levels.at(steps)
+        times = (steps / self.num_timesteps).tolist()
+
+        def posterior(x: Tensor, place: int) -> Tensor:
+            alpha, sigma = (table[place].to(x) for table in (levels.alpha, levels.sigma))
+            return level_log_probs(predict(x, times[place]), x, alpha, sigma)
+
+        return levels, posterior
+
     def _noise(self, generator: BatchGenerator) -> Callable[[], Tensor]:
         rows = RowNoise(generator)
         return lambda: rows.normal(*self.shape).to(self.dtype)
 
 
 def _require_telling(config: DiffusionConfig, spec: DataSpec) -> None:
-    """Refuses the noise as prediction where an error of it is multiplied in each step and never cut off."""
+    """Refuses levels of a table, and the noise as prediction where an error of it is multiplied in each step
+    and never cut off."""
+    if config.prediction == "levels" and not spec.num_levels:
+        raise UsageError(
+            "numbers without levels have no chance for each level",
+            where="model.prediction",
+            got=f"levels for a {spec.kind}",
+            expected="pictures, or another prediction",
+            next_step="set model.prediction to v",
+        )
     if spec.kind == "table" and config.prediction == "epsilon" and config.schedule == "cosine":
         raise UsageError(
             "noise does not tell the data at the end of the cosine schedule, where hardly any is left",

@@ -7,8 +7,9 @@ it sees of a batch, noise and augmentation of what it is shown (gan_config.py).
 
 Source: Goodfellow et al. 2014, "Generative Adversarial Nets"; the networks: Radford et al. 2016 (DCGAN); each
 setting names its own source.
-Departures: the critic has no sigmoid; unrolled steps are plain gradient steps; what is validated is the
-distance of samples from held-out ones, since neither player's loss says how good they are.
+Departures: the critic has no sigmoid; unrolled steps are plain gradient steps, of all that the critic
+lowers; what is validated is the distance of samples from held-out ones, since neither player's loss says how
+good they are.
 
 Legend of shapes: B batch, L numbers of noise, F features, P projections.
 """
@@ -26,6 +27,7 @@ from creuset.errors import UsageError
 from creuset.layers.critic import Critic
 from creuset.layers.differentiable_augmentation import augmented
 from creuset.layers.generator import Generator
+from creuset.layers.spectral_norm import follow_weights
 from creuset.models.base import Batch, Family
 from creuset.models.gan_config import GANConfig
 from creuset.models.requirements import require_classes, require_kind, require_shape
@@ -45,6 +47,10 @@ _CHUNK = 500
 """Samples drawn at once."""
 
 
+Weights = dict[str, Tensor]
+"""Parameters and buffers of a critic by name."""
+
+
 class GAN(Adversary):
     """A generator and its critic.
 
@@ -62,7 +68,8 @@ class GAN(Adversary):
     def __init__(self, config: GANConfig, spec: DataSpec) -> None:
         super().__init__()
         require_kind(spec, config.family, "images", "table")
-        _require_halves(spec, len(config.channels))
+        hidden_dims, channels = config.layers_of(spec.shape)
+        _require_halves(spec, len(channels))
         self.objective, self.condition = config.objective, config.condition
         if config.objective.augment and spec.kind != "images":
             raise UsageError(
@@ -78,16 +85,16 @@ class GAN(Adversary):
         self.generator: Generator = Generator(
             config.latent_dim,
             spec.shape,
-            config.hidden_dims,
-            config.channels,
+            hidden_dims,
+            channels,
             norm=config.generator_norm,
             activation=config.activation,
             num_classes=self.num_classes,
         )
         self.critic: Critic = Critic(
             spec.shape,
-            config.hidden_dims,
-            config.channels,
+            hidden_dims,
+            channels,
             norm=config.critic_norm,
             spectral=config.spectral_norm,
             num_kernels=config.minibatch_kernels,
@@ -126,19 +133,22 @@ class GAN(Adversary):
         self._noise = objective.instance_noise * (1 - share)
 
     def end_update(self, player: str) -> None:
-        """Cuts the critic's weights where the loss is wgan."""
-        if player == "critic" and self.objective.name == "wgan":
+        """Cuts the critic's weights where the loss is wgan; its spectral norms follow its weights."""
+        if player != "critic":
+            return
+        if self.objective.name == "wgan":
             with torch.no_grad():
                 for parameter in self.critic.parameters():
                     parameter.clamp_(-self.objective.clip_weights, self.objective.clip_weights)
+        follow_weights(self.critic)
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         """What `player` lowers.
 
         Returns:
             "loss"; of the critic "accuracy", in how many pairs the real sample's score is the higher one, and
-            each penalty, without its weight: "gradient_penalty", "r1", "r2", 0 in a step without one; of the
-            generator "feature_distance".
+            each penalty of this step, without its weight: "gradient_penalty", "r1", "r2"; of the generator
+            "feature_distance".
         """
         real, labels = self._samples(batch), batch.get("labels") if self.num_classes else None
         noise = generator.normal(self.latent_dim).to(real.dtype)
@@ -152,44 +162,49 @@ class GAN(Adversary):
     def _critic_loss(
         self, real: Tensor, fake: Tensor, labels: Tensor | None, generator: BatchGenerator
     ) -> dict[str, Tensor]:
-        objective = self.objective
         real, fake = self._shown(real, generator).detach(), self._shown(fake, generator).detach()
+        loss, parts = self._critic_objective(real, fake, labels, generator)
+        return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
+
+    def _critic_objective(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor | None,
+        generator: BatchGenerator,
+        weights: Weights | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the critic lowers, and parts of it, as a function of other weights where some are given."""
+        objective = self.objective
         r1, r2 = (weight * self._penalty_factor for weight in objective.squared)
-        real.requires_grad_(r1 > 0)
-        fake.requires_grad_(r2 > 0)
-        real_scores, fake_scores = (
-            self._scores(self.critic, real, labels),
-            self._scores(self.critic, fake, labels),
-        )
+        real, fake = _followed(real, r1 > 0), _followed(fake, r2 > 0)
+        real_scores, fake_scores = (self._scores(samples, labels, weights) for samples in (real, fake))
         target = 1 - objective.label_smoothing
         loss = critic_loss(objective.name, real_scores, fake_scores, real_target=target).mean()
         parts = {"accuracy": (real_scores > fake_scores).to(loss.dtype).mean()}
         if objective.name == "wgan_gp":
-            weights = generator.uniform().to(real.dtype)
-            penalty = wasserstein_gradient_penalty(
-                lambda between: self._scores(self.critic, between, labels), real, fake, weights
+            places = generator.uniform()[:: self.critic.pack].to(real.dtype)
+            parts["gradient_penalty"] = wasserstein_gradient_penalty(
+                lambda between: self._scores(between, labels, weights), real, fake, places
             ).mean()
-            loss = loss + objective.penalty_weight * penalty
-            parts["gradient_penalty"] = penalty
-        seen = {"r1": (r1, real_scores, real), "r2": (r2, fake_scores, fake)}
-        for (name, (weight, scores, samples)), asked in zip(seen.items(), objective.squared, strict=True):
+            loss = loss + objective.penalty_weight * parts["gradient_penalty"]
+        for name, weight, scores, samples in (
+            ("r1", r1, real_scores, real),
+            ("r2", r2, fake_scores, fake),
+        ):
             if weight > 0:
                 parts[name] = squared_gradient(scores, samples).mean()
                 loss = loss + weight * parts[name]
-            elif asked > 0:  # not in this step
-                parts[name] = loss.new_zeros(())
-        return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
+        return loss, parts
 
     def _generator_loss(
         self, real: Tensor, fake: Tensor, labels: Tensor | None, generator: BatchGenerator
     ) -> dict[str, Tensor]:
         objective = self.objective
         real, fake = self._shown(real, generator), self._shown(fake, generator)
-        weights = self._unrolled(real, fake, labels) if objective.unrolled_steps else None
-        fake_scores = self._scores(self.critic, fake, labels, weights)
-        real_scores = None
-        if objective.name == "relativistic":
-            real_scores = self._scores(self.critic, real, labels, weights)
+        weights = self._unrolled(real, fake, labels, generator) if objective.unrolled_steps else None
+        fake_scores = self._scores(fake, labels, weights)
+        real_scores = self._scores(real, labels, weights) if objective.name == "relativistic" else None
         loss = generator_loss(objective.name, fake_scores, real_scores).mean()
         if not objective.feature_matching:
             return {"loss": loss}
@@ -197,30 +212,34 @@ class GAN(Adversary):
         distance = apart.square().sum()
         return {"loss": loss + objective.feature_matching * distance, "feature_distance": distance.detach()}
 
-    def _unrolled(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
-        """The critic's weights after a few steps of its own, as a function of the generator's samples."""
+    def _unrolled(
+        self, real: Tensor, fake: Tensor, labels: Tensor | None, generator: BatchGenerator
+    ) -> Weights:
+        """The critic's weights after a few steps of its own, as a function of the generator's samples.
+
+        Beside them copies of its buffers: running statistics of its batch norms follow its own updates alone.
+        """
+        objective = self.objective
         weights = {name: value.detach().requires_grad_() for name, value in self.critic.named_parameters()}
-        target = 1 - self.objective.label_smoothing
-        for _ in range(self.objective.unrolled_steps):
-            scores = (self._scores(self.critic, samples, labels, weights) for samples in (real, fake))
-            loss = critic_loss(self.objective.name, *scores, real_target=target).mean()
+        buffers = {name: value.clone() for name, value in self.critic.named_buffers()}
+        for _ in range(objective.unrolled_steps):
+            loss, _ = self._critic_objective(real, fake, labels, generator, {**weights, **buffers})
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-            rate = self.objective.unrolled_learning_rate
             weights = {
-                name: value - rate * gradient
+                name: value - objective.unrolled_learning_rate * gradient
                 for (name, value), gradient in zip(weights.items(), gradients, strict=True)
             }
-        return weights
+            if objective.name == "wgan":
+                bound = objective.clip_weights
+                weights = {name: value.clamp(-bound, bound) for name, value in weights.items()}
+        return {**weights, **buffers}
 
-    @staticmethod
-    def _scores(
-        critic: Critic, samples: Tensor, labels: Tensor | None, weights: dict[str, Tensor] | None = None
-    ) -> Tensor:
+    def _scores(self, samples: Tensor, labels: Tensor | None, weights: Weights | None = None) -> Tensor:
         """The critic's scores in the samples' number format, with other weights where some are given."""
         if weights is None:
-            scores: Tensor = critic(samples, labels)
+            scores: Tensor = self.critic(samples, labels)
         else:
-            scores = functional_call(critic, weights, (samples, labels))
+            scores = functional_call(self.critic, weights, (samples, labels))
         return scores.to(samples.dtype)
 
     def _shown(self, samples: Tensor, generator: BatchGenerator) -> Tensor:
@@ -274,6 +293,11 @@ class GAN(Adversary):
             for start in range(0, num_samples, _CHUNK)
         ]
         return torch.cat(parts)
+
+
+def _followed(samples: Tensor, wanted: bool) -> Tensor:
+    """Samples that gradients can be taken by, where they are `wanted`."""
+    return samples if samples.requires_grad or not wanted else samples.detach().requires_grad_()
 
 
 def _require_halves(spec: DataSpec, num_halvings: int) -> None:

@@ -16,6 +16,11 @@ from creuset.objectives.adversarial import SMOOTHED, AdversarialName
 from creuset.recipe.remedy import Cause, Remedy
 from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, Section, TrainingConfig
 
+_LEAST_HALVED = 8
+"""Sides that are halved by default: the smallest map is of 4 to 7, as DCGAN's of 4."""
+_NUM_HIDDEN = 3
+"""Hidden layers of a dense network by default."""
+
 
 class GANObjective(Section):
     """The `objective` section of a GAN: what the players lower, and what steadies the critic."""
@@ -96,6 +101,11 @@ class GANObjective(Section):
             "final_penalty": (sum(self.squared) > 0, "has no effect without r1 or r2"),
             "unrolled_learning_rate": (self.unrolled_steps > 0, "has no effect without unrolled_steps"),
         }
+        if self.feature_matching and self.unrolled_steps:
+            raise ValueError(
+                "feature_matching is of the critic as it is, unrolled_steps of the critic as it will be; "
+                "leave one of them out"
+            )
         for name, (fits, message) in only_with.items():
             if not fits and getattr(self, name) != fields[name].default:
                 raise ValueError(f"{name} {message}; leave the key out")
@@ -117,21 +127,28 @@ class GANConfig(FamilyConfig):
     """The `model` section of a GAN."""
 
     sizes: ClassVar[dict[str, dict[str, object]]] = {
-        "tiny": {"latent_dim": 16, "hidden_dims": (64, 64)},
-        "small": {"latent_dim": 64, "hidden_dims": (128, 128, 128)},
-        "base": {"latent_dim": 128, "hidden_dims": (512, 512, 512)},
+        "tiny": {"latent_dim": 16, "width": 64},
+        "small": {"latent_dim": 64, "width": 128},
+        "base": {"latent_dim": 128, "width": 512},
     }
     own_sections: ClassVar[tuple[str, ...]] = ("objective",)
 
     latent_dim: int = Field(64, ge=1, description="Numbers of noise that a sample is made of.")
-    hidden_dims: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (128, 128, 128),
-        description="Units of each hidden dense layer, of generator and critic; behind the critic's maps.",
+    width: int = Field(
+        128,
+        ge=4,
+        description="What hidden_dims and channels are made of where they are not given.",
     )
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (),
-        description="Channels of each map, from the picture to the smallest; each is half as high and wide. "
-        "None: dense networks.",
+    hidden_dims: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None,
+        description="Units of each hidden dense layer, of generator and critic; behind the critic's maps. "
+        "Default: three layers of width units, and none beside maps.",
+    )
+    channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        None,
+        description="Channels of each map, from the picture to the smallest; each is half as high and wide; "
+        "[] makes dense networks. Default: of pictures a quarter of width, twice as many for each further "
+        "halving, down to a side of 4 to 7 or an odd one; of tables none.",
     )
     activation: Activation = Field("relu", description="Between the generator's layers.")
     generator_norm: AdversarialNorm = Field("none", description="What follows the generator's layers.")
@@ -145,7 +162,7 @@ class GANConfig(FamilyConfig):
         0,
         ge=0,
         description="Numbers that tell the critic how like a sample is to the others of its batch: minibatch "
-        "discrimination (Salimans et al. 2016); 0 is off.",
+        "discrimination (Salimans et al. 2016); 0 is off, as it must be beside a gradient penalty.",
     )
     minibatch_group: int = Field(
         0,
@@ -161,6 +178,24 @@ class GANConfig(FamilyConfig):
     )
     objective: GANObjective = Field(GANObjective(), description="What the players lower.")
 
+    def layers_of(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """`hidden_dims` and `channels` for samples of this shape, (C, H, W) or (F,), as given or by width."""
+        channels = self.channels
+        if channels is None:
+            sides, channels = shape[1:], ()
+            while sides and all(side % 2 == 0 and side >= _LEAST_HALVED for side in sides):
+                sides = tuple(side // 2 for side in sides)
+                channels = (*channels, self.width // 4 * 2 ** len(channels))
+        usual = () if channels else (self.width,) * _NUM_HIDDEN
+        return usual if self.hidden_dims is None else self.hidden_dims, channels
+
+    @model_validator(mode="after")
+    def _width_has_an_effect(self) -> Self:
+        given = self.hidden_dims is not None and self.channels is not None
+        if given and self.width != self.size_defaults(self.size)["width"]:
+            raise ValueError("width has no effect beside hidden_dims and channels; leave one of them out")
+        return self
+
     @model_validator(mode="after")
     def _can_be_trained(self) -> Self:
         penalised = self.objective.penalises_gradients
@@ -168,6 +203,12 @@ class GANConfig(FamilyConfig):
             raise ValueError(
                 "critic_norm must be none or group beside a gradient penalty, which is of each sample by "
                 "itself: batch norm mixes the samples of a batch"
+            )
+        if self.minibatch_kernels and penalised:
+            raise ValueError(
+                "minibatch_kernels must be 0 beside a gradient penalty, which is of each sample by itself: "
+                "minibatch discrimination mixes the samples of a batch; take minibatch_group, or "
+                "leave the penalties out (objective.r1 and r2: 0, another loss than wgan_gp)"
             )
         if self.condition == "class" and self.pack > 1:
             raise ValueError("pack joins samples of unlike classes; leave it out, or condition: class")

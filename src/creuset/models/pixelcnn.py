@@ -4,7 +4,8 @@
 
 All factors come from one pass of masked convolutions (layers/gated_convolution.py), in which no pixel sees
 itself or its future. Pictures are drawn pixel by pixel, with what is known of earlier ones kept
-(layers/raster_cache.py). A pixel is bernoulli or categorical (pixel_likelihood.py).
+(layers/raster_cache.py). A pixel is bernoulli or categorical (pixel_likelihood.py). Of code maps, which stand
+for pictures (data/code_maps.py), this is the second stage of a VQ-VAE: p of the codes, not of the pixels.
 
 With `condition: class` this is p(x|y), the label a bias of each gate. A class is then as likely as another:
 log p(x) = log 1/K sum_y p(x|y), exactly as well, in a pass for each of the K classes; samples that no class
@@ -87,7 +88,16 @@ class PixelCNN(Model):
 
     def __init__(self, config: PixelCNNConfig, spec: DataSpec) -> None:
         super().__init__()
-        self.image_shape = require_pictures(spec, config.family)
+        self.image_shape = require_pictures(spec, config.family, takes_codes=True)
+        if spec.codes is not None and config.likelihood != "categorical":
+            raise UsageError(
+                "codes are no shades of grey: each needs a probability of its own",
+                where="model.likelihood",
+                got=config.likelihood,
+                expected=f"categorical, for the codes of {spec.codes.run}",
+                next_step="set model.likelihood: categorical",
+            )
+        self.bits_name = "bits_per_dim" if spec.codes is None else "bits_per_code"
         num_colours = self.image_shape[0]
         _require_shared(config.channels, num_colours)
         self.condition = config.condition
@@ -106,11 +116,13 @@ class PixelCNN(Model):
                 outputs_per_colour=self.pixel_likelihood.outputs_per_channel,
                 num_classes=self.num_classes,
                 dropout=config.dropout,
+                num_symbols=0 if spec.codes is None else spec.num_levels,
             )
         )
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
-        """-log p(x) in nats, with `condition: class` -log p(x|y), and the same in bits a pixel and colour."""
+        """-log p(x) in nats, with `condition: class` -log p(x|y), and the same in bits a pixel and
+        colour, or a code."""
         assert player in self.players
         return self._report(batch, generator, dropped=generator)
 
@@ -159,7 +171,7 @@ class PixelCNN(Model):
         labels = batch["labels"] if self.num_classes else None
         nats = -self._log_prob(pixels, labels, dropped).mean()
         num_dims = math.prod(self.image_shape)
-        return {"loss": nats, "bits_per_dim": nats.detach() / (num_dims * math.log(2))}
+        return {"loss": nats, self.bits_name: nats.detach() / (num_dims * math.log(2))}
 
     def _observed(self, images: Tensor, generator: BatchGenerator) -> Tensor:
         """Pictures as their likelihood is measured, on the scale of the likelihood."""

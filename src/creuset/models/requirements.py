@@ -25,8 +25,19 @@ _NEXT_STEPS: Mapping[Kind, str] = {
 """What to do with data of a kind that a family does not take."""
 
 
-def require_kind(spec: DataSpec, family: str, *kinds: Kind) -> None:
-    """UsageError for data of none of these kinds; `family` is named in it."""
+def require_kind(spec: DataSpec, family: str, *kinds: Kind, takes_codes: bool = False) -> None:
+    """UsageError for data of none of these kinds; `family` is named in it.
+
+    Code maps are pictures only to a family that `takes_codes`: their levels have no order.
+    """
+    if spec.codes is not None and not takes_codes:
+        raise UsageError(
+            f"{family} does not take code maps: their numbers are names, and have no order",
+            where="data.source",
+            got=f"the codes of {spec.codes.run}",
+            expected=" or ".join(_KIND_NAMES[kind] for kind in kinds),
+            next_step="set model.family: pixelcnn and model.likelihood: categorical",
+        )
     if spec.kind not in kinds:
         columns = f" with {spec.shape[0]} columns" if spec.kind == "table" else ""
         expected = " or ".join(_KIND_NAMES[kind] for kind in kinds)
@@ -39,9 +50,11 @@ def require_kind(spec: DataSpec, family: str, *kinds: Kind) -> None:
         )
 
 
-def require_pictures(spec: DataSpec, family: str, num_halvings: int = 0) -> tuple[int, int, int]:
+def require_pictures(
+    spec: DataSpec, family: str, num_halvings: int = 0, *, takes_codes: bool = False
+) -> tuple[int, int, int]:
     """The (C, H, W) of picture data that can be halved so often; UsageError for other data."""
-    require_kind(spec, family, "images")
+    require_kind(spec, family, "images", takes_codes=takes_codes)
     channels, height, width = spec.shape
     if min(height, width) < 2**num_halvings:
         deepest = min(height, width).bit_length() - 1

@@ -181,7 +181,8 @@ class DataConfig(Section):
 
     source: str = Field(
         description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures, of "
-        "WAV files or of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl."
+        "WAV files or of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl. run:NAME: the codes "
+        "that the VQ-VAE of that run makes of its own data, in its splits."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -245,9 +246,9 @@ class DataConfig(Section):
     stack: int = Field(
         1,
         ge=1,
-        le=4,
-        description="Grey pictures of the source, drawn at random, that make the channels of one sample; 3 "
-        "of digits have 1,000 modes.",
+        le=3,
+        description="Grey pictures of the source, drawn at random, that make the colours of one sample, red, "
+        "green and blue in this order; 3 of digits have 1,000 modes.",
     )
     augmentation: AugmentationConfig = Field(
         AugmentationConfig(), description="Random changes to training pictures."

@@ -141,6 +141,62 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GridCell:
+    """What a grid says of one subject.
+
+    Args:
+        text: Its value, or "" for a sheet alone.
+        small: In small print below, such as an interval, or "".
+        marked: Whether it is among the best of its row.
+        sheet: Pictures in place of a text.
+    """
+
+    text: str
+    small: str = ""
+    marked: bool = False
+    sheet: Sheet | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridRow:
+    """A line of a grid: what it is of, how it is to be read, and a cell a subject; None is a dash."""
+
+    name: str
+    cells: Sequence[GridCell | None]
+    small: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A table with a column for each subject and a row for each of many measures; it is numbered.
+
+    Args:
+        subjects: The names of the columns.
+        groups: The rows under the headings of their groups.
+        caption: What it shows.
+        note: In small print below, or "".
+
+    Raises:
+        UsageError: A row with other than one cell a subject.
+    """
+
+    subjects: Sequence[str]
+    groups: Mapping[str, Sequence[GridRow]]
+    caption: str
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for row in (row for rows in self.groups.values() for row in rows):
+            if len(row.cells) != len(self.subjects):
+                raise UsageError(
+                    "a row has other cells than the grid has subjects",
+                    where=f'grid "{self.caption}", {row.name}',
+                    got=f"{len(row.cells)} cells",
+                    expected=f"{len(self.subjects)}",
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """A score and whose it is: a run, a model, a baseline."""
 
@@ -237,7 +293,19 @@ class Section:
 
 
 Block = (
-    Text | Figure | Row | Passages | Sounds | Table | Scores | Commands | Facts | Finding | Timing | Section
+    Text
+    | Figure
+    | Row
+    | Passages
+    | Sounds
+    | Table
+    | Grid
+    | Scores
+    | Commands
+    | Facts
+    | Finding
+    | Timing
+    | Section
 )
 
 

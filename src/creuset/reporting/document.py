@@ -23,6 +23,8 @@ from creuset.reporting.blocks import (
     Facts,
     Figure,
     Finding,
+    Grid,
+    GridCell,
     Passages,
     Row,
     Scores,
@@ -132,6 +134,8 @@ class _ChapterView:
                 return self._sounds(block)
             case Table():
                 return self._table(block)
+            case Grid():
+                return self._grid(block)
             case Scores():
                 return self._scores(block)
             case Commands():
@@ -190,6 +194,18 @@ class _ChapterView:
             "note": _inline(table.note),
         }
 
+    def _grid(self, grid: Grid) -> View:
+        groups = [
+            (name, [(row, [(cell, _cell_source(cell)) for cell in row.cells]) for row in rows])
+            for name, rows in grid.groups.items()
+        ]
+        return self._next_table(grid.caption) | {
+            "kind": "grid",
+            "subjects": grid.subjects,
+            "groups": groups,
+            "note": _inline(grid.note),
+        }
+
     def _scores(self, scores: Scores) -> View:
         columns = score_columns(scores.measured)
         view = self._next_table(scores.caption)
@@ -231,6 +247,11 @@ def _drawings(chart: Any, key: str, *, half: bool) -> list[tuple[str, Markup]]:
     if half:
         return [("half", narrow)]
     return [("wide", chart.svg(width=WIDE, key=f"{key}-w")), ("narrow", narrow)]
+
+
+def _cell_source(cell: GridCell | None) -> str | None:
+    """The address of the pictures of a cell."""
+    return None if cell is None or cell.sheet is None else data_uri(cell.sheet.png)
 
 
 def _column(table: Table, index: int) -> list[View]:

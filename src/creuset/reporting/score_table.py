@@ -17,6 +17,8 @@ from creuset.reporting.numbers import common_decimals, compact
 _UNITS = {
     "fraction": "%",
     "bits_per_dim": "bits/dim",
+    "bits_per_code": "bits/code",
+    "nats_per_code_map": "nats/code map",
     "score": "",
     "squared_mmd": "squared MMD",
     "probability": "probability, of real ones 0.5",

@@ -1,6 +1,6 @@
 """Sheets: many pictures in one PNG, on a grid, ready to stand in a document.
 
-Legend of shapes: N pictures, H height, W width, C channels (1 grey, 3 red-green-blue).
+Legend of shapes: N pictures, H height, W width, C channels (1 grey, 2 red and green, 3 red, green and blue).
 
 Each picture lies on a cell that is `padding` pixels larger on every side, so the cells tile the sheet exactly
 and labels beside it can be spaced evenly. The padding and the cells without a picture are transparent: the
@@ -156,13 +156,14 @@ def _sheet(
     cell_height, cell_width = scale * height + 2 * padding, scale * width + 2 * padding
     heights = [cell_height if row else cell_height // _GAP_SHARE for row in rows]
     tops = [0, *accumulate(heights)]
-    canvas = np.zeros((tops[-1], columns * cell_width, channels + 1), dtype=np.uint8)
+    shown = channels if channels == 1 else 3  # of red and green alone, blue stays 0
+    canvas = np.zeros((tops[-1], columns * cell_width, shown + 1), dtype=np.uint8)
     for row, row_top in zip(rows, tops, strict=False):
         for j, picture in enumerate(row):
             top, left = row_top + padding, j * cell_width + padding
             cell = canvas[top : top + scale * height, left : left + scale * width]
             cell[..., :channels] = picture.repeat(scale, axis=0).repeat(scale, axis=1)
-            cell[..., channels] = 255
+            cell[..., shown] = 255
     return Sheet(
         png=_png(canvas),
         width=canvas.shape[1],
@@ -182,11 +183,11 @@ def _png(canvas: NDArray[np.uint8]) -> bytes:
 
 
 def _check(pictures: NDArray[Any], alt: str) -> None:
-    right_form = pictures.ndim == 4 and pictures.shape[3] in (1, 3) and pictures.size > 0
+    right_form = pictures.ndim == 4 and pictures.shape[3] in (1, 2, 3) and pictures.size > 0
     if pictures.dtype != np.uint8 or not right_form:
         raise UsageError(
             "these are no pictures for a sheet",
             where=alt,
             got=f"{pictures.dtype} {pictures.shape}",
-            expected="uint8 (N, H, W, C) with one picture or more and 1 or 3 channels",
+            expected="uint8 (N, H, W, C) with one picture or more and 1, 2 or 3 channels",
         )

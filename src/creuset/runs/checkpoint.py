@@ -3,7 +3,7 @@
     step-00000500/
       weights.safetensors     the model's parameters and buffers
       optimizer.safetensors   PLAYER/PARAMETER/exp_avg and its like
-      state.safetensors       ema/PARAMETER, and the running sums of the journal's means
+      state.safetensors       ema/NAME, the averages of parameters and running statistics
       manifest.json           format 1: step, facts, and the size and sha256 of each file
 
 Random generators and the data order need no tensors: they follow from (seed, step), see creuset/device.py.

@@ -94,7 +94,7 @@ class Loop:
         self._tensors = Tensors(model=model, players=players, ema=self.ema)
         self._patience = Patience(training.patience)
         self._sums: dict[str, dict[str, float]] = {}
-        self._summed_steps = 0
+        self._counts: dict[str, dict[str, int]] = {}
         self._seconds_before = 0.0
         self._begin = time.monotonic()
         self._last_log = (self._begin, 0)
@@ -166,11 +166,12 @@ class Loop:
         if self.ema is not None:
             self.ema.update(self.step)
         self.step += 1
-        self._summed_steps += 1
         for name_of_player, values in reports.items():
             sums = self._sums.setdefault(name_of_player, {})
-            for name, value in values.items():
+            counts = self._counts.setdefault(name_of_player, {})
+            for name, value in values.items():  # a step may leave a value out: means are over those with it
                 sums[name] = sums.get(name, 0.0) + value
+                counts[name] = counts.get(name, 0) + 1
         return reports
 
     def _after_step(self) -> tuple[Raised | None, bool]:
@@ -216,11 +217,12 @@ class Loop:
         shown: dict[str, float] = {}
         rates = {player.name: player.optimizer.param_groups[0]["lr"] for player in self.players}
         for player, sums in self._sums.items():
-            means = {name: total / self._summed_steps for name, total in sums.items()}
+            counts = self._counts[player]
+            means = {name: total / counts[name] for name, total in sums.items()}
             means["learning_rate"] = rates[player]
             self.recorder.record(self.step, "train", means, player=player, clock=clock)
             shown[player if len(self._sums) > 1 else "loss"] = means["loss"]
-        self._sums, self._summed_steps = {}, 0
+        self._sums, self._counts = {}, {}
         self._last_log = (now, self.step)
         self.recorder.progress.advance(self.step, shown)
 
@@ -296,8 +298,8 @@ class Loop:
                 "seconds": self._seconds(),
                 "best_validation_loss": self._patience.best,
                 "validations_waited": self._patience.waited,
-                "summed_steps": self._summed_steps,
                 "sums": {player: dict(sums) for player, sums in self._sums.items()},
+                "counts": {player: dict(counts) for player, counts in self._counts.items()},
                 **({} if self._watch is None else self._watch.facts()),
             },
         )
@@ -319,8 +321,14 @@ class Loop:
         self._patience.best = facts["best_validation_loss"]
         self._patience.waited = facts["validations_waited"]
         self._seconds_before = facts["seconds"]
-        self._summed_steps = facts["summed_steps"]
         self._sums = {player: dict(sums) for player, sums in facts["sums"].items()}
+        # an earlier creuset counted the steps of all values together
+        self._counts = {
+            player: facts["counts"][player]
+            if "counts" in facts
+            else dict.fromkeys(sums, facts["summed_steps"])
+            for player, sums in self._sums.items()
+        }
         self._checkpointed = checkpoint.name
         if self._watch is not None and "collapse" in facts:  # a checkpoint of an older creuset knows nothing
             self._watch.restore(facts)

@@ -65,25 +65,25 @@ def collapse_chapter(run: RunFolder) -> list[Chapter]:
 
 
 def alarm_sentences(run: RunFolder) -> list[str]:
-    """The alarms and rollbacks of a run in words, in their order."""
-    return [_words(line) for line in read_journal(run.journal_path) if line["event"] in _TOLD]
+    """Alarms and rollbacks in words, in their order."""
+    return [_in_words(line) for line in read_journal(run.journal_path) if line["event"] in _TOLD]
 
 
 def _told(lines: Sequence[Mapping[str, Any]]) -> list[Block]:
-    """Alarms and rollbacks in words."""
+    """Alarms, as warnings, and rollbacks; or that there was none."""
     blocks: list[Block] = [
-        Finding(text=f"{_begun(_words(line))}.", kind="warning" if line["event"] == "alarm" else "finding")
+        Finding(text=f"{_begun(_in_words(line))}.", kind="warning" if line["event"] == "alarm" else "finding")
         for line in lines
         if line["event"] in _TOLD
     ]
     return blocks or [Finding(text="No alarm: nothing collapsed.")]
 
 
-def _words(line: Mapping[str, Any]) -> str:
-    values = line["values"]
+def _in_words(line: Mapping[str, Any]) -> str:
+    values, step = line["values"], line["step"]
     if line["event"] == "alarm":
-        return sentence(values, line["step"])
-    return f"rollback at step {line['step']}, to step {values['back_to']}, with {values['setting']}"
+        return sentence(values, step)
+    return f"rollback at step {step}, to step {values['back_to']}, with `{values['setting']}`"
 
 
 def _sheets(run: RunFolder, lines: Sequence[Mapping[str, Any]]) -> list[Block]:

@@ -23,6 +23,7 @@ from creuset.metrics.signature import require_comparable
 from creuset.progress import Progress, Silent
 from creuset.runs.folder import RunFolder
 from creuset.runs.rows import SampleRows
+from creuset.workflows.likelihood_kinds import of_unlike_kind
 from creuset.workflows.load import find_run
 from creuset.workflows.verdicts import Test, Verdicts, tested
 
@@ -96,7 +97,7 @@ def compare(
         runs: Two runs or more.
         suite: Whose scores; default: the suite that the first run was measured with.
         metrics: Which of them; default: those whose rows were kept (metrics/comparison_methods.py), without
-            F1 of single classes and what another metric says too.
+            F1 of single classes, what another metric says too, and likelihoods of unlike kind.
         split: Of the data; default: the split of each run's usual evaluation.
         seed: Decides permutations and resamples.
         progress: Who watches.
@@ -197,7 +198,8 @@ def _compared(
     if asked:
         return list(dict.fromkeys(asked))
     everyone = [measured.rows.arrays for measured in (baseline, *others)]
-    found = [name for name in common if all(is_compared_by_default(name, kept) for kept in everyone)]
+    compared = [name for name in common if all(is_compared_by_default(name, kept) for kept in everyone)]
+    found = list(_of_one_kind(compared, baseline, others))
     if (
         not found
     ):  # the first that is compared at all, such as nats per token where there are no bits per byte
@@ -211,6 +213,16 @@ def _compared(
             ),
         )
     return found
+
+
+def _of_one_kind(found: Sequence[str], baseline: MeasuredRun, others: Sequence[MeasuredRun]) -> Sequence[str]:
+    """Without likelihoods of unlike kind, such as a bound and an exact one, unless nothing else is there."""
+    alike = [
+        name
+        for name in found
+        if not any(of_unlike_kind(baseline.scores[name], other.scores[name]) for other in others)
+    ]
+    return alike or found
 
 
 def _require_score(measured: MeasuredRun, metric: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from creuset.data.dataset import Dataset
 from creuset.device import machine_facts
 from creuset.errors import UsageError
 from creuset.metrics.rows import said_by_others
@@ -15,10 +16,12 @@ from creuset.workflows.again import again_command
 from creuset.workflows.chapters import classification_figures
 from creuset.workflows.compare import ComparedRuns, MeasuredRun
 from creuset.workflows.comparison_blocks import run_table, sample_blocks, verdict_blocks
-from creuset.workflows.evaluate import run_data
-from creuset.workflows.joint_curves import joint_curves, loss_by_place, losses_are_one_quantity
+from creuset.workflows.family_sheets import OF_SMALL_SHEETS, budget_remarks, small_sheets
+from creuset.workflows.family_table import REAL, FamilyTable, family_table
+from creuset.workflows.joint_curves import joint_curves, loss_by_place, losses_are_one_quantity, own_losses
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.outdated import outdated_scores
+from creuset.workflows.run_data import run_data
 
 SUFFIX = ".html"
 _TRAINING_LEAD = (
@@ -39,12 +42,15 @@ def require_page(path: Path) -> None:
         )
 
 
-def write_comparison_report(found: ComparedRuns, path: Path, *, progress: Progress | None = None) -> None:
+def write_comparison_report(
+    found: ComparedRuns, path: Path, *, table: FamilyTable | None = None, progress: Progress | None = None
+) -> None:
     """Writes what is known of compared runs as one self-contained page.
 
     Args:
         found: The comparison.
         path: The page.
+        table: The runs' table, where it was made before; else it is made here, without timing.
         progress: Who watches.
 
     Raises:
@@ -54,37 +60,44 @@ def write_comparison_report(found: ComparedRuns, path: Path, *, progress: Progre
         ResourceError: The disk is full.
     """
     require_page(path)
+    _require_each_once(found)
     names = shown_names(found)
-    write_report(_document(found, names, Silent() if progress is None else progress), path)
+    watcher = Silent() if progress is None else progress
+    if table is None:
+        table = family_table(found, names, progress=watcher)
+    write_report(_document(found, names, table, watcher), path)
 
 
 def shown_names(found: ComparedRuns) -> dict[str, str]:
-    """Run as it can be typed -> its ID, or the whole of it where two runs share an ID.
+    """Run as it can be typed -> its ID, or the whole of it where two runs share an ID."""
+    ids = {one.run.reference: one.run.id for one in found.measured}
+    return ids if len(set(ids.values())) == len(ids) else {reference: reference for reference in ids}
 
-    Raises:
-        UsageError: A run is there twice.
-    """
+
+def _require_each_once(found: ComparedRuns) -> None:
     references = [one.run.reference for one in found.measured]
     if len(set(references)) < len(references):
         raise UsageError("a report shows each run once", got=", ".join(references), expected="different runs")
-    ids = [one.run.id for one in found.measured]
-    return dict(zip(references, ids if len(set(ids)) == len(ids) else references, strict=True))
 
 
-def _document(found: ComparedRuns, names: Mapping[str, str], progress: Progress) -> Document:
+def _document(
+    found: ComparedRuns, names: Mapping[str, str], table: FamilyTable | None, progress: Progress
+) -> Document:
     measured = {names[one.run.reference]: one for one in found.measured}
     models = {name: load(one.run) for name, one in measured.items()}
+    dataset = run_data(found.measured[0].run, progress).shown
     first, *others = names.values()
     manifest = found.measured[0].run.manifest()
     machine = machine_facts()
     chapters = [
+        *_one_table(table, models, dataset, found.split),
         Chapter(title="What was compared", blocks=[*run_table(models), *_outdated(measured)]),
         Chapter(
             title="Scores and verdicts", blocks=[*_scores(found, measured), *verdict_blocks(found, names)]
         ),
         Chapter(title="Training", lead=_TRAINING_LEAD, blocks=_training(measured)),
         *_details(found.suite, measured),
-        *_samples(models, progress),
+        *_samples(models, dataset),
         Chapter(title="Again", blocks=_again(found)),
     ]
     return Document(
@@ -124,7 +137,10 @@ def _training(measured: Mapping[str, MeasuredRun]) -> list[Block]:
     figures: list[Block] = [*joint_curves(runs)]
     if not losses_are_one_quantity(list(runs.values())):
         text = "The losses of these families are different quantities, and are in no chart together."
-        figures.append(Finding(text=f"{text} Each run's own report has its curves."))
+        figures += [
+            Finding(text=f"{text} Each is beside the others, over the same seconds."),
+            *own_losses(runs),
+        ]
     elif not figures:
         figures.append(Finding(text="Less than two of these runs were validated while they were trained."))
     return figures
@@ -145,9 +161,19 @@ def _details(suite: str, measured: Mapping[str, MeasuredRun]) -> list[Chapter]:
     return []
 
 
-def _samples(models: Mapping[str, Loaded], progress: Progress) -> list[Chapter]:
-    first = next(iter(models.values()))
-    blocks = sample_blocks(models, run_data(first.run, progress))
+def _one_table(
+    table: FamilyTable | None, models: Mapping[str, Loaded], dataset: Dataset, split: str
+) -> list[Chapter]:
+    """The table of families, with a few samples of each; nothing where there is no such table."""
+    if table is None:
+        return []
+    sheets = small_sheets(models, dataset, split, real=REAL if table.floors else None)
+    blocks: list[Block] = [table.grid(sheets, of_sheets=OF_SMALL_SHEETS), *budget_remarks(table)]
+    return [Chapter(title="In one table", blocks=blocks)]
+
+
+def _samples(models: Mapping[str, Loaded], dataset: Dataset) -> list[Chapter]:
+    blocks = sample_blocks(models, dataset)
     return [Chapter(title="Samples, side by side", blocks=blocks)] if blocks else []
 
 

@@ -29,11 +29,18 @@ NUM_GENERATED = 1000
 """Pictures that are drawn for distances where no number is said."""
 
 
+def suite_of(recipe: Recipe, kind: Family, spec: DataSpec) -> Suite | None:
+    """The suite that a training of this recipe ends with; None for no suite."""
+    suite = recipe.evaluation.suite
+    if suite == "none":
+        return None
+    return next(iter(suites(kind, spec)), None) if suite is None else suite
+
+
 def num_drawn(recipe: Recipe, kind: Family, spec: DataSpec) -> int:
     """Pictures that are drawn for distances when a training of this recipe is measured; 0 where none are."""
-    section = recipe.evaluation
-    suite = (section.suite or next(iter(suites(kind, spec)), None)) if section.suite != "none" else None
-    return _number(section) if suite == "images" and "samples" in kind.traits else 0
+    suite = suite_of(recipe, kind, spec)
+    return _number(recipe.evaluation) if suite == "images" and "samples" in kind.traits else 0
 
 
 def _number(section: EvaluationConfig) -> int:
@@ -122,8 +129,28 @@ def mode_setting(
     name = loaded.recipe.evaluation.extractor if extractor is None else extractor
     if not stacked or name == EvaluationConfig().extractor:
         return ModeSetting(num_generated=number)
+    judge = open_mode_judge(name, loaded.spec)
+    return ModeSetting(
+        num_generated=number,
+        classify=lambda images: judge.logits(images).argmax(1).astype(np.int64),
+        num_classes=judge.spec.num_classes,
+        classifier=judge.checkpoint_hash[:16],
+    )
+
+
+def open_mode_judge(name: str, spec: DataSpec) -> Loaded:
+    """The classifier that tells the modes of stacked pictures.
+
+    Args:
+        name: Its run.
+        spec: The form of the stacked pictures.
+
+    Raises:
+        NotFoundError: There is no such run.
+        UsageError: It does not classify the pictures that were stacked.
+    """
     judge = load(find_run(name))
-    wanted = (1, *loaded.spec.shape[1:])
+    wanted = (1, *spec.shape[1:])
     if "classifies" not in judge.family.traits or judge.spec.shape != wanted:
         raise UsageError(
             "this run does not classify the pictures that were stacked",
@@ -131,12 +158,7 @@ def mode_setting(
             got=f"the family {judge.family.name} on samples of shape {judge.spec.shape}",
             expected=f"a classifier of pictures of shape {wanted}",
         )
-    return ModeSetting(
-        num_generated=number,
-        classify=lambda images: judge.logits(images).argmax(1).astype(np.int64),
-        num_classes=judge.spec.num_classes,
-        classifier=judge.checkpoint_hash[:16],
-    )
+    return judge
 
 
 def measure_generated(run: RunFolder, dataset: Dataset, split: str, num_generated: int) -> None:

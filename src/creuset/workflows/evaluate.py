@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from creuset.assets import resolve
 from creuset.data.corpus_split import without_documents
 from creuset.data.dataset import Dataset, conform, without
-from creuset.data.load import load_data
 from creuset.data.pair_split import without_shared_texts
 from creuset.data.source import counted
 from creuset.device import memory_errors
@@ -28,15 +26,14 @@ from creuset.evaluation import evaluate as run_suite
 from creuset.metrics.score import Score
 from creuset.models.base import Model
 from creuset.progress import Progress, Silent
-from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
 from creuset.runs.rows import SampleRows
 from creuset.workflows.analogies import analogy_setting
 from creuset.workflows.distances import distance_setting, mode_setting
 from creuset.workflows.embed import untrained
-from creuset.workflows.load import Loaded, data_spec, load, run_recipe
+from creuset.workflows.load import Loaded, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
-from creuset.workflows.plan import SPLIT_SEED
+from creuset.workflows.run_data import run_data
 
 FORMAT = 1
 OTHER_TRAIN = "train-of-other-data"
@@ -140,7 +137,12 @@ def _measured(
     """What is measured: the data, which split of it, and what of this the signatures must say."""
     if data is None:
         return own, default_split(own, progress) if split is None else split, {}
-    other = load_other(data, loaded.recipe.data, loaded.spec, progress, tokenizer=own.tokenizer)
+    stage = loaded.first_stage
+    if stage is None:
+        other = load_other(data, loaded.recipe.data, loaded.spec, progress, tokenizer=own.tokenizer)
+    else:
+        pictures = load_other(data, run_recipe(stage.run).data, stage.spec, progress)
+        other = conform(stage.dataset(pictures, progress), loaded.spec)
     part = default_split(other, progress) if split is None else split
     if part == "train":  # the run's own training split keeps that name
         other, part = replace(other, splits={OTHER_TRAIN: other.split(part)}), OTHER_TRAIN
@@ -193,45 +195,6 @@ def stored_scores(run: RunFolder) -> list[Score]:
     return [Score.from_json(score) for _, document in documents for score in document["scores"]]
 
 
-def run_data(run: RunFolder, progress: Progress) -> Dataset:
-    """The data that a run was trained on, as it was then.
-
-    Raises:
-        UsageError: It has changed since: samples, labels, classes or splits.
-    """
-    return as_trained(run, load_run_data(own_data_section(run, run_recipe(run).data), progress))
-
-
-def own_data_section(run: RunFolder, section: DataConfig) -> DataConfig:
-    """The section by which a run's data is read again: a corpus by the tokenizer that the run holds."""
-    if not run.tokenizer_path.is_dir():
-        return section
-    usual = DataConfig.model_fields["vocabulary_size"].default
-    return section.model_copy(
-        update={"tokenizer": str(run.tokenizer_path.resolve()), "vocabulary_size": usual}
-    )
-
-
-def as_trained(run: RunFolder, dataset: Dataset) -> Dataset:
-    """The run's data as its model was made for it, with the vocabulary that the run has stored.
-
-    Refuses data that is not what the run was trained on: its splits and labels would mean something else.
-
-    Raises:
-        UsageError: The content hash differs.
-    """
-    manifest = run.manifest()
-    if dataset.content_hash != manifest.data_hash:
-        raise UsageError(
-            "the data is not what this run was trained on",
-            where=manifest.data_source,
-            got=f"data hash {dataset.content_hash[:16]}",
-            expected=f"data hash {manifest.data_hash[:16]}",
-            next_step="put the data back as it was, or start a new run",
-        )
-    return conform(dataset, data_spec(run))
-
-
 def _unusual_name(suite: str, document: Mapping[str, Any]) -> str:
     """A file name for what was measured: the same for the same question, another for another one."""
     asked = json.dumps([document[key] for key in ("data", "split", "seed", "checkpoint")])
@@ -251,11 +214,6 @@ def default_split(dataset: Dataset, progress: Progress) -> str:
             return split
     progress.say("there is no test split: the validation split is taken")
     return "validation"
-
-
-def load_run_data(config: DataConfig, progress: Progress) -> Dataset:
-    """The data of a recipe's section, split as every run splits it."""
-    return load_data(config, seed=SPLIT_SEED, resolve=lambda name: resolve(name).path, progress=progress)
 
 
 def _require_bound(loaded: Loaded, suite: Suite) -> None:

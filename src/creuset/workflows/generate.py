@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from creuset.data.dataset import Dataset
-from creuset.data.spec import SoundForm
+from creuset.data.spec import DataSpec, SoundForm
 from creuset.device import memory_errors, stream
 from creuset.errors import DataError, NotFoundError, UsageError, did_you_mean
 from creuset.files import write_atomic
@@ -26,9 +26,10 @@ from creuset.progress import Progress, Silent
 from creuset.reporting.charts import Axis, ScatterChart
 from creuset.reporting.charts.standalone import standalone
 from creuset.reporting.sheet import Sheet, comparison_sheet, picture_sheet
-from creuset.workflows.evaluate import default_split, run_data
-from creuset.workflows.load import Loaded, find_run, load, run_recipe
+from creuset.workflows.evaluate import default_split
+from creuset.workflows.load import Loaded, data_spec, find_run, load, run_recipe
 from creuset.workflows.other_data import load_other
+from creuset.workflows.run_data import run_data
 from creuset.workflows.sounds import Track
 
 Mode = Literal["sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode"]
@@ -72,8 +73,10 @@ class Record:
     label: str | None = None
     prompt: str | None = None
 
-    def to_json(self) -> str:
-        return json.dumps({"format": 1, **self.__dict__})
+    def to_json(self, clip: int | None = None) -> str:
+        """What a file keeps; one that holds a single clip of several also says which, from 1 on."""
+        number = {} if clip is None else {"clip": clip}
+        return json.dumps({"format": 1, **self.__dict__, **number})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +132,8 @@ def generate(
         out: A sheet (.png), arrays (.npz: pictures uint8 (N, H, W, C), codes float32 (N, L)), or for codes a
             map in two dimensions (.svg). Samples of a table: .csv, .npz ("rows" float64 (N, F)), or a map
             of two columns (.svg). Samples of sound: one file to be heard (.wav: one behind the other with
-            pauses of a quarter of a second, 10 where `num` is None), .npz ("audio" float32 (N, T),
+            pauses of a quarter of a second, 10 where `num` is None; or one a clip, from 1 on, where the
+            name has a number, seven-%02d.wav), .npz ("audio" float32 (N, T),
             "sample_rate", "pictures"), or their log-mel pictures (.png).
         mode: sample; reconstruct: pictures above what the model makes of them; denoise: the same with noisy
             pictures, where `data` gives none the run's own with noise added; inpaint: pictures above what
@@ -195,7 +199,16 @@ def draws_samples(run: str | Path) -> bool:
     return "samples" in family(run_recipe(found).model.family).traits
 
 
-def project(codes: NDArray[np.float32]) -> NDArray[np.float64]:
+def sample_endings(run: str | Path) -> tuple[str, ...]:
+    """The endings of files that samples of a run are written into.
+
+    Raises:
+        NotFoundError: There is no such run.
+    """
+    return _OF_SAMPLES[_what(data_spec(find_run(run)))]
+
+
+def project(codes: NDArray[Any]) -> NDArray[np.float64]:
     """Codes (N, L) in the plane of their two largest principal components, (N, 2); L <= 2: as they are.
 
     What is missing is 0: the second number of codes of one, or of a single code.
@@ -207,7 +220,7 @@ def project(codes: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
 
 
-def code_map(codes: NDArray[np.float32], labels: Any, class_names: tuple[str, ...]) -> ScatterChart:
+def code_map(codes: NDArray[Any], labels: Any, class_names: tuple[str, ...]) -> ScatterChart:
     """The latent space as a picture: the two largest principal components of the codes, by class."""
     names = ("first", "second") if codes.shape[1] > 2 else ("code 1", "code 2")
     kind = " principal component" if codes.shape[1] > 2 else ""
@@ -261,8 +274,8 @@ def _make(loaded: Loaded, mode: Mode, material: _Material, num: int | None, *, n
 def _sample(
     loaded: Loaded, out: Path, asked_num: int | None, seed: int, label: str | None, prompt: str | None
 ) -> _Made:
-    names, form = loaded.spec.feature_names, loaded.spec.sound
-    what = "rows of a table" if names else "pictures" if form is None else "clips of sound"
+    names, form = loaded.spec.feature_names, loaded.shown_spec.sound
+    what = _what(loaded.shown_spec)
     if out.suffix not in _OF_SAMPLES[what]:
         endings = " or ".join(_OF_SAMPLES[what])
         raise UsageError(f"{what} cannot be written so", where=out, expected=endings)
@@ -280,6 +293,13 @@ def _sample(
             "only two columns make a map", where=out, got=f"{len(names)} columns", expected=".csv"
         )
     return _Made(arrays={"rows": rows}, draw=partial(row_map, rows, names))
+
+
+def _what(spec: DataSpec) -> str:
+    """What samples of this form are, a key of `_OF_SAMPLES`."""
+    if spec.kind == "table":
+        return "rows of a table"
+    return "pictures" if spec.sound is None else "clips of sound"
 
 
 def _sounds(loaded: Loaded, out: Path, drawn: Pictures, form: SoundForm, seed: int) -> _Made:
@@ -333,8 +353,19 @@ def _encode(loaded: Loaded, material: _Material, indices: torch.Tensor) -> _Made
     arrays: dict[str, NDArray[Any]] = {"codes": codes}
     if labels is not None:
         arrays["labels"] = labels[indices].numpy()
+    if codes.dtype == np.int64:
+        return _Made(arrays=arrays, draw=_no_map)
     names = material.dataset.spec.class_names
     return _Made(arrays=arrays, draw=partial(code_map, codes, arrays.get("labels"), names))
+
+
+def _no_map() -> str:
+    """Refuses to draw code maps in the plane."""
+    raise UsageError(
+        "code maps hold names of codes, which are no coordinates: there is no map of them",
+        where="out",
+        expected=".npz",
+    )
 
 
 def _write(out: Path, made: _Made, record: Record) -> None:
@@ -350,7 +381,8 @@ def _write(out: Path, made: _Made, record: Record) -> None:
         write_atomic(out, drawing)
         return
     if isinstance(drawing, Track):
-        write_atomic(out, drawing.file(record.to_json()))
+        for path, content in drawing.files(out, record.to_json).items():
+            write_atomic(path, content)
         return
     if isinstance(drawing, ScatterChart):
         write_atomic(out, standalone(drawing))

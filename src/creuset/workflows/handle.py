@@ -7,6 +7,7 @@ from creuset.errors import UsageError
 from creuset.models.base import Family, FittedModel, Model
 from creuset.recipe.resolve import Recipe
 from creuset.runs.folder import RunFolder
+from creuset.workflows.first_stage import FirstStage
 
 
 class Handle:
@@ -21,6 +22,7 @@ class Handle:
         device: Where it is.
         step: The training steps that its checkpoint holds.
         checkpoint_hash: SHA-256 of its weights file, for signatures.
+        first_stage: What makes pictures of the code maps that the model is about; None for other models.
     """
 
     def __init__(
@@ -34,9 +36,16 @@ class Handle:
         device: torch.device,
         step: int,
         checkpoint_hash: str,
+        first_stage: FirstStage | None = None,
     ) -> None:
         self.run, self.recipe, self.spec, self.family, self.model = run, recipe, spec, family, model
         self.device, self.step, self.checkpoint_hash = device, step, checkpoint_hash
+        self.first_stage = first_stage
+
+    @property
+    def shown_spec(self) -> DataSpec:
+        """The form of the pictures that go in and out: of code maps those that they stand for."""
+        return self.spec if self.first_stage is None else self.first_stage.spec
 
     @property
     def num_importance_samples(self) -> int:
@@ -53,9 +62,14 @@ class Handle:
     def require(self, trait: str, ability: str) -> None:
         """Raises UsageError where the family has not this trait; `ability` is what was asked for."""
         if trait not in self.family.traits:
+            codes = isinstance(self.model, Model) and self.model.num_codes and trait == "samples"
             raise UsageError(
                 f"a model of the family {self.family.name} cannot {ability}",
                 where=self.run.path,
                 got=f"traits {', '.join(sorted(self.family.traits))}",
                 expected=f"a family with the trait {trait}",
+                next_step="a second stage on its codes can: creuset train pixelcnn-codes --set "
+                f"data.source=run:{self.run.reference}"
+                if codes
+                else None,
             )

@@ -42,9 +42,48 @@ def joint_curves(runs: Mapping[str, RunFolder]) -> list[Row | Figure]:
     return blocks
 
 
+def own_losses(runs: Mapping[str, RunFolder]) -> list[Row | Figure]:
+    """The validation loss of each run in a chart of its own, all over the same seconds of training.
+
+    Args:
+        runs: By the names that they are shown by.
+
+    Returns:
+        Figures of one size in one row; nothing of runs that were validated less than twice.
+    """
+    lines = {
+        name: [line for line in _validations(run) if _is_number(line["values"].get(_LOSS))]
+        for name, run in runs.items()
+    }
+    drawn = {name: found for name, found in lines.items() if len(found) > 1}
+    longest = max((_place(line, "seconds") for found in drawn.values() for line in found), default=0.0)
+    figures = [_own_figure(name, found, longest) for name, found in drawn.items()]
+    return [Row(figures=figures)] if len(figures) > 1 else list(figures)
+
+
+def _own_figure(name: str, lines: Sequence[Mapping[str, Any]], longest: float) -> Figure:
+    chart = LineChart(
+        title=f"{name}: loss of the validation split against seconds of training",
+        series=[
+            Series(
+                name=name,
+                x=[_place(line, "seconds") for line in lines],
+                y=[line["values"][_LOSS] for line in lines],
+            )
+        ],
+        x=Axis(label=_AXES["seconds"], low=0.0, high=longest),
+        y=Axis(label="validation loss"),
+        height=170,
+    )
+    return Figure(drawing=chart, caption=f"{name}: its own loss on the validation split.")
+
+
 def losses_are_one_quantity(runs: Sequence[RunFolder]) -> bool:
-    """Whether the losses of the runs' families may be drawn in one chart."""
-    return len({run.manifest().family for run in runs}) == 1 or _share_a_loss(runs)
+    """Whether the losses of the runs' families may be drawn in one chart: those of codes with none of pixels,
+    or of other codes."""
+    manifests = [run.manifest() for run in runs]
+    codes = {(manifest.data_spec.get("codes") or {}).get("checkpoint") for manifest in manifests}
+    return len(codes) == 1 and (len({manifest.family for manifest in manifests}) == 1 or _share_a_loss(runs))
 
 
 def _share_a_loss(runs: Sequence[RunFolder]) -> bool:

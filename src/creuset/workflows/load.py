@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.assets import workspace
-from creuset.data.dataset import standardise
-from creuset.data.spec import DataSpec, SoundForm
+from creuset.data.spec import CodeForm, DataSpec, SoundForm
 from creuset.data.vocabulary import encode
 from creuset.device import resolve_device
-from creuset.errors import DataError, NotFoundError
+from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.generation import pictures
+from creuset.generation.table_rows import to_features
 from creuset.models import family, family_configs
 from creuset.models.base import FittedModel, Model, placed
 from creuset.recipe.resolve import Recipe, parse_recipe
@@ -27,6 +27,7 @@ from creuset.runs.checkpoint import (
 )
 from creuset.runs.folder import RunFolder
 from creuset.training.session import build_model, stored_dtype
+from creuset.workflows.first_stage import RUN, FirstStage, require_same_codes
 from creuset.workflows.picture_handle import PictureHandle
 from creuset.workflows.text_handle import TextHandle
 
@@ -50,7 +51,7 @@ class Loaded(PictureHandle, TextHandle):
         if self.spec.kind == "images":
             tensor = pictures.to_images(inputs, self.spec)
         elif self.spec.kind == "table":
-            tensor = self._rows(inputs)
+            tensor = to_features(inputs, self.spec)
         else:
             tensor = self._tokens(inputs)
         with torch.no_grad():
@@ -63,17 +64,6 @@ class Loaded(PictureHandle, TextHandle):
     def predict(self, inputs: Any) -> list[str]:
         """The most likely class of each picture, row or text, by name."""
         return [self.spec.class_names[label] for label in self.logits(inputs).argmax(1)]
-
-    def _rows(self, inputs: Any) -> torch.Tensor:
-        """Table rows as the model takes them."""
-        rows = torch.as_tensor(np.asarray(inputs, dtype=np.float64))
-        if rows.ndim != 2 or tuple(rows.shape[1:]) != self.spec.shape or not len(rows):
-            raise DataError(
-                "these rows are not of the form that the model was trained on",
-                got=f"shape {tuple(rows.shape)}",
-                expected=f"(N, {self.spec.shape[0]}): {', '.join(self.spec.feature_names)}",
-            )
-        return standardise(rows, self.spec)
 
     def _tokens(self, inputs: Any) -> torch.Tensor:
         """Texts as the model takes them."""
@@ -93,7 +83,7 @@ def find_run(name: str | Path) -> RunFolder:
     Raises:
         NotFoundError: There is none.
     """
-    path = Path(str(name).removeprefix("run:"))
+    path = Path(str(name).removeprefix(RUN))
     try:
         if len(path.parts) > 1 or (path / "manifest.json").is_file():
             return RunFolder.open(path if path.name not in ("", "..") else path.resolve())
@@ -123,6 +113,10 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
     recipe = run_recipe(folder)
     kind = family(recipe.model.family)
     spec = data_spec(folder)
+    stage = None
+    if spec.codes is not None:
+        stage = first_stage(spec.codes.run, device=device, wanted_by=folder)
+        require_same_codes(spec.codes, stage.form, folder.path)
     path, saved = _checkpoint(folder, checkpoint)
     place = resolve_device(device)
     model = build_model(kind, recipe.model, spec, recipe.training.seed)
@@ -139,6 +133,59 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
         device=place,
         step=saved.step,
         checkpoint_hash=saved.hashes["weights"],
+        first_stage=stage,
+    )
+
+
+def first_stage(name: str, *, device: str = "auto", wanted_by: RunFolder | None = None) -> FirstStage:
+    """The model of a run that makes code maps of pictures.
+
+    Args:
+        name: The run's ID or its folder.
+        device: Where the model is put.
+        wanted_by: The second stage that was trained on its codes; None where one is to be trained.
+
+    Raises:
+        NotFoundError: There is no such run, or it has no checkpoint yet.
+        UsageError: Its model makes no code maps, or is still being trained.
+    """
+    where = "data.source" if wanted_by is None else wanted_by.path
+    try:
+        run = find_run(name)
+    except NotFoundError as error:
+        step = f"train it: creuset train vqvae-mnist --name {Path(name).name}"
+        if wanted_by is not None:
+            step = "put its folder back, or train both stages again"
+        raise NotFoundError(
+            f"the run {name}, whose codes {'are asked for' if wanted_by is None else 'this one learned'}, "
+            "is not there",
+            where=where,
+            got=error.message,
+            next_step=step,
+        ) from error
+    if wanted_by is None and run.running_process() is not None:
+        raise UsageError(
+            "this run is still training: its codes will change",
+            where=where,
+            got=f"{RUN}{name}",
+            expected="a run that is finished or stopped",
+            next_step=f"wait for it: creuset runs log {run.reference} --follow",
+        )
+    loaded = load(run, device=device)
+    if not isinstance(loaded.model, Model) or not loaded.model.num_codes:
+        raise UsageError(
+            f"a model of the family {loaded.family.name} makes no code maps",
+            where=where,
+            got=f"{RUN}{name}",
+            expected="a run of the family vqvae",
+            next_step="train one: creuset train vqvae-mnist",
+        )
+    return FirstStage(
+        run=run,
+        model=loaded.model,
+        spec=loaded.spec,
+        form=CodeForm(run=name, checkpoint=loaded.checkpoint_hash),
+        device=loaded.device,
     )
 
 
@@ -166,6 +213,7 @@ def data_spec(run: RunFolder) -> DataSpec:
         for name, value in run.manifest().data_spec.items()
     }
     fields["sound"] = SoundForm.from_json(fields.get("sound"))  # a run of an older creuset says nothing of it
+    fields["codes"] = CodeForm.from_json(fields.get("codes"))
     return DataSpec(**fields)
 
 

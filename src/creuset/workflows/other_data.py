@@ -12,7 +12,6 @@ from creuset.assets import resolve
 from creuset.data.corpus_split import corpus_dataset, read_stream
 from creuset.data.csv_file import CSV_SUFFIXES
 from creuset.data.dataset import (
-    DataReport,
     Dataset,
     Split,
     conform,
@@ -24,6 +23,7 @@ from creuset.data.hashing import sample_hashes
 from creuset.data.load import is_sound, read_source
 from creuset.data.pair_file import PAIR_SUFFIX
 from creuset.data.pair_split import pair_dataset, pair_hashes
+from creuset.data.report import DataReport
 from creuset.data.source import Part, Source
 from creuset.data.spec import DataSpec
 from creuset.data.tokenizer import Tokenizer

@@ -13,7 +13,7 @@ from creuset.generation import pictures
 from creuset.generation.conditions import conditions_of
 from creuset.generation.griffin_lim import to_sound
 from creuset.generation.pictures import Pictures
-from creuset.generation.table_rows import to_rows
+from creuset.generation.table_rows import log_scale, to_features, to_rows
 from creuset.layers.interpolation import Path as InterpolationPath
 from creuset.models.base import Model, placed
 from creuset.workflows.handle import Handle
@@ -43,7 +43,7 @@ class PictureHandle(Handle):
         if self.spec.kind == "table":
             return to_rows(self._draw(num_samples, seed, label, prompt), self.spec)
         drawn = self.draw_pictures(num_samples, seed=seed, label=label, prompt=prompt)
-        return drawn if self.spec.sound is None else self.to_sound(drawn, seed=seed)
+        return drawn if self.shown_spec.sound is None else self.to_sound(drawn, seed=seed)
 
     def draw_pictures(
         self, num_samples: int = 64, *, seed: int = 0, label: str | None = None, prompt: str | None = None
@@ -61,10 +61,11 @@ class PictureHandle(Handle):
         Raises:
             UsageError: The model was not trained on sound.
         """
-        if self.spec.sound is None:
+        form = self.shown_spec.sound
+        if form is None:
             raise UsageError("this model was not trained on sound", where=self.run.path, got=self.spec.kind)
-        levels = pictures.to_pictures(pictures.to_images(images, self.spec))
-        return to_sound(levels.transpose(0, 3, 1, 2), self.spec.sound, seed=seed)
+        levels = pictures.to_pictures(pictures.to_images(images, self.shown_spec))
+        return to_sound(levels.transpose(0, 3, 1, 2), form, seed=seed)
 
     def inpaint(
         self,
@@ -93,6 +94,13 @@ class PictureHandle(Handle):
             DataError: Pictures or places of another form.
         """
         model = self.having("inpaints", "complete pictures")
+        if self.first_stage is not None:
+            raise UsageError(
+                "a model of code maps cannot complete pictures: a code stands for many pixels",
+                where=self.run.path,
+                got=f"the codes of {self.first_stage.form.run}",
+                expected="a model that was trained on pictures",
+            )
         tensor = pictures.to_images(images, self.spec)
         asked = conditions_of(model, self.spec, len(tensor), label=label, prompt=prompt)
         completed = pictures.inpaint(
@@ -105,17 +113,17 @@ class PictureHandle(Handle):
         )
         return pictures.to_pictures(completed)
 
-    def encode(self, images: Any) -> NDArray[np.float32]:
-        """The code of each picture, float32 (N, L): a few numbers in place of its pixels."""
+    def encode(self, images: Any) -> NDArray[np.float32] | NDArray[np.int64]:
+        """The code of each picture, float32 (N, L): a few numbers in place of its pixels; of a VQ-VAE a
+        map of whole numbers, int64 (N, h, w)."""
         model = self.having("encodes", "encode pictures")
         return pictures.encode(model, pictures.to_images(images, self.spec), self.device).numpy()
 
     def decode(self, codes: Any) -> Pictures:
-        """The picture of each code (N, L), uint8 (N, H, W, C)."""
+        """The picture of each code, as `encode` gives them, uint8 (N, H, W, C)."""
         model = self.having("encodes", "decode codes")
-        return pictures.to_pictures(
-            pictures.decode(model, torch.as_tensor(codes, dtype=torch.float32), self.device)
-        )
+        given = torch.as_tensor(codes) if model.num_codes else torch.as_tensor(codes, dtype=torch.float32)
+        return pictures.to_pictures(pictures.decode(model, given, self.device))
 
     def reconstruct(self, images: Any) -> Pictures:
         """Each picture through encoder and decoder, uint8 (N, H, W, C)."""
@@ -161,33 +169,45 @@ class PictureHandle(Handle):
     def log_likelihood(
         self, images: Any, *, num_importance_samples: int | None = None, seed: int = 0
     ) -> NDArray[np.float32]:
-        """log p(picture) in nats, float32 (N,); a bound where the family gives one.
+        """log p(picture) in nats, float32 (N,); a bound where the family gives one. Of a table the density
+        of each row in the units of its columns. Of a second stage it is log p(codes of the picture), which
+        is no likelihood of pixels.
 
         These are the numbers of `creuset eval`, bit for bit, for all pictures of a split in its order, with
         the same seed, number of importance samples and device, where pictures have 256 levels or are given
         as floats. Draws depend on a picture's place: alone, or in another order, it has other ones.
 
         Args:
-            images: uint8 (N, H, W, C) in 0..255, or float (N, C, H, W) in [-1, 1].
+            images: uint8 (N, H, W, C) in 0..255, or float (N, C, H, W) in [-1, 1]; of a table rows (N, F) as
+                a file holds them.
             num_importance_samples: Draws per picture for a bound; default: the recipe's.
             seed: Decides the draws: of binary pixels, where the likelihood is of such, and of codes.
         """
         model = self.having("likelihood", "give likelihoods")
-        return pictures.log_likelihood(
+        of_table = self.spec.kind == "table"
+        if of_table:
+            inputs = to_features(images, self.spec)
+        else:
+            inputs = pictures.to_images(images, self.shown_spec)
+            if self.first_stage is not None:
+                inputs = self.first_stage.maps(inputs)
+        values = pictures.log_likelihood(
             model,
-            pictures.to_images(images, self.spec),
+            inputs,
             num_importance_samples=(
                 self.num_importance_samples if num_importance_samples is None else num_importance_samples
             ),
             seed=seed,
             device=self.device,
-        ).numpy()
+        )
+        return (values - log_scale(self.spec)).numpy() if of_table else values.numpy()
 
     def _draw(self, num_samples: int, seed: int, label: str | None, prompt: str | None) -> Tensor:
         """Samples as the model makes them."""
         model = self.having("samples", "draw samples")
         asked = conditions_of(model, self.spec, num_samples, label=label, prompt=prompt)
-        return pictures.sample(model, num_samples, seed=seed, device=self.device, conditions=asked)
+        drawn = pictures.sample(model, num_samples, seed=seed, device=self.device, conditions=asked)
+        return drawn if self.first_stage is None else self.first_stage.shown(drawn)
 
     def _denoising(self) -> Model:
         model = self.having("encodes", "remove noise")

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import torch
 
-from creuset.assets import home, resolve
+from creuset.assets import home
 from creuset.data.augment import require_fitting
 from creuset.data.corpus_split import TOKENIZERS
 from creuset.data.dataset import Dataset
-from creuset.data.load import load_data
 from creuset.data.spec import DataSpec
 from creuset.device import Precision, choose_precision, resolve_device
 from creuset.errors import Problem, RecipeError, UsageError
@@ -24,10 +23,10 @@ from creuset.recipe.sections import EvaluationConfig, Section
 from creuset.recipe.source import find_recipe
 from creuset.training.distributed import Processes, world_size
 from creuset.workflows.distances import check_extractor
+from creuset.workflows.first_stage import RUN
+from creuset.workflows.measurable import not_measurable
+from creuset.workflows.run_data import load_source
 from creuset.workflows.step_samples import TRAITS_WITH_SAMPLES
-
-SPLIT_SEED = 0
-"""Splits follow from the data alone: runs with different seeds are tested on the same samples."""
 
 Settings = Mapping[str, object] | Sequence[str]
 
@@ -86,12 +85,11 @@ class Plan:
             torch.set_num_threads(training.threads)
         device = resolve_device(training.device)
         with placed_errors(recipe):
-            dataset = load_data(
+            dataset = load_source(
                 recipe.data,
-                seed=SPLIT_SEED,
-                resolve=lambda name: resolve(name).path,
+                progress,
                 needs_mask="fills_masks" in kind.traits,
-                progress=progress,
+                device=training.device,
             )
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
         if precision is None:
@@ -151,7 +149,11 @@ def with_absolute_source(recipe: Recipe) -> Recipe:
 
 
 def _absolute(name: str) -> str:
-    """A path that exists in full, anything else as it is."""
+    """A path that exists in full, also that of a run, anything else as it is."""
+    if name.startswith(RUN):
+        path = Path(name.removeprefix(RUN)).expanduser()
+        is_path = len(path.parts) > 1 or (path / "manifest.json").is_file()
+        return f"{RUN}{path.resolve()}" if is_path else name
     path = Path(name).expanduser()
     return str(path.resolve()) if path.exists() else name
 
@@ -183,12 +185,10 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
             ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has no likelihood"
         elif recipe.model.exact_likelihood:
             ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has an exact likelihood"
-        elif suite == "none":
-            ignored["evaluation.num_importance_samples"] = "evaluation.suite is none"
     for key in ("evaluation.num_generated", "evaluation.extractor"):
         if key in written and "samples" not in kind.traits:
             ignored[key] = f"the family {kind.name} draws no pictures"
-        elif key in written and suite not in (None, "images", "modes"):
+        elif key in written and suite not in (None, "none", "images", "modes"):
             ignored[key] = f"evaluation.suite is {suite}"
     problems = [_problem(recipe, key, f"{key} has no effect: {why}") for key, why in ignored.items()]
     if suite not in (None, "none") and suite not in suites(kind):
@@ -238,16 +238,15 @@ def check_data_effects(recipe: Recipe, spec: DataSpec) -> None:
 
 
 def check_suite(recipe: Recipe, kind: Family, spec: DataSpec) -> None:
-    """Refuses a suite that cannot measure this data.
+    """Refuses what the evaluation section asks for and cannot be measured on this data.
 
     Raises:
-        RecipeError: Where it stands.
+        RecipeError: Each of it, where it stands.
+        NotFoundError, UsageError: See `not_measurable`.
     """
-    suite, fitting = recipe.evaluation.suite, suites(kind, spec)
-    if suite not in (None, "none", *fitting):
-        there = ", ".join([*fitting, "none"])
-        text = f"evaluation.suite: {suite} does not fit {recipe.data.source}; there is: {there}"
-        raise RecipeError([_problem(recipe, "evaluation.suite", text)])
+    refused = not_measurable(recipe, kind, spec)
+    if refused:
+        raise RecipeError([_problem(recipe, key, text) for key, text in refused.items()])
 
 
 def _is_default(recipe: Recipe, key: str) -> bool:

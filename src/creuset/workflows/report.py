@@ -36,12 +36,12 @@ from creuset.workflows.chapters import (
 )
 from creuset.workflows.collapse_panel import collapse_chapter
 from creuset.workflows.embed import partner_blocks
-from creuset.workflows.evaluate import run_data
 from creuset.workflows.joint_curves import loss_by_place
 from creuset.workflows.leakage import leakage_remark
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.mode_figures import mode_blocks
 from creuset.workflows.outdated import outdated_scores
+from creuset.workflows.run_data import run_data
 from creuset.workflows.score_figures import (
     floor_blocks,
     growth_section,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from creuset.evaluation.code_likelihoods import CODE_NLL
 from creuset.evaluation.pairs import COPIED
 from creuset.evaluation.partners import UNTRAINED
 from creuset.metrics.growth import growing_sizes, growth_of_mean
@@ -17,7 +18,7 @@ from creuset.reporting.numbers import common_decimals, compact
 from creuset.reporting.score_table import printed_metric
 from creuset.reporting.sheet import comparison_sheet
 
-_OF_SAMPLES = ("nats_per_masked_token", "accuracy", "label_nll", "nll", "mse", "psnr")
+_OF_SAMPLES = ("nats_per_masked_token", "accuracy", "label_nll", "nll", CODE_NLL, "mse", "psnr")
 """Means over samples that are drawn against their number; others move with one of these."""
 _OF_REAL_PICTURES = {"memorisation": "0.5", "near_copies": "about 0.01"}
 """What pictures that the model was not trained on would score."""
@@ -52,7 +53,7 @@ def floor_blocks(document: Mapping[str, Any], subject: str) -> list[Block]:
     real = [floor for floor in floors if floor.metric.endswith(_FLOOR)]
     blocks: list[Block] = []
     if simple:
-        blocks.extend(_against_simple_models(simple, scores.get("nll"), subject))
+        blocks.extend(_against_simple_models(simple, scores, subject))
     if copied:
         blocks.append(_against_copies(copied, scores))
     if real:
@@ -121,19 +122,22 @@ def neighbour_figures(document: Mapping[str, Any], rows: Rows) -> list[Figure]:
     ]
 
 
-def _against_simple_models(floors: Sequence[Score], nll: Score | None, subject: str) -> list[Block]:
+def _against_simple_models(floors: Sequence[Score], scores: Mapping[str, Score], subject: str) -> list[Block]:
+    of_codes = floors[0].metric.startswith(CODE_NLL)
+    nll = scores.get(CODE_NLL if of_codes else "nll")
+    what, on = ("NLL of codes, nats a code map", "code maps") if of_codes else ("NLL, nats", "pixels")
     rows = [[_floor_name(floor), floor.value, *_ends(floor)] for floor in floors]
     table = Table(
-        header=["model without learning", "NLL, nats", "low", "high"],
+        header=["model without learning", what, "low", "high"],
         rows=rows,
-        caption="What simple models reach on the same pixels; one that learned something is below.",
+        caption=f"What simple models reach on the same {on}; one that learned something is below.",
         note=floors[-1].signature,
     )
     if nll is None:
         return [table]
     dots = [_dot(subject, nll, marked=True), *(_dot(_floor_name(floor), floor) for floor in floors)]
     chart = DotChart(
-        title="NLL beside that of simple models", rows=dots, axis=Axis(label="NLL, nats (lower is better)")
+        title="NLL beside that of simple models", rows=dots, axis=Axis(label=f"{what} (lower is better)")
     )
     caption = "The model's NLL with its 95% interval beside those of models that learned almost nothing."
     return [table, Figure(drawing=chart, caption=caption)]
@@ -275,7 +279,7 @@ def _dot(name: str, score: Score, *, marked: bool = False) -> Dot:
 
 
 def _floor_name(floor: Score) -> str:
-    return floor.metric.removeprefix("nll_").replace("_", " ")
+    return floor.metric.removeprefix("code_").removeprefix("nll_").replace("_", " ")
 
 
 def _ends(score: Score) -> tuple[float | None, float | None]:

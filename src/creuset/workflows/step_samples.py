@@ -137,7 +137,8 @@ def _drawn(session: Session) -> Sheet:
         return lambda: rows_as_csv(
             to_rows(pictures.sample(session.model, _ROWS, seed=seed, device=device), spec), spec.feature_names
         )
-    return lambda: pictures.sample(session.model, _PICTURES, seed=seed, device=device)
+    dataset = session.dataset
+    return lambda: dataset.as_shown(pictures.sample(session.model, _PICTURES, seed=seed, device=device))
 
 
 def _reconstructions(session: Session) -> Sheet | None:

@@ -22,17 +22,14 @@ from creuset.metrics.floors import PixelCounts
 from creuset.metrics.predictions import Predictions
 from creuset.metrics.signature import Context
 from creuset.progress import Progress, Silent
-from creuset.reporting.blocks import Block, Chapter, Commands, Document, Figure, Finding, Section, Timing
+from creuset.reporting.blocks import Chapter, Commands, Document, Finding, Section, Timing
 from creuset.reporting.document import write_report
-from creuset.runs.folder import RunFolder
-from creuset.workflows import tour_texts
+from creuset.workflows import tour_pictures, tour_texts
 from creuset.workflows.chapters import (
     classification_figures,
     loss_curves,
-    picture_blocks,
     score_block,
 )
-from creuset.workflows.evaluate import load_run_data, run_data
 from creuset.workflows.itinerary import (
     MOST_STEPS_SHARE,
     Itinerary,
@@ -43,7 +40,8 @@ from creuset.workflows.itinerary import (
 from creuset.workflows.journey import Journey
 from creuset.workflows.legs import Leg, Station, settings_left_out
 from creuset.workflows.plan import placed_errors
-from creuset.workflows.score_figures import floor_blocks, neighbour_figures, remark_blocks
+from creuset.workflows.run_data import load_run_data, run_data
+from creuset.workflows.tour_pictures import generative
 from creuset.workflows.tour_texts import require_plain_text, texts
 from creuset.workflows.train import free_path
 
@@ -52,24 +50,6 @@ DISCRIMINATIVE = (
     Station(subject="support vector machine", recipe="svm-mnist"),
     Station(subject="convolutional network", recipe="cnn-mnist", num_steps=400),
     Station(subject="recurrent network", recipe="rnn-mnist", num_steps=300),
-)
-GENERATIVE = (
-    Station(subject="autoencoder", recipe="autoencoder-mnist", num_steps=1000),
-    Station(
-        subject="denoising autoencoder",
-        recipe="denoising-autoencoder-mnist",
-        num_steps=1000,
-    ),
-    Station(
-        subject="VAE",
-        recipe="vae-mnist",
-        num_steps=3000,
-        settings=(
-            "training.validate_every=300",
-            "training.log_every=100",
-            "evaluation.num_generated=200",
-        ),
-    ),
 )
 
 
@@ -139,7 +119,7 @@ def resume_tour(folder: Path, *, progress: Progress | None = None) -> Path:
 
 def _travel(folder: Path, itinerary: Itinerary, progress: Progress) -> Path:
     begin = time.monotonic()
-    stations = [*DISCRIMINATIVE, *GENERATIVE, *tour_texts.STATIONS]
+    stations = [*DISCRIMINATIVE, *tour_pictures.STATIONS, *tour_texts.STATIONS]
     journey = Journey.begin(folder, itinerary, stations, progress, _require_fitting_data)
     try:
         chapters = [chapter(journey) for chapter in CHAPTERS]
@@ -252,48 +232,6 @@ def pixel_mixture_classifier(dataset: Dataset) -> dict[str, Any]:
     context = Context(data=split_hash(dataset, "test"), split="test", seed=0)
     scores = classification_scores(predictions, context=context)
     return {"scores": [score.to_json() for score in scores], "split": "test", "suite": "classification"}
-
-
-def generative(journey: Journey) -> Chapter:
-    """Models that make or rebuild pictures, trained on the same digits."""
-    runs = {station.subject: journey.visit(station) for station in GENERATIVE}
-    documents = {subject: run.folder.evaluations()["images"] for subject, run in runs.items()}
-    blocks: list[Block] = [
-        score_block(
-            documents,
-            "On the same test digits. NLL: nats of a binarised digit, bound with importance samples; FD, KD: "
-            "distances of generated digits from them.",
-            ("nll", "elbo", "mse", "psnr", "fd", "kd", "precision", "recall", "memorisation"),
-        )
-    ]
-    for subject, document in documents.items():
-        blocks.extend([*remark_blocks(document), *floor_blocks(document, subject)])
-    dataset: Dataset | None = None
-    for subject, run in runs.items():
-        loaded = run.model()
-        dataset = dataset or run_data(run.folder, Silent())
-        blocks.append(
-            Section(
-                title=subject[0].upper() + subject[1:],
-                blocks=[
-                    *loss_curves(run.folder)[:1],
-                    *picture_blocks(loaded, dataset, journey.itinerary.seed),
-                    *_neighbours(run.folder, documents[subject]),
-                ],
-            )
-        )
-    return Chapter(
-        title="Making pictures: autoencoders and the VAE",
-        lead="An autoencoder squeezes a digit into a few numbers and back; the VAE also learns how those "
-        "numbers are spread, so that new digits can be drawn, and gives each digit a likelihood.",
-        blocks=blocks,
-    )
-
-
-def _neighbours(run: RunFolder, document: Mapping[str, Any]) -> list[Figure]:
-    """Generated digits beside training digits, from what the evaluation kept."""
-    kept = run.evaluation_rows("images")
-    return [] if kept is None else neighbour_figures(document, kept.arrays)
 
 
 CHAPTERS: tuple[Callable[[Journey], Chapter], ...] = (discriminative, generative, texts)

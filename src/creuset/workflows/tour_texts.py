@@ -15,12 +15,12 @@ from creuset.workflows.attention_maps import attention_blocks
 from creuset.workflows.chapters import score_block
 from creuset.workflows.compare import compare
 from creuset.workflows.comparison_blocks import run_table, verdict_blocks
-from creuset.workflows.evaluate import load_run_data, run_data
 from creuset.workflows.joint_curves import joint_curves, loss_by_place
 from creuset.workflows.journey import Journey
 from creuset.workflows.legs import Leg, Station
 from creuset.workflows.load import Loaded, load
 from creuset.workflows.plan import placed_errors
+from creuset.workflows.run_data import load_run_data, run_data
 
 _STEPS = 1200
 _SETTINGS = (

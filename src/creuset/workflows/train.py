@@ -17,7 +17,7 @@ from creuset.runs.folder import RunFolder, refuse_existing
 from creuset.runs.manifest import Manifest, now
 from creuset.training.distributed import Processes
 from creuset.training.loop import Outcome, StopReason
-from creuset.workflows.evaluate import as_trained, own_data_section, stored_scores
+from creuset.workflows.evaluate import stored_scores
 from creuset.workflows.execute import carry_out, make_session
 from creuset.workflows.execute import measure as measure_run
 from creuset.workflows.leakage import leakage_remark, look_for_leakage
@@ -25,6 +25,7 @@ from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.outdated import outdated_scores
 from creuset.workflows.plan import Plan, Settings, read, with_absolute_source
 from creuset.workflows.report import write_run_report
+from creuset.workflows.run_data import as_trained, own_data_section
 
 _DECIDES_BYTES = ("torch", "numpy", "processor", "threads")
 """What of a machine decides how sums are rounded."""
@@ -243,7 +244,7 @@ def create_run(plan: Plan, name: str | Path | None, progress: Progress) -> RunFo
     Raises:
         UsageError: There is a run of that name.
     """
-    leakage = look_for_leakage(plan.dataset)
+    leakage = look_for_leakage(plan.dataset.shown)
     remark = leakage_remark(leakage, plan.recipe.data)
     if remark is not None:
         progress.say(f"data: {remark}")
@@ -278,6 +279,7 @@ def _create_at(path: Path, plan: Plan, leakage: dict[str, Any]) -> RunFolder:
         data_hash=plan.dataset.content_hash,
         data_spec=asdict(plan.dataset.spec),
         data_report={**plan.dataset.report.to_json(), "near_duplicates": leakage},
+        parent=None if plan.dataset.spec.codes is None else plan.dataset.spec.codes.run,
     )
     return RunFolder.create(path, recipe.to_yaml(), manifest, tokenizer=plan.dataset.tokenizer)
 
