@@ -132,7 +132,9 @@ def _facts(run: Path) -> dict[str, Any]:
     for path in run.glob("checkpoints/step-*/manifest.json"):
         facts = json.loads(path.read_text())["facts"]
         documents[path.parent.name] = {
-            key: value for key, value in facts.items() if key not in ("seconds", "journal_bytes")
+            key: value
+            for key, value in facts.items()
+            if key not in ("seconds", "seconds_of_checks", "journal_bytes")
         }
     return documents
 

@@ -119,7 +119,8 @@ def test_what_the_bands_name() -> None:
     assert bad(accuracy=0.999, realism=0.8) == []  # it wins, and samples look real
     assert bad(accuracy=0.999, spread=0.1, **unlike)[0] == ("spread", "diversity loss")
     never = frozenset[str]()
-    assert bad(never, accuracy=0.999, spread=0.1, **unlike)[0] == ("critic_wins", "critic wins")
+    assert bad(never, accuracy=0.999, spread=0.2, **unlike)[0] == ("critic_wins", "critic wins")
+    assert bad(never, accuracy=0.999, spread=0.01, **unlike)[0] == ("spread", "diversity loss")
 
 
 class Explained(Scripted):

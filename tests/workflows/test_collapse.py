@@ -12,6 +12,8 @@ from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal, without_abandoned
 from creuset.training.adversary_watch import AdversaryWatch
 from creuset.training.loop import Loop
+from creuset.workflows.collapse_panel import alarm_sentences
+from creuset.workflows.report import write_run_report
 from creuset.workflows.train import resume
 from small_runs import journal, tensors
 
@@ -125,6 +127,13 @@ def test_a_rollback_goes_on_from_the_last_healthy_checkpoint(rolled_back: RunFol
     assert steps == [*range(5, 36, 5), *range(25, 61, 5)]
     way = [line["step"] for line in without_abandoned(read_journal(rolled_back.journal_path))]
     assert way == sorted(way)
+    alarm, back = alarm_sentences(rolled_back)
+    assert alarm.startswith("collapse at step 35: diversity loss, since step 30 (spread 0.1, limit 0.")
+    assert back == "rollback at step 35, to step 20, with `objective.r1=1.0 objective.r2=1.0`"
+    write_run_report(rolled_back)
+    page = rolled_back.report_path.read_text()
+    assert "Collapse monitor" in page
+    assert "abandoned" in page
     assert creuset.load("whole").recipe.values()["objective.r1"] == 1.0
     assert "r1: null" in rolled_back.recipe_path.read_text()
 

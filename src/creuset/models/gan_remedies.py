@@ -57,7 +57,7 @@ def gan_remedies(
     if cause == "memorising":
         yield from _against_memorising(model, kind)
         return
-    if rates.generator > rates.critic and cause != "critic wins":
+    if rates.generator > rates.critic:
         rate = rates.critic / _SLOWER
         yield Remedy(
             settings={"players.generator.learning_rate": rate},

@@ -54,6 +54,8 @@ _UNLIKE, _LIKE = 0.1, 0.3
 """Share of what real samples reach in `realism` below which samples are unlike the data, and from which on
 they are like it. Narrow modes are missed for long: samples in the right cells are like the data."""
 _WINS, _CONTEST = 0.98, 0.9
+_UNTRAINED = 0.1
+"""Share of the spread that a generator has before it learned anything; one with less has collapsed."""
 _TELLS_NOTHING = 0.1
 """Distance of `accuracy` from .5."""
 
@@ -88,7 +90,8 @@ class Bands:
         misplaced = any(one.bad for one in varied if one.signal == "cells")
         unlike, like = realism < _UNLIKE and misplaced, realism >= _LIKE or not misplaced
         accuracy = values["accuracy"]
-        never_varied = "spread" not in been_healthy
+        spread = values["spread"] / self.calibration["spread"][0]
+        never_varied = "spread" not in been_healthy and spread >= _UNTRAINED
         is_like_itself = any(one.bad for one in varied if one.signal != "cells")
         wins = accuracy >= _WINS and unlike and (never_varied or not is_like_itself)
         vanished = abs(accuracy - 0.5) <= _TELLS_NOTHING and unlike

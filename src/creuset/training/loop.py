@@ -300,7 +300,7 @@ class Loop:
                 "validations_waited": self._patience.waited,
                 "sums": {player: dict(sums) for player, sums in self._sums.items()},
                 "counts": {player: dict(counts) for player, counts in self._counts.items()},
-                **({} if self._watch is None else {"collapse": self._watch.state()}),
+                **({} if self._watch is None else self._watch.facts()),
             },
         )
 
@@ -331,7 +331,7 @@ class Loop:
         }
         self._checkpointed = checkpoint.name
         if self._watch is not None and "collapse" in facts:  # a checkpoint of an older creuset knows nothing
-            self._watch.restore(facts["collapse"])
+            self._watch.restore(facts)
 
     def forget_best(self) -> None:
         """No validation so far counts as the best: its checkpoint is gone."""

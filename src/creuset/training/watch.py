@@ -101,14 +101,15 @@ class Watch:
                 ending = Raised(alarm=alarm, remedy=response.remedy, goes_back=response.goes_back)
         return ending
 
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it, and whether the checkpoint is healthy."""
-        return {**self._signals.state(), "healthy": self._signals.is_healthy, "seconds": self._seconds}
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: what is remembered, whether nothing was bad, the time it took."""
+        collapse = {**self._signals.state(), "healthy": self._signals.is_healthy}
+        return {"collapse": collapse, "seconds_of_checks": self._seconds}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from what `state` gave."""
-        self._signals.restore(state)
-        self._seconds = state["seconds"]
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Goes on from what `facts` gave."""
+        self._signals.restore(facts["collapse"])
+        self._seconds = facts["seconds_of_checks"]
 
 
 def alarm_values(alarm: Alarm, remedy: Remedy | None, sheet: str | None) -> dict[str, float | str]:
