@@ -58,7 +58,7 @@ def cnn(place: Path) -> RunFolder:
 def flow(place: Path) -> RunFolder:
     """A model that is asked for low or high tones."""
     settings = {"model.condition": "class", "model.patch_size": 4, "model.num_sampling_steps": 2}
-    settings |= {"evaluation.num_generated": 0, "model.num_likelihood_steps": 1}
+    settings |= {"evaluation.num_generated": 0, "model.num_likelihood_steps": 2}
     return trained(place, "flow", "images", **settings).folder
 
 
