@@ -59,7 +59,7 @@ def test_the_journal_is_printed_a_line_an_event(vae: RunFolder) -> None:
     lines = vae.journal_path.read_text().splitlines()
     answer = run_command(["runs", "log", "vae"])
     assert answer.stdout.count("\n") == len(lines)
-    assert answer.stdout.splitlines()[0].split()[:3] == ["7", "train", "loss"]
+    assert answer.stdout.splitlines()[1].split()[:3] == ["7", "train", "loss"]
     document = json.loads(run_command(["runs", "log", "vae", "--json"]).stdout)
     assert document == {"events": [json.loads(line) for line in lines]}
 

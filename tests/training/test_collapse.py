@@ -7,7 +7,7 @@ import pytest
 
 from creuset.recipe.collapse import CollapseConfig
 from creuset.training.adversary_bands import Bands
-from creuset.training.collapse import Alarm, CollapseWatch, Reading, standard_score
+from creuset.training.collapse import Alarm, CollapseWatch, Reading, standard_score, steps_between
 
 CALIBRATION = {
     "spread": (1.0, 0.01),
@@ -164,8 +164,8 @@ def test_without_held_out_samples_nothing_is_said_of_memorising() -> None:
 
 
 def test_steps_between_checks_follow_from_the_number_of_steps() -> None:
-    assert [CollapseConfig().steps_between(number) for number in (400, 5000, 40_000)] == [50, 50, 400]
-    assert CollapseConfig(check_every=7).steps_between(40_000) == 7
+    assert [steps_between(CollapseConfig(), number) for number in (400, 5000, 40_000)] == [50, 50, 400]
+    assert steps_between(CollapseConfig(check_every=7), 40_000) == 7
 
 
 def test_scores_are_finite() -> None:

@@ -54,6 +54,7 @@ ELSEWHERE = {
     "text_embedder": "test_embed.py",
     "flow": "test_asked_pictures.py",
     "diffusion": "test_asked_pictures.py",
+    "vqvae": "test_two_stages.py",
 }
 """Families that are trained in a file of their own."""
 

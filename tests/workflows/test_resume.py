@@ -33,8 +33,10 @@ def go_back(run: RunFolder) -> str:
     """A finished run as it was while it trained, at the checkpoint before its last one."""
     state = run.manifest()
     assert state.previous is not None
-    best = state.best if state.best != state.last else None
-    run.update(status="running", stop_reason=None, last=state.previous, previous=None, best=best)
+    best, healthy = (name if name != state.last else None for name in (state.best, state.healthy))
+    run.update(
+        status="running", stop_reason=None, last=state.previous, previous=None, best=best, healthy=healthy
+    )
     return state.previous
 
 
@@ -64,7 +66,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(vae: RunFolder, original: Ru
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_again(vae: RunFolder, original: RunFolder) -> None:
-    vae.update(status="running", last=None, previous=None, best=None, step=0)
+    vae.update(status="running", last=None, previous=None, best=None, healthy=None, step=0)
     resume("vae", measure=False)
     assert tensors(vae) == tensors(original)
     assert as_trained(vae, original)
@@ -213,7 +215,7 @@ def test_a_finished_run_that_was_not_measured_is_measured(vae: RunFolder) -> Non
 
 
 def test_a_fitted_model_that_was_killed_is_fitted_again(linear: RunFolder, tmp_path: Path) -> None:
-    linear.update(status="running", last=None, previous=None, best=None, step=0)
+    linear.update(status="running", last=None, previous=None, best=None, healthy=None, step=0)
     resume("linear", measure=False)
     assert tensors(linear) == tensors(trained("linear", tmp_path))
     assert linear.status() == "finished"

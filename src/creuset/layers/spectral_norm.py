@@ -35,7 +35,7 @@ class SpectralNorm(nn.Module):
         super().__init__()
         matrix = weight.detach().flatten(1)
         for name, length in zip(("u", "v"), matrix.shape, strict=True):
-            start = torch.randn(length, dtype=weight.dtype, device=weight.device)
+            start = nn.init.normal_(weight.detach().new_empty(length))
             self.register_buffer(name, normalize(start, dim=0, eps=_LEAST_NORM))
         for _ in range(_FIRST_TURNS):
             self.turn(weight)

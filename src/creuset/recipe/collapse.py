@@ -6,10 +6,6 @@ from pydantic import Field, model_validator
 
 from creuset.recipe.sections import Section
 
-_SHARE_OF_CHECKS = 100
-_LEAST_STEPS = 50
-"""Default steps between checks: a hundredth of the training, or so many."""
-
 
 class CollapseConfig(Section):
     """How a training is watched for collapse, and what is done about one."""
@@ -52,9 +48,3 @@ class CollapseConfig(Section):
                 if getattr(self, name) != fields[name].default:
                     raise ValueError(f"{name} has no effect while on_collapse is off; leave the key out")
         return self
-
-    def steps_between(self, num_steps: int) -> int:
-        """Training steps between checks of a training of `num_steps`."""
-        if self.check_every is not None:
-            return self.check_every
-        return max(_LEAST_STEPS, num_steps // _SHARE_OF_CHECKS)

@@ -17,6 +17,9 @@ from creuset.recipe.remedy import Cause
 
 ARMED_AFTER = 0.2
 """Share of the steps after which a signal is armed that was never healthy."""
+_CHECKS = 100
+_LEAST_STEPS = 50
+"""Default steps between checks: a hundredth of the training, or so many."""
 _MOST = 1e6
 """Scores are cut there: JSON has no infinity."""
 
@@ -113,7 +116,7 @@ class CollapseWatch:
     def __init__(self, looker: Looker, config: CollapseConfig, num_steps: int) -> None:
         self._looker = looker
         self._patience = config.patience
-        self.every = config.steps_between(num_steps)
+        self.every = steps_between(config, num_steps)
         self._armed_after = ARMED_AFTER * num_steps
         self._memory: dict[str, _Memory] = {}
         self._raised: set[str] = set()
@@ -176,6 +179,11 @@ class CollapseWatch:
         """Goes on from what `state` gave."""
         self._memory = {name: _Memory(**one) for name, one in state["signals"].items()}
         self._raised = set(state["raised"])
+
+
+def steps_between(config: CollapseConfig, num_steps: int) -> int:
+    """Training steps between checks of a training of `num_steps`."""
+    return max(_LEAST_STEPS, num_steps // _CHECKS) if config.check_every is None else config.check_every
 
 
 def _alarm(step: int, reading: Reading, memory: _Memory) -> Alarm:
