@@ -123,6 +123,17 @@ def test_what_the_bands_name() -> None:
     assert bad(never, accuracy=0.999, spread=0.01, **unlike)[0] == ("spread", "diversity loss")
 
 
+@pytest.mark.parametrize(("factor", "number"), [(0.95, 0), (0.99, 1), (1.0, 1), (1.05, 1)])
+def test_what_was_never_healthy_but_gets_better_is_no_collapse(factor: float, number: int) -> None:
+    class Moving(Scripted):
+        def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
+            return [replace(one, z=values["z"]) for one in super().judge(values, been_healthy)]
+
+    watch = CollapseWatch(Moving(""), CollapseConfig(check_every=1, patience=4), 100)
+    found = [watch.judge(step, {"spread": 0.1, "z": 1000 * factor**step}) for step in range(1, 41)]
+    assert sum(map(len, found)) == number
+
+
 class Explained(Scripted):
     """Two signals that are bad together, the first of which accounts for the other."""
 
@@ -138,10 +149,10 @@ def test_a_cause_that_another_one_explains_is_not_named() -> None:
     assert [(alarm.cause, alarm.step) for alarm in found] == [("critic wins", 6)]
 
 
-def test_near_duplicates_count_only_once_they_were_in_order() -> None:
+def test_likeness_counts_only_once_it_was_in_order() -> None:
     bands = Bands(calibration=CALIBRATION, gap_deviation=0.03)
     early = {one.signal: one.early for one in bands.judge(HEALTHY, frozenset())}
-    assert [name for name, is_early in early.items() if not is_early] == ["near_duplicates"]
+    assert [name for name, is_early in early.items() if not is_early] == ["modes", "near_duplicates"]
 
     class Late(Scripted):
         def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:

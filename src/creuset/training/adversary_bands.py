@@ -45,8 +45,8 @@ VARIETY: Mapping[str, Band] = {
     "cells": Band(healthy=0.2, bad=0.45, ratio=False),
 }
 """Effects that fall where variety is lost, and rise of the last two."""
-_SAYS_LITTLE_EARLY = "near_duplicates"
-"""Smooth first pictures are near to each other: the test counts only once it was in order."""
+_SAY_LITTLE_EARLY = frozenset({"modes", "near_duplicates"})
+"""Smooth first pictures are near to each other: these count only once they were in order."""
 COPIES = Band(healthy=0.3, bad=0.6, ratio=False)
 GAP = Band(healthy=0.7, bad=0.85, ratio=False)
 """Of `critic_gap` itself."""
@@ -137,7 +137,7 @@ class Bands:
             z=z,
             healthy=within,
             bad=beyond and z >= CLEAR,
-            early=name != _SAYS_LITTLE_EARLY,
+            early=name not in _SAY_LITTLE_EARLY,
         )
 
     def _player(

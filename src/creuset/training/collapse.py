@@ -3,13 +3,14 @@
 At each check a looker (adversary_watch.py, latent_watch.py) measures its signals, and judges each as
 healthy, bad, or between the two. A signal is armed once it was healthy at `patience` checks in a row, or
 after 20% of the steps; it raises the alarm when it was bad at `patience` checks in a row, all of them since
-it was armed. Each cause raises one alarm. All of it follows from (recipe, seed, step), and what is
+it was armed. One that was never healthy, but gets better, raises none: a model that learns slowly is not
+collapsing. Each cause raises one alarm. All of it follows from (recipe, seed, step), and what is
 remembered between checks lies in checkpoints.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from creuset.recipe.collapse import CollapseConfig
@@ -20,6 +21,8 @@ ARMED_AFTER = 0.2
 _CHECKS = 100
 _LEAST_STEPS = 50
 """Default steps between checks: a hundredth of the training, or so many."""
+_NEARER = 0.9
+"""Share of its standard score of `patience` checks ago at which a signal is getting better."""
 _MOST = 1e6
 """Scores are cut there: JSON has no infinity."""
 
@@ -102,6 +105,12 @@ class _Memory:
     bad_checks: int = 0
     bad_checks_armed: int = 0
     began: int = 0
+    scores: list[float] = field(default_factory=list)
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether a signal that was never healthy is on its way: nearer by a tenth since some checks."""
+        return not self.been_healthy and 0 < self.scores[-1] <= _NEARER * self.scores[0]
 
 
 class CollapseWatch:
@@ -144,7 +153,7 @@ class CollapseWatch:
         explained: set[str] = set()
         for reading in readings:
             memory = self._memory[reading.signal]
-            is_due = memory.bad_checks_armed >= self._patience
+            is_due = memory.bad_checks_armed >= self._patience and not memory.is_recovering
             if is_due and reading.cause not in self._raised:
                 known = found.get(reading.cause)
                 if reading.explains is not None:
@@ -160,6 +169,7 @@ class CollapseWatch:
         memory.been_healthy |= reading.healthy
         if reading.bad and not memory.bad_checks:
             memory.began = step
+        memory.scores = [*memory.scores, reading.z][-self._patience :]
         memory.bad_checks = memory.bad_checks + 1 if reading.bad else 0
         memory.bad_checks_armed = memory.bad_checks_armed + 1 if reading.bad and memory.armed else 0
         is_late = reading.early and step >= self._armed_after
