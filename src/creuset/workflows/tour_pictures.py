@@ -32,7 +32,12 @@ STATIONS = (
         num_steps=3000,
         settings=("training.validate_every=300", "training.log_every=100", _FEW),
     ),
-    Station(subject="GAN", recipe="gan-mnist", num_steps=500, settings=("training.log_every=50", _FEW)),
+    Station(
+        subject="GAN",
+        recipe="gan-mnist",
+        num_steps=500,
+        settings=("training.log_every=50", "training.ema_decay=0.98", _FEW),
+    ),
     Station(
         subject="PixelCNN",
         recipe="pixelcnn-mnist",
