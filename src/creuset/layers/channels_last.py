@@ -1,7 +1,7 @@
 """Pictures' maps in the order of memory in which convolutions on a processor are quickest.
 
-The channels of a pixel lie beside each other, and what follows keeps that order: measured on GANs' networks,
-steps take a tenth to a fifth less (benchmarks/gan_steps.py). The weights stay as they are.
+The channels of a pixel lie beside each other, and what follows keeps that order. How fast GANs' steps are
+with it: benchmarks/gan_steps.py. The weights stay as they are.
 """
 
 import torch
