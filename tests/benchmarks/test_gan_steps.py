@@ -1,4 +1,4 @@
-"""The comparison of GANs' steps trains like networks on the same pictures; torch-mimicry is not needed here."""
+"""The comparison of GANs' steps trains like networks on like pictures; torch-mimicry is not needed here."""
 
 import json
 import subprocess

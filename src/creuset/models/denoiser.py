@@ -20,7 +20,7 @@ from creuset.errors import UsageError
 from creuset.layers.residual_mlp import ResidualMLP
 from creuset.layers.time_embedding import TimeEmbedding
 from creuset.layers.unet import UNet, UNetConfig
-from creuset.models.base import Batch, Condition
+from creuset.models.base import Batch, Condition, Model
 from creuset.models.conditioning import (
     Conditioner,
     PromptConditioner,
@@ -28,7 +28,8 @@ from creuset.models.conditioning import (
     guided,
     prompt_conditioner,
 )
-from creuset.models.requirements import require_kind
+from creuset.models.dequantisation import nearest_levels
+from creuset.models.requirements import require_kind, require_shape
 from creuset.recipe.sections import FamilyConfig
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -208,6 +209,36 @@ class Denoiser(nn.Module):
                 next_step="train with model.condition: text",
             )
         return self.conditioner.prompts(texts)
+
+
+class NoiseToData(Model):
+    """What models that turn noise into data by a denoiser have in common.
+
+    Args:
+        config: The recipe's section.
+        spec: The form of the data.
+        num_outputs: As of `Denoiser`.
+
+    Raises:
+        UsageError: See `Denoiser`.
+    """
+
+    def __init__(self, config: DenoiserConfig, spec: DataSpec, num_outputs: int = 1) -> None:
+        super().__init__()
+        self.denoiser = Denoiser(config, spec, num_outputs)
+        self.shape = spec.shape
+        self.num_levels = spec.num_levels
+        self.condition = config.condition
+
+    def prompts(self, texts: Sequence[str]) -> Tensor:
+        return self.denoiser.prompts(texts)
+
+    @torch.no_grad()
+    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
+        """Pictures at the nearest level: augmented ones lie between levels. Rows of a table as they are."""
+        del generator
+        inputs = require_shape(images, self.shape)
+        return nearest_levels(inputs, self.num_levels) if self.num_levels else inputs
 
 
 def spread_times(draws: BatchGenerator) -> Tensor:

@@ -14,7 +14,7 @@ the step; samples begin at the last step that holds more of the data than a trac
 Legend of shapes: B batch, ... the axes of a sample: (C, H, W) or (F,), D its numbers, T steps, S draws.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -24,8 +24,8 @@ from torch import Tensor
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
-from creuset.models.base import Batch, Family, Likelihood, Model, model_inputs
-from creuset.models.denoiser import Denoiser, DenoiserConfig, spread_times
+from creuset.models.base import Batch, Family, Likelihood, model_inputs
+from creuset.models.denoiser import DenoiserConfig, NoiseToData, spread_times
 from creuset.models.dequantisation import nearest_levels
 from creuset.models.level_posterior import (
     LevelDenoiser,
@@ -98,7 +98,7 @@ class DiffusionConfig(DenoiserConfig):
         return self
 
 
-class Diffusion(Model):
+class Diffusion(NoiseToData):
     """Noise to samples by a learned denoiser.
 
     Args:
@@ -106,19 +106,15 @@ class Diffusion(Model):
         spec: The form of the data.
 
     Raises:
-        UsageError: See `Denoiser`; also for a table whose noise is predicted on the cosine schedule.
+        UsageError: See `NoiseToData`; also for a table whose noise is predicted on the cosine schedule.
     """
 
     alphas: Tensor
     sigmas: Tensor
 
     def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
-        super().__init__()
         _require_telling(config, spec)
-        self.denoiser = Denoiser(config, spec, spec.num_levels if config.prediction == "levels" else 1)
-        self.shape = spec.shape
-        self.num_levels = spec.num_levels
-        self.condition = config.condition
+        super().__init__(config, spec, spec.num_levels if config.prediction == "levels" else 1)
         self.prediction = config.prediction
         self.sampler, self.eta = config.sampler, config.eta
         self.num_timesteps = config.num_timesteps
@@ -162,16 +158,6 @@ class Diffusion(Model):
             else:
                 drawn = samplers.ddpm(denoise, x, levels, noise)
         return drawn.clamp(-1, 1) if self.num_levels else drawn
-
-    def prompts(self, texts: Sequence[str]) -> Tensor:
-        return self.denoiser.prompts(texts)
-
-    @torch.no_grad()
-    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
-        """Pictures at the nearest level: augmented ones lie between levels. Rows of a table as they are."""
-        del generator
-        inputs = require_shape(images, self.shape)
-        return nearest_levels(inputs, self.num_levels) if self.num_levels else inputs
 
     @torch.no_grad()
     def log_likelihood(

@@ -15,7 +15,6 @@ Legend of shapes: B batch, ... the axes of a sample: (C, H, W) or (F,), D its nu
 """
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -24,8 +23,8 @@ from torch import Tensor
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
-from creuset.models.base import Batch, Family, Integration, Likelihood, Model, model_inputs
-from creuset.models.denoiser import Denoiser, DenoiserConfig, spread_times
+from creuset.models.base import Batch, Family, Integration, Likelihood, model_inputs
+from creuset.models.denoiser import DenoiserConfig, NoiseToData, spread_times
 from creuset.models.dequantisation import dequantised, log_volume, nearest_levels
 from creuset.models.requirements import require_shape
 from creuset.objectives.elbo import importance_weighted_bound
@@ -75,7 +74,7 @@ class FlowConfig(DenoiserConfig):
     )
 
 
-class Flow(Model):
+class Flow(NoiseToData):
     """Noise to samples by a learned velocity field.
 
     Args:
@@ -83,15 +82,11 @@ class Flow(Model):
         spec: The form of the data.
 
     Raises:
-        UsageError: See `Denoiser`.
+        UsageError: See `NoiseToData`.
     """
 
     def __init__(self, config: FlowConfig, spec: DataSpec) -> None:
-        super().__init__()
-        self.denoiser = Denoiser(config, spec)
-        self.shape = spec.shape
-        self.num_levels = spec.num_levels
-        self.condition = config.condition
+        super().__init__(config, spec)
         self.couples_samples = config.pairing == "optimal_transport"
         self.validation_group = _VALIDATION_PAIRS if self.couples_samples else 1
         self.sampler = config.sampler
@@ -125,16 +120,6 @@ class Flow(Model):
         field = self.denoiser.steered(conditions, num_samples, generator)
         drawn = integrate(field, noise, self.sampling_times, self.sampler)
         return nearest_levels(drawn, self.num_levels) if self.num_levels else drawn
-
-    def prompts(self, texts: Sequence[str]) -> Tensor:
-        return self.denoiser.prompts(texts)
-
-    @torch.no_grad()
-    def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
-        """Pictures at the nearest level: augmented ones lie between levels. Rows of a table as they are."""
-        del generator
-        inputs = require_shape(images, self.shape)
-        return nearest_levels(inputs, self.num_levels) if self.num_levels else inputs
 
     @torch.no_grad()
     def log_likelihood(
