@@ -98,8 +98,10 @@ def test_a_check_with_nothing_bad_is_healthy() -> None:
     assert seen == [False, True, True, False]
 
 
-def bad(been_healthy: frozenset[str] = frozenset({"spread"}), **changed: float) -> list[tuple[str, str]]:
-    bands = Bands(calibration=CALIBRATION, gap_deviation=0.03)
+def bad(
+    been_healthy: frozenset[str] = frozenset({"spread"}), untrained_spread: float = 0.5, **changed: float
+) -> list[tuple[str, str]]:
+    bands = Bands(calibration=CALIBRATION, gap_deviation=0.03, untrained_spread=untrained_spread)
     readings = bands.judge({**HEALTHY, **changed}, been_healthy)
     return [(one.signal, one.cause) for one in readings if one.bad]
 
@@ -121,6 +123,8 @@ def test_what_the_bands_name() -> None:
     never = frozenset[str]()
     assert bad(never, accuracy=0.999, spread=0.2, **unlike)[0] == ("critic_wins", "critic wins")
     assert bad(never, accuracy=0.999, spread=0.01, **unlike)[0] == ("spread", "diversity loss")
+    near_its_start = bad(never, untrained_spread=0.015, accuracy=0.999, spread=0.01, **unlike)
+    assert near_its_start[0] == ("critic_wins", "critic wins")
 
 
 @pytest.mark.parametrize(("factor", "number"), [(0.95, 0), (0.99, 1), (1.0, 1), (1.05, 1)])
@@ -150,7 +154,7 @@ def test_a_cause_that_another_one_explains_is_not_named() -> None:
 
 
 def test_likeness_counts_only_once_it_was_in_order() -> None:
-    bands = Bands(calibration=CALIBRATION, gap_deviation=0.03)
+    bands = Bands(calibration=CALIBRATION, gap_deviation=0.03, untrained_spread=0.5)
     early = {one.signal: one.early for one in bands.judge(HEALTHY, frozenset())}
     assert [name for name, is_early in early.items() if not is_early] == ["modes", "near_duplicates"]
 
@@ -165,7 +169,7 @@ def test_likeness_counts_only_once_it_was_in_order() -> None:
 
 
 def test_without_held_out_samples_nothing_is_said_of_memorising() -> None:
-    bands = Bands(calibration=CALIBRATION, gap_deviation=None)
+    bands = Bands(calibration=CALIBRATION, gap_deviation=None, untrained_spread=0.5)
     values = {name: value for name, value in HEALTHY.items() if name not in ("copies", "critic_gap")}
     assert {one.cause for one in bands.judge(values, frozenset())} == {
         "diversity loss",
@@ -175,7 +179,7 @@ def test_without_held_out_samples_nothing_is_said_of_memorising() -> None:
 
 
 def test_steps_between_checks_follow_from_the_number_of_steps() -> None:
-    assert [steps_between(CollapseConfig(), number) for number in (400, 5000, 40_000)] == [50, 50, 400]
+    assert [steps_between(CollapseConfig(), number) for number in (400, 5000, 40_000)] == [100, 100, 400]
     assert steps_between(CollapseConfig(check_every=7), 40_000) == 7
 
 

@@ -26,7 +26,8 @@ _PENALTY = 1.0
 _NOISE = 0.1
 _PACK = 2
 _AUGMENTATIONS = ("translate", "cutout")
-"""Those of DiffAugment that leave grey pictures' levels as they are."""
+"""Those of DiffAugment that leave grey pictures' levels as they are. Dense critics see no likeness in what
+was moved, and lose hold of the generator."""
 
 
 class Rates:
@@ -114,6 +115,11 @@ def _against_lost_diversity(model: "GANConfig", data: DataConfig) -> Iterator[Re
 
 
 def _against_a_winning_critic(model: "GANConfig", rates: Rates) -> Iterator[Remedy]:
+    if model.objective.name == "minimax":
+        yield Remedy(
+            settings={"objective.name": "non_saturating"},
+            why="the gradient of minimax vanishes where the critic wins (Goodfellow et al. 2014, section 3)",
+        )
     if rates.critic_steps > 1 and not model.objective.name.startswith("wgan"):
         yield Remedy(
             settings={"players.critic.num_steps": 1},
@@ -124,11 +130,6 @@ def _against_a_winning_critic(model: "GANConfig", rates: Rates) -> Iterator[Reme
         yield Remedy(
             settings={"players.critic.learning_rate": _SLOWER * rates.generator},
             why="the critic learned much faster than the generator (Heusel et al. 2017)",
-        )
-    if model.objective.name == "minimax":
-        yield Remedy(
-            settings={"objective.name": "non_saturating"},
-            why="the gradient of minimax vanishes where the critic wins (Goodfellow et al. 2014, section 3)",
         )
 
 
@@ -161,8 +162,9 @@ def _against_a_vanishing_critic(model: "GANConfig", rates: Rates) -> Iterator[Re
 
 def _against_memorising(model: "GANConfig", kind: str) -> Iterator[Remedy]:
     if kind == "images" and not model.objective.augment:
+        is_dense = model.channels == ()
         yield Remedy(
-            settings={"objective.augment": _AUGMENTATIONS},
+            settings={"objective.augment": _AUGMENTATIONS[1:] if is_dense else _AUGMENTATIONS},
             why="the critic knows the training samples by heart; it sees each of them changed "
             "(Zhao et al. 2020); more data helps most",
         )

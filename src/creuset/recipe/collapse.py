@@ -19,7 +19,8 @@ class CollapseConfig(Section):
     check_every: int | None = Field(
         None,
         ge=1,
-        description="Training steps between checks; default: a hundredth of training.num_steps, 50 at least.",
+        description="Training steps between checks; default: a hundredth of training.num_steps, and at least "
+        "100.",
     )
     patience: int = Field(
         5,

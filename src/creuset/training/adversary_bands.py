@@ -47,15 +47,16 @@ VARIETY: Mapping[str, Band] = {
 """Effects that fall where variety is lost, and rise of the last two."""
 _SAY_LITTLE_EARLY = frozenset({"modes", "near_duplicates"})
 """Smooth first pictures are near to each other: these count only once they were in order."""
-COPIES = Band(healthy=0.3, bad=0.6, ratio=False)
-GAP = Band(healthy=0.7, bad=0.85, ratio=False)
+COPIES = Band(healthy=0.25, bad=0.4, ratio=False)
+GAP = Band(healthy=0.65, bad=0.75, ratio=False)
 """Of `critic_gap` itself."""
 _UNLIKE, _LIKE = 0.1, 0.3
 """Share of what real samples reach in `realism` below which samples are unlike the data, and from which on
 they are like it. Narrow modes are missed for long: samples in the right cells are like the data."""
 _WINS, _CONTEST = 0.98, 0.9
-_UNTRAINED = 0.1
-"""Share of the spread that a generator has before it learned anything; one with less has collapsed."""
+_MOVED, _VARIED = 0.5, 0.1
+"""Of the spread that the generator began with, and of that of real samples: below both it has collapsed,
+and did not merely learn nothing."""
 _TELLS_NOTHING = 0.1
 """Distance of `accuracy` from .5."""
 
@@ -67,10 +68,12 @@ class Bands:
     Args:
         calibration: Signal -> mean and standard deviation between real samples.
         gap_deviation: Of `critic_gap` for a critic that knows no sample; None without held-out samples.
+        untrained_spread: Of the generator before the first step.
     """
 
     calibration: Mapping[str, tuple[float, float]]
     gap_deviation: float | None
+    untrained_spread: float
 
     def limits(self) -> dict[str, float]:
         """The value of each signal beyond which it is bad."""
@@ -91,7 +94,8 @@ class Bands:
         unlike, like = realism < _UNLIKE and misplaced, realism >= _LIKE or not misplaced
         accuracy = values["accuracy"]
         spread = values["spread"] / self.calibration["spread"][0]
-        never_varied = "spread" not in been_healthy and spread >= _UNTRAINED
+        unmoved = values["spread"] >= _MOVED * self.untrained_spread or spread >= _VARIED
+        never_varied = "spread" not in been_healthy and unmoved
         is_like_itself = any(one.bad for one in varied if one.signal != "cells")
         wins = accuracy >= _WINS and unlike and (never_varied or not is_like_itself)
         vanished = abs(accuracy - 0.5) <= _TELLS_NOTHING and unlike

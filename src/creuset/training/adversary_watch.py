@@ -56,7 +56,8 @@ class AdversaryWatch:
     Args:
         model: Whose they are.
         dataset: What they are trained on.
-        num_samples: Asked for; at most a third of the training split is taken.
+        num_samples: Asked for. Real ones are at most a third of the training split: what is said of fewer
+            samples is said of the first so many; copies are looked for among all.
         seed: Decides which samples are taken and what is drawn.
     """
 
@@ -65,21 +66,24 @@ class AdversaryWatch:
         self._dtype, self._device = model.dtype, next(model.parameters()).device
         num_training = dataset.splits["train"].num_samples
         self.num_samples = num_samples_for(model, num_training, num_samples)
+        self._num_drawn = _whole(model, num_samples)
         order = torch.randperm(num_training, generator=stream(seed, "collapse", "training"))
         self._real = self._batch(dataset, "train", order[: self.num_samples])
-        self._held_out = self._held_out_batch(dataset)
+        held_out = self._held_out_batch(dataset)
+        self._unknown = None if held_out is None else _first(held_out, _whole(model, _JUDGED))
         known = _whole(model, min(_JUDGED, num_training))
         self._known = self._batch(dataset, "train", order[:known].sort().values)
         rest = order[self.num_samples :][:_POOL]
         pool = as_rows(_samples(self._batch(dataset, "train", rest)))
         bank = self._batch(dataset, "train", order[:_BANK].sort().values)
-        held_out = pool[:0] if self._held_out is None else as_rows(_samples(self._held_out))
         rows = as_rows(_samples(self._real))
-        self._reference = real_samples(rows, pool, as_rows(_samples(bank)), held_out)
+        held_out_rows = pool[:0] if held_out is None else as_rows(_samples(held_out))
+        self._reference = real_samples(rows, pool, as_rows(_samples(bank)), held_out_rows)
         self.calibration: Mapping[str, tuple[float, float]] = self._calibrated(pool)
         self.bands = Bands(
             calibration=self.calibration,
-            gap_deviation=None if self._held_out is None else self._gap_deviation(),
+            gap_deviation=None if self._unknown is None else self._gap_deviation(self._unknown),
+            untrained_spread=self._spread(),
         )
         self.limits: Mapping[str, float] = self.bands.limits()
 
@@ -109,10 +113,9 @@ class AdversaryWatch:
             for name, column in zip(found[0], table.T, strict=True)
         }
 
-    def _gap_deviation(self) -> float:
+    def _gap_deviation(self, unknown: Mapping[str, Tensor]) -> float:
         """The standard deviation of the gap of a critic that knows no sample (Mann & Whitney 1947)."""
-        assert self._held_out is not None
-        return math.sqrt((1 / len(_samples(self._known)) + 1 / len(_samples(self._held_out))) / 12)
+        return math.sqrt((1 / len(_samples(self._known)) + 1 / len(_samples(unknown))) / 12)
 
     def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
         """What `values` say, by the bands (adversary_bands.py)."""
@@ -123,10 +126,8 @@ class AdversaryWatch:
         """Every signal after a training step; the model is in evaluation mode meanwhile."""
         self._model.eval()
         try:
-            draws = BatchGenerator(self._seed, "collapse", step, size=self.num_samples, device=self._device)
-            labels = self._real["labels"] if self._model.num_classes else None
-            conditions = None if labels is None else {"labels": labels}
-            drawn = self._model.sample(self.num_samples, draws, conditions).to(self._dtype)
+            draws, labels = self._draws(step), self._labels()
+            drawn = self._drawn(draws, labels)
             return {
                 **sample_signals(as_rows(drawn), self._reference),
                 **self._of_critic(drawn, labels),
@@ -136,12 +137,36 @@ class AdversaryWatch:
         finally:
             self._model.train()
 
+    @torch.no_grad()
+    def _spread(self) -> float:
+        """Of the generator as it is."""
+        self._model.eval()
+        try:
+            drawn = self._drawn(self._draws(0), self._labels())
+            return sample_signals(as_rows(drawn), self._reference)["spread"]
+        finally:
+            self._model.train()
+
+    def _draws(self, step: int) -> BatchGenerator:
+        return BatchGenerator(self._seed, "collapse", step, size=self._num_drawn, device=self._device)
+
+    def _drawn(self, draws: BatchGenerator, labels: Tensor | None) -> Tensor:
+        conditions = None if labels is None else {"labels": labels}
+        return self._model.sample(self._num_drawn, draws, conditions).to(self._dtype)
+
+    def _labels(self) -> Tensor | None:
+        """The real samples' labels, over and over, one for each sample that is drawn."""
+        if not self._model.num_classes:
+            return None
+        labels = self._real["labels"]
+        return labels.repeat(-(-self._num_drawn // len(labels)))[: self._num_drawn]
+
     def _of_critic(self, drawn: Tensor, labels: Tensor | None) -> dict[str, float]:
         fake = self._model.critic(drawn, labels)
         training = self._scores(self._known)
-        if self._held_out is None:
+        if self._unknown is None:
             return {"accuracy": ranked_higher(training, fake)}
-        held_out = self._scores(self._held_out)
+        held_out = self._scores(self._unknown)
         return {
             "accuracy": ranked_higher(held_out, fake),
             "critic_gap": ranked_higher(training, held_out),
@@ -169,6 +194,10 @@ def num_samples_for(model: Adversary, num_training: int, num_samples: int) -> in
 
 def _whole(model: Adversary, num: int) -> int:
     return num - num % model.judged_together
+
+
+def _first(batch: Mapping[str, Tensor], num: int) -> dict[str, Tensor]:
+    return {name: values[:num] for name, values in batch.items()}
 
 
 def _samples(batch: Mapping[str, Tensor]) -> Tensor:

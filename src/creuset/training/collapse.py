@@ -19,7 +19,7 @@ from creuset.recipe.remedy import Cause
 ARMED_AFTER = 0.2
 """Share of the steps after which a signal is armed that was never healthy."""
 _CHECKS = 100
-_LEAST_STEPS = 50
+_LEAST_STEPS = 100
 """Default steps between checks: a hundredth of the training, or so many."""
 _NEARER = 0.9
 """Share of its standard score of `patience` checks ago at which a signal is getting better."""

@@ -21,8 +21,8 @@ equation 6; near duplicates: Arora & Zhang 2017, "Do GANs actually learn the dis
 Kynkaanniemi et al. 2019 and Naeem et al. 2020; cells: Richardson & Weiss 2018, "On GANs and GMMs", and
 Miller (1955) for the floor; copies: the nearest-neighbour test of Meehan et al. 2020, here between training
 and held-out samples that stand in for each other, with the moments of their permutation.
-Departures: of raw pixels, at most 32 x 32 of them, and table columns; bandwidth and thresholds come from the
-real samples.
+Departures: of raw pixels, averaged down to at most 16 x 16, and table columns; bandwidth and thresholds
+come from the real samples.
 
 Not to be confused with creuset/metrics: these are thermometers for a training, not scores; they have no
 interval, and no comparison of models is made with them.
@@ -42,8 +42,8 @@ NEIGHBOUR = 5
 """Whose distance is a ball's radius (Naeem et al. 2020, section 4)."""
 _NEAR_SHARE = 0.05
 """Of real samples have a neighbour so near by chance."""
-_LARGEST_SIDE = 32
-"""Pixels: larger pictures are averaged down to it."""
+_LARGEST_SIDE = 16
+"""Pixels: larger pictures are averaged down to it, or below."""
 _CELLS = 32
 _SAMPLES_PER_CELL = 8
 _CLUSTER_SHARE, _FOR_SPREAD = 0.25, 512
@@ -85,9 +85,9 @@ class RealSamples:
 
 
 def as_rows(samples: Tensor) -> Tensor:
-    """Samples (N, ...) as rows (N, D) to measure distances between, pictures at most 32 x 32 pixels."""
+    """Samples (N, ...) as rows (N, D) to measure distances between, pictures at most 16 x 16 pixels."""
     if samples.ndim == 4:
-        height, width = (min(side, _LARGEST_SIDE) for side in samples.shape[2:])
+        height, width = (side // -(-side // _LARGEST_SIDE) for side in samples.shape[2:])
         if (height, width) != tuple(samples.shape[2:]):
             samples = functional.adaptive_avg_pool2d(samples, (height, width))
     rows = samples.flatten(1)
@@ -132,13 +132,16 @@ def sample_signals(drawn: Tensor, real: RealSamples) -> dict[str, float]:
     """Every signal of samples, by its name, and "copies_z", by how many deviations copies are too many.
 
     Args:
-        drawn: (N, D), as many as `real.rows`.
+        drawn: (N, D), at least as many as `real.rows`: copies are looked for among all of them, the rest is
+            said of the first so many.
         real: What they are held against.
     """
     banks = [drawn, real.rows, real.centres, real.training, real.held_out]
     to_drawn, to_real, to_centres, to_training, to_held_out = torch.split(
         squared_distances(drawn, torch.cat(banks)), [len(bank) for bank in banks], dim=1
     )
+    num = len(real.rows)
+    drawn, to_drawn, to_real, to_centres = drawn[:num], to_drawn[:num, :num], to_real[:num], to_centres[:num]
     apart = to_drawn.clone().fill_diagonal_(math.inf)
     own_radii = _radii(to_drawn)
     in_real = to_real < real.radii
@@ -208,8 +211,8 @@ def squared_distances(left: Tensor, right: Tensor) -> Tensor:
     """(N, D), (M, D) -> (N, M), none below 0."""
     mean = right.mean(0)  # near 0 fewer digits are lost
     left, right = left - mean, right - mean
-    squared = left.square().sum(1)[:, None] + right.square().sum(1) - 2 * left @ right.T
-    return squared.clamp_(min=0)
+    squared = torch.addmm(right.square().sum(1), left, right.T, alpha=-2)  # one matrix, changed in place
+    return squared.add_(left.square().sum(1)[:, None]).clamp_(min=0)
 
 
 def _radii(squared: Tensor) -> Tensor:
