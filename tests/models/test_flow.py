@@ -173,7 +173,9 @@ def test_pairs_leave_each_class_all_of_the_noise(condition: str) -> None:
     assert ((drawn.mean(1) > 0).long() == asked).float().mean() >= 0.97
 
 
-def test_asked_by_a_prompt_it_draws_what_that_says(digits: dict[str, Tensor], digit_spec: DataSpec) -> None:
+def test_asked_by_a_prompt_it_draws_what_hangs_on_that(
+    digits: dict[str, Tensor], digit_spec: DataSpec
+) -> None:
     model = flow(digit_spec, condition="text", prompt_length=24)
     train(model, digits, 20, size=50)
     seven = model.sample(
@@ -186,6 +188,11 @@ def test_asked_by_a_prompt_it_draws_what_that_says(digits: dict[str, Tensor], di
     assert not torch.equal(seven, sept)
     with pytest.raises(UsageError, match=r"got: 26 bytes.*\n  expected: at most 24 bytes"):
         model.prompts(["please draw a nice seven !"])
+    assert model.prompt_remark("A Seven ") is None
+    assert str(model.prompt_remark("a sevn")).endswith(
+        'phrases that this model learned; did you mean "a seven"?'
+    )
+    assert "such as" in str(model.prompt_remark("horse"))
 
 
 def test_samples_stand_at_levels(digit_spec: DataSpec) -> None:

@@ -54,6 +54,7 @@ class Scripted:
                 value=value,
                 limit=0.5,
                 z=9.0,
+                severity=9.0,
                 healthy=value == 1,
                 bad=value == 0.1,
             )
@@ -131,10 +132,10 @@ def test_what_the_bands_name() -> None:
 def test_what_was_never_healthy_but_gets_better_is_no_collapse(factor: float, number: int) -> None:
     class Moving(Scripted):
         def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
-            return [replace(one, z=values["z"]) for one in super().judge(values, been_healthy)]
+            return [replace(one, severity=values["severity"]) for one in super().judge(values, been_healthy)]
 
     watch = CollapseWatch(Moving(""), CollapseConfig(check_every=1, patience=4), 100)
-    found = [watch.judge(step, {"spread": 0.1, "z": 1000 * factor**step}) for step in range(1, 41)]
+    found = [watch.judge(step, {"spread": 0.1, "severity": 1000 * factor**step}) for step in range(1, 41)]
     assert sum(map(len, found)) == number
 
 
@@ -187,3 +188,34 @@ def test_scores_are_finite() -> None:
     assert standard_score(3.0, 1.0, 0.5) == 4
     assert standard_score(1.0, 1.0, 0.0) == 0
     assert standard_score(2.0, 1.0, 0.0) == 1e6
+
+
+def test_an_explained_cause_is_not_named_later_either() -> None:
+    class Lagging(Explained):
+        """The second signal goes bad two checks after the one that accounts for it."""
+
+        def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
+            wins, reading = super().judge(values, been_healthy)
+            late = values["step"] < 8
+            return [wins, replace(reading, bad=reading.bad and not late, healthy=late)]
+
+    watch = CollapseWatch(Lagging("hhhbbbbbbbb"), CollapseConfig(check_every=1, patience=3), 100)
+    found = [
+        alarm for step in range(1, 12) for alarm in watch.judge(step, {**watch.look(step), "step": step})
+    ]
+    assert [(alarm.cause, alarm.step) for alarm in found] == [("critic wins", 6)]
+
+
+@pytest.mark.parametrize(("cells", "number"), [(0.0, 1), (-0.1, 0)])
+def test_a_critic_that_wins_is_no_alarm_while_samples_come_nearer(cells: float, number: int) -> None:
+    class Slow(Scripted):
+        def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
+            return list(bands.judge(values, been_healthy))
+
+    bands = Bands(calibration=CALIBRATION, gap_deviation=0.03, untrained_spread=0.5)
+    watch = CollapseWatch(Slow(""), CollapseConfig(check_every=1, patience=4), 20)
+    values = {**HEALTHY, "accuracy": 0.999, "realism": 0.01, "spread": 0.2}
+    found = [
+        alarm for step in range(1, 21) for alarm in watch.judge(step, {**values, "cells": 3.0 + cells * step})
+    ]
+    assert [alarm.cause for alarm in found] == ["critic wins"] * number

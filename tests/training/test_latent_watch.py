@@ -7,8 +7,10 @@ import torch
 
 import creuset
 from creuset.objectives.elbo import gaussian_kl
+from creuset.recipe.collapse import CollapseConfig
 from creuset.runs.journal import read_journal
-from creuset.training.latent_watch import active_units, live_units
+from creuset.training.collapse import CollapseWatch
+from creuset.training.latent_watch import PosteriorWatch, active_units, live_units
 
 VAE = """
 model: {family: vae, size: tiny, beta: BETA}
@@ -77,3 +79,28 @@ def test_the_kl_of_each_dimension_adds_up() -> None:
     mean, log_variance = torch.randn(20, 4), torch.randn(20, 4)
     each = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean(0)
     assert float(each.sum()) == pytest.approx(float(gaussian_kl(mean, log_variance).mean()), rel=1e-5)
+
+
+class Measured(PosteriorWatch):
+    """A posterior of which only the numbers are known."""
+
+    def __init__(self) -> None:
+        self.calibration, self.limits = {}, {}
+
+
+@pytest.mark.parametrize(
+    ("shares", "kl_nats", "number"),
+    [
+        ([0.0] * 12, 0.01, 1),
+        ([20 / 256] * 12, 22.0, 0),  # more dimensions than the data needs
+        ([0.004 * step for step in range(1, 13)], 0.5, 0),  # it begins to use them
+    ],
+)
+def test_what_of_a_posterior_is_a_collapse(shares: list[float], kl_nats: float, number: int) -> None:
+    watch = CollapseWatch(Measured(), CollapseConfig(check_every=1, patience=3), 12)
+    found = [
+        alarm
+        for step, share in enumerate(shares, start=1)
+        for alarm in watch.judge(step, {"active_units": share, "kl_nats": kl_nats})
+    ]
+    assert [alarm.cause for alarm in found] == ["posterior collapse"] * number

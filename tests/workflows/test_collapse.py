@@ -113,7 +113,7 @@ def test_a_rollback_goes_on_from_the_last_healthy_checkpoint(rolled_back: RunFol
     state = rolled_back.manifest()
     assert (state.status, state.step) == ("finished", 60)
     (remedy,) = state.remedies
-    assert {key: value for key, value in remedy.items() if key != "journal_bytes"} == {
+    assert {key: value for key, value in remedy.items() if key not in ("journal_bytes", "seconds")} == {
         "from_step": 35,
         "began": 30,
         "back_to": 20,
@@ -123,6 +123,9 @@ def test_a_rollback_goes_on_from_the_last_healthy_checkpoint(rolled_back: RunFol
     }
     (line,) = of_event(rolled_back, "rollback")
     assert (line["step"], line["values"]["back_to"]) == (35, 20)
+    clocks = [one["clock"]["seconds"] for one in read_journal(rolled_back.journal_path) if one["clock"]]
+    assert clocks == sorted(clocks)  # what was abandoned took its time
+    assert state.seconds >= remedy["seconds"] == line["clock"]["seconds"] > 0
     steps = [line["step"] for line in of_event(rolled_back, "collapse")]
     assert steps == [*range(5, 36, 5), *range(25, 61, 5)]
     way = [line["step"] for line in without_abandoned(read_journal(rolled_back.journal_path))]
@@ -177,8 +180,10 @@ def test_killed_and_resumed_it_writes_the_same_bytes(
 
 
 def lengths_dropped(state: dict[str, Any]) -> dict[str, Any]:
-    """Lengths of journals hang on how long numbers of seconds are."""
-    remedies = [{k: v for k, v in one.items() if k != "journal_bytes"} for one in state["remedies"]]
+    """Times, and lengths of journals, which hang on how long numbers of seconds are."""
+    remedies = [
+        {k: v for k, v in one.items() if k not in ("journal_bytes", "seconds")} for one in state["remedies"]
+    ]
     return {**state, "remedies": remedies}
 
 
@@ -204,12 +209,17 @@ def test_too_many_rollbacks_stop_the_training(
     monkeypatch.setattr(AdversaryWatch, "look", look)
     with pytest.raises(GateError, match="diversity loss"):
         creuset.train(recipe("rollback"), name="again", measure=False, settings=["collapse.max_rollbacks=2"])
-    state = creuset.load("again").run.manifest()
+    run = creuset.load("again").run
+    state = run.manifest()
     assert [one["settings"] for one in state.remedies] == [
         {"objective.r1": 1.0, "objective.r2": 1.0},
         {"objective.name": "relativistic", "objective.r1": 1.0, "objective.r2": 1.0},
     ]
     assert [one["back_to"] for one in state.remedies] == [20, 0]
+    aside = creuset.load(run.path / "abandoned-2")  # before it began anew
+    assert aside.run.manifest().settings == {"objective.r1": 1.0, "objective.r2": 1.0}
+    assert aside.generate(2).shape[0] == 2
+    assert not (run.path / "abandoned-1").exists()  # the first one kept its checkpoint
     assert (state.status, state.stop_reason) == ("stopped", "collapse")
 
 

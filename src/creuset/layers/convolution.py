@@ -1,6 +1,6 @@
 """Convolution stages that halve or double a picture, with group norm.
 
-Source: Wu & He 2018, "Group Normalization". Batch norm is not used anywhere: it makes what a sample gives
+Source: Wu & He 2018, "Group Normalization". Batch norm is not used here: it makes what a sample gives
 depend on the other samples of its slice.
 
 Legend of shapes: B batch, C channels, H height, W width.

@@ -234,6 +234,11 @@ class Model(nn.Module):
         """Short texts as `sample` takes them, int64 (N, T); for a model whose condition is "text"."""
         raise NotImplementedError(type(self).__name__)
 
+    def prompt_remark(self, text: str) -> str | None:
+        """What to say of a prompt unlike all that were learned; None where there is nothing to say."""
+        del text
+        return None
+
     def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:
         """The pictures in the form whose likelihood is measured (`Likelihood`), in [-1, 1].
 

@@ -18,12 +18,14 @@ from torch import Tensor, nn
 
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
-from creuset.errors import UsageError
+from creuset.errors import UsageError, nearest
 from creuset.layers.prompt_encoder import PromptEncoder
 from creuset.models.captions import Captions, captions_of, prompt_bytes, prompt_tokens
 from creuset.models.requirements import require_classes
 
 _PROMPT_LAYERS = 2
+_SHOWN = 4
+"""Phrases that are named where none is near."""
 
 Predict = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Places (B, ...), times (B,) and vectors (B, E) to predictions (B, ...)."""
@@ -104,6 +106,7 @@ class PromptConditioner(Conditioner):
     def __init__(self, phrases: Sequence[Sequence[bytes]], length: int, embed_dim: int) -> None:
         super().__init__(embed_dim)
         self.length = length
+        self.phrases = tuple(phrase for of in phrases for phrase in of)
         self.encoder = PromptEncoder(length, embed_dim, _PROMPT_LAYERS)
         most = max(map(len, phrases))
         tokens = torch.stack([prompt_tokens([*of, *[b""] * (most - len(of))], length) for of in phrases])
@@ -132,6 +135,16 @@ class PromptConditioner(Conditioner):
             UsageError: One is empty or too long.
         """
         return prompt_tokens([prompt_bytes(text, self.length) for text in texts], self.length)
+
+    def remark(self, text: str) -> str | None:
+        """What to say of a prompt that was not learned: its bytes make a vector all the same."""
+        read = prompt_bytes(text, self.length)
+        if read in self.phrases:
+            return None
+        learned = [phrase.decode() for phrase in self.phrases]
+        near = nearest(read.decode(), learned)
+        hint = f'; did you mean "{near}"?' if near else f", such as {', '.join(learned[:_SHOWN])}"
+        return f'"{text}" is none of the {len(learned)} phrases that this model learned{hint}'
 
 
 def class_conditioner(spec: DataSpec, family: str, embed_dim: int) -> ClassConditioner:

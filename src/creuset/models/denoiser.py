@@ -210,6 +210,10 @@ class Denoiser(nn.Module):
             )
         return self.conditioner.prompts(texts)
 
+    def prompt_remark(self, text: str) -> str | None:
+        """See `PromptConditioner.remark`; None of a model that takes no prompts."""
+        return self.conditioner.remark(text) if isinstance(self.conditioner, PromptConditioner) else None
+
 
 class NoiseToData(Model):
     """What models that turn noise into data by a denoiser have in common.
@@ -232,6 +236,9 @@ class NoiseToData(Model):
 
     def prompts(self, texts: Sequence[str]) -> Tensor:
         return self.denoiser.prompts(texts)
+
+    def prompt_remark(self, text: str) -> str | None:
+        return self.denoiser.prompt_remark(text)
 
     @torch.no_grad()
     def observe(self, images: Tensor, generator: BatchGenerator) -> Tensor:

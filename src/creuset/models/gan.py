@@ -117,6 +117,10 @@ class GAN(Adversary):
     def judged_together(self) -> int:
         return self.critic.pack * max(1, self.critic.group)
 
+    @property
+    def judges_by_batch(self) -> bool:
+        return self.critic.likeness is not None
+
     def player_parameters(self, player: str) -> Iterator[tuple[str, nn.Parameter]]:
         for name, parameter in self.named_parameters():
             if name.startswith(f"{player}."):

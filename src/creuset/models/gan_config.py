@@ -3,7 +3,7 @@
 Each setting names its source; models/gan.py says what is done with it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -18,6 +18,7 @@ from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, Sect
 
 _LEAST_HALVED = 8
 """Sides that are halved by default: the smallest map is of 4 to 7, as DCGAN's of 4."""
+_LEAST_NORMALISED = 2
 _NUM_HIDDEN = 3
 """Hidden layers of a dense network by default."""
 
@@ -31,7 +32,7 @@ class GANObjective(Section):
         "penalty), hinge, or relativistic (each generated sample against a real one).",
     )
     penalty_weight: float = Field(
-        10.0, ge=0, description="Of wgan_gp: weight of (|gradient| - 1)^2 between real and generated samples."
+        10.0, gt=0, description="Of wgan_gp: weight of (|gradient| - 1)^2 between real and generated samples."
     )
     clip_weights: float = Field(
         0.01, gt=0, description="Of wgan: the critic's weights are cut to [-this, this] after each update."
@@ -132,6 +133,10 @@ class GANConfig(FamilyConfig):
         "base": {"latent_dim": 128, "width": 512},
     }
     own_sections: ClassVar[tuple[str, ...]] = ("objective",)
+    not_there: ClassVar[dict[str, str]] = {
+        "critic_activation": "a critic has no sigmoid or other function on its score: the losses take it as "
+        "it is, and that of a WGAN must not be squashed; leave the key out",
+    }
 
     latent_dim: int = Field(64, ge=1, description="Numbers of noise that a sample is made of.")
     width: int = Field(
@@ -177,6 +182,11 @@ class GANConfig(FamilyConfig):
         "none", description="What samples can be asked for: none, or class."
     )
     objective: GANObjective = Field(GANObjective(), description="What the players lower.")
+
+    @classmethod
+    def left_to_size(cls, written: Set[str]) -> set[str]:
+        layers_written = {"hidden_dims", "channels"} <= written
+        return super().left_to_size(written) - ({"width"} if layers_written else set())
 
     def layers_of(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """`hidden_dims` and `channels` for samples of this shape, (C, H, W) or (F,), as given or by width."""
@@ -236,4 +246,10 @@ class GANConfig(FamilyConfig):
             found["model.minibatch_group"] = (
                 f"must be a divisor of data.batch_size ({size}{packs}), got {self.minibatch_group}"
             )
+        for name, num in (("critic_norm", size // self.pack), ("generator_norm", size)):
+            if getattr(self, name) == "batch" and num < _LEAST_NORMALISED:
+                found[f"model.{name}"] = (
+                    f"batch needs at least {_LEAST_NORMALISED} samples (packs) to normalise over, and "
+                    f"data.batch_size gives {num}; raise that, or set {name}: group"
+                )
         return found

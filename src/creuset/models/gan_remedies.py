@@ -6,8 +6,9 @@ already is not proposed again, so that a second alarm proposes the next thing.
 
 Sources: two rates: Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", and Zhang et al. 2019
 (SAGAN: 4e-4 and 1e-4); R1 and R2: Mescheder et al. 2018; relativistic pairing with both: Huang et al. 2024
-(R3GAN); packing: Lin et al. 2018 (PacGAN); wgan_gp: Gulrajani et al. 2017; non-saturating loss: Goodfellow et
-al. 2014; instance noise: Sonderby et al. 2017; DiffAugment: Zhao et al. 2020.
+(R3GAN); packing: Lin et al. 2018 (PacGAN); wgan_gp: Gulrajani et al. 2017; non-saturating loss: Goodfellow
+et al. 2014; critic steps: Arjovsky et al. 2017 (WGAN); instance noise: Sonderby et al. 2017; DiffAugment:
+Zhao et al. 2020.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ _SLOWER = 4
 """How many times slower than the critic: 4e-4 and 1e-4 in SAGAN."""
 _PENALTY = 1.0
 """The weight that R3GAN begins with."""
+_CRITIC_STEPS = 5
+"""To one of the generator, as in WGAN."""
 _NOISE = 0.1
 _PACK = 2
 _AUGMENTATIONS = ("translate", "cutout")
@@ -34,13 +37,12 @@ class Rates:
     """What a recipe says of each player's optimizer."""
 
     def __init__(self, training: TrainingConfig, players: Mapping[str, PlayerConfig]) -> None:
+        critic, generator = (players.get(name, PlayerConfig()) for name in ("critic", "generator"))
         self.critic, self.generator = (
-            training.learning_rate
-            if players.get(name, PlayerConfig()).learning_rate is None
-            else players[name].learning_rate or training.learning_rate
-            for name in ("critic", "generator")
+            training.learning_rate if player.learning_rate is None else player.learning_rate
+            for player in (critic, generator)
         )
-        self.critic_steps = players.get("critic", PlayerConfig()).num_steps
+        self.critic_steps = critic.num_steps
 
 
 def gan_remedies(
@@ -55,29 +57,22 @@ def gan_remedies(
         data: The recipe's section.
         kind: Of the data: "images" or "table".
     """
-    if cause == "memorising":
-        yield from _against_memorising(model, kind)
-        return
-    if rates.generator > rates.critic:
-        rate = rates.critic / _SLOWER
-        yield Remedy(
-            settings={"players.generator.learning_rate": rate},
-            why="the generator learned faster than its critic; two rates, the critic's the higher one "
-            "(Heusel et al. 2017)",
-        )
-    if cause == "critic wins":
-        yield from _against_a_winning_critic(model, rates)
-    if cause == "critic vanishes":
-        yield from _against_a_vanishing_critic(model, rates)
-    if not model.objective.penalises_gradients and not model.spectral_norm:
-        yield _penalty(model)
-    if cause == "diversity loss":
-        yield from _against_lost_diversity(model, data)
-    if cause == "critic wins" and not model.objective.instance_noise:
-        yield Remedy(
-            settings={"objective.instance_noise": _NOISE},
-            why="noise makes what the critic tells apart overlap (Sonderby et al. 2017)",
-        )
+    match cause:
+        case "memorising":
+            yield from _against_memorising(model, kind)
+        case "critic wins":
+            yield from _against_a_winning_critic(model, rates)
+        case "critic vanishes":
+            yield from _against_a_vanishing_critic(model, rates)
+        case "diversity loss":
+            yield from _against_lost_diversity(model, rates, data)
+        case _:
+            return
+
+
+def _is_held(model: "GANConfig") -> bool:
+    """Whether anything keeps the critic smooth."""
+    return model.objective.penalises_gradients or model.spectral_norm
 
 
 def _penalty(model: "GANConfig") -> Remedy:
@@ -91,8 +86,16 @@ def _penalty(model: "GANConfig") -> Remedy:
     )
 
 
-def _against_lost_diversity(model: "GANConfig", data: DataConfig) -> Iterator[Remedy]:
+def _against_lost_diversity(model: "GANConfig", rates: Rates, data: DataConfig) -> Iterator[Remedy]:
     objective = model.objective
+    if rates.generator > rates.critic:
+        yield Remedy(
+            settings={"players.generator.learning_rate": rates.critic / _SLOWER},
+            why="the generator learned faster than its critic; two rates, the critic's the higher one "
+            "(Heusel et al. 2017)",
+        )
+    if not _is_held(model):
+        yield _penalty(model)
     if objective.name != "relativistic" and model.critic_norm != "batch":
         yield Remedy(
             settings={
@@ -131,6 +134,13 @@ def _against_a_winning_critic(model: "GANConfig", rates: Rates) -> Iterator[Reme
             settings={"players.critic.learning_rate": _SLOWER * rates.generator},
             why="the critic learned much faster than the generator (Heusel et al. 2017)",
         )
+    if not _is_held(model):
+        yield _penalty(model)
+    if not model.objective.instance_noise:
+        yield Remedy(
+            settings={"objective.instance_noise": _NOISE},
+            why="noise makes what the critic tells apart overlap (Sonderby et al. 2017)",
+        )
 
 
 def _against_a_vanishing_critic(model: "GANConfig", rates: Rates) -> Iterator[Remedy]:
@@ -140,23 +150,30 @@ def _against_a_vanishing_critic(model: "GANConfig", rates: Rates) -> Iterator[Re
             settings={
                 **_without_settings_of_the_loss(model),
                 "objective.name": "wgan_gp",
-                "players.critic.num_steps": 5,
+                "players.critic.num_steps": _CRITIC_STEPS,
                 **({"model.critic_norm": "none"} if model.critic_norm == "batch" else {}),
             },
             why="clipped weights leave a critic nothing to tell with; a penalty does not "
             "(Gulrajani et al. 2017)",
             from_start=True,
         )
-    if rates.critic < rates.generator / _SLOWER:
+    if rates.critic < rates.generator:
         yield Remedy(
             settings={"players.critic.learning_rate": rates.generator},
-            why="the critic learned much more slowly than the generator (Heusel et al. 2017)",
+            why="the critic learned more slowly than the generator (Heusel et al. 2017)",
         )
     if max(objective.squared) > _PENALTY:
         weaker = [weight / 10 for weight in objective.squared]
         yield Remedy(
             settings={"objective.r1": weaker[0], "objective.r2": weaker[1]},
             why="the penalty held the critic's gradient near 0; a tenth of it",
+        )
+    if rates.critic_steps == 1:
+        yield Remedy(
+            settings={"players.critic.num_steps": _CRITIC_STEPS},
+            why="a critic that tells nothing learns more between two steps of the generator (Arjovsky et al. "
+            "2017)",
+            from_start=True,
         )
 
 

@@ -42,13 +42,13 @@ class PixelCNNConfig(FamilyConfig):
     exact_likelihood: ClassVar[bool] = True
     sizes: ClassVar[dict[str, dict[str, object]]] = {
         "tiny": {"num_layers": 3, "channels": 24},
-        "small": {"num_layers": 8, "channels": 48},
+        "small": {"num_layers": 7, "channels": 32},
         "base": {"num_layers": 12, "channels": 96},
     }
 
-    num_layers: int = Field(8, ge=1, description="Gated layers behind the first one, each of both stacks.")
+    num_layers: int = Field(7, ge=1, description="Gated layers behind the first one, each of both stacks.")
     channels: int = Field(
-        48, ge=1, description="Channels of each stack; of colour pictures a multiple of 3, a share a colour."
+        32, ge=1, description="Channels of each stack; of colour pictures a multiple of 3, a share a colour."
     )
     kernel_size: int = Field(3, ge=3, description="Pixels that a masked kernel would span unmasked, odd.")
     likelihood: Literal["bernoulli", "categorical"] = Field(

@@ -30,6 +30,11 @@ class Adversary(Model):
     def judged_together(self) -> int:
         """The critic takes a multiple of so many samples."""
 
+    @property
+    @abstractmethod
+    def judges_by_batch(self) -> bool:
+        """Whether a score depends on how many samples are judged at once."""
+
 
 class LatentPosterior(Model):
     """A model with a Gaussian posterior over codes."""

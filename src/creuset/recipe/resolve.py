@@ -24,7 +24,7 @@ from creuset.recipe.sections import (
     Section,
     TrainingConfig,
 )
-from creuset.recipe.settings import Settings, settings_tree
+from creuset.recipe.settings import PASSED_BY, Settings, settings_tree
 from creuset.recipe.source import find_recipe, read_text
 from creuset.recipe.tree import Entry, Node, Place, overlay, plain, printable, quoted
 from creuset.recipe.wording import Site, expected, explain, section_of
@@ -118,6 +118,8 @@ class _Reading:
         evaluation = self._section("evaluation", EvaluationConfig, homes)
         if data is not None and training is not None:
             self._check_together(data, training, players)
+        if model is not None:
+            self._check_dial(model)
         if data is not None and model is not None:
             for key, why in model.refusals(data).items():
                 blamed = self._written(*key.split("."))
@@ -144,6 +146,16 @@ class _Reading:
             if written is not None:
                 places[dotted(keys)] = written.node.place
         return replace(recipe, origins=origins, places=places)
+
+    def _check_dial(self, model: FamilyConfig) -> None:
+        """A dial that is turned in passing, over a recipe that writes all that it sets, turns nothing."""
+        size, section = self._written("model", "size"), self._written("model")
+        if size is None or section is None or not isinstance(section.node.value, dict):
+            return
+        written = section.node.value.keys()
+        if size.place.origin in PASSED_BY and not model.left_to_size(written):
+            problem = "model.size has no effect: the recipe writes all that it would set; set that instead"
+            self._complain(size.node.place.problem(problem))
 
     def _complain(self, *problems: Problem) -> None:
         for problem in problems:

@@ -5,7 +5,7 @@ The `model` section belongs to the family it names (models/base.py); all others 
 looks at several fields begins its message with the field it blames, which gives the message its place.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -24,8 +24,12 @@ Suite = Literal["classification", "images", "modes", "text", "pairs", "masked", 
 
 
 class Section(BaseModel):
-    """A part of a recipe: frozen, without unknown keys, without silent conversions, all numbers finite."""
+    """A part of a recipe: frozen, without unknown keys, without silent conversions, all numbers finite.
 
+    `not_there` says of keys that one could look for why there are none.
+    """
+
+    not_there: ClassVar[dict[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
@@ -87,6 +91,11 @@ class FamilyConfig(Section):
         yield from ()
 
     @property
+    def told(self) -> str:
+        """What the model is told of a picture in training, beside it: none, class, text."""
+        return str(getattr(self, "condition", "none"))
+
+    @property
     def base_name(self) -> str | None:
         """The model that others trained from which this one begins; None to begin from scratch."""
         return None
@@ -107,6 +116,11 @@ class FamilyConfig(Section):
         """What the dial sets at `size` (None: the default size); nothing for a size that is not there."""
         name = cls.model_fields["size"].default if size is None else size
         return dict(cls.sizes.get(name, {})) if isinstance(name, str) else {}
+
+    @classmethod
+    def left_to_size(cls, written: Set[str]) -> set[str]:
+        """The fields that the dial still sets where these are written."""
+        return {field for fields in cls.sizes.values() for field in fields} - written
 
     @model_validator(mode="before")
     @classmethod

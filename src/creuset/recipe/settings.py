@@ -10,6 +10,9 @@ from creuset.recipe.render import flow
 from creuset.recipe.tree import Entry, Node, Place, Scalar, printable, text_fault
 
 Settings = Mapping[str, object] | Sequence[str]
+_FLAG, _ARGUMENT = "--set", "settings"
+PASSED_BY = (_FLAG, _ARGUMENT)
+"""Origins of what is given beside a recipe."""
 
 
 def settings_tree(settings: Settings) -> tuple[Node | None, list[Problem]]:
@@ -40,9 +43,9 @@ def _from_text(text: str, problems: list[Problem]) -> Node | None:
     shown = f"--set {printable(text)}"
 
     def place(line: int, column: int) -> Place:
-        return Place(file=shown, line=line, column=column + (before if line == 1 else 0), origin="--set")
+        return Place(file=shown, line=line, column=column + (before if line == 1 else 0), origin=_FLAG)
 
-    start = Place(file=shown, line=1, column=1, origin="--set")
+    start = Place(file=shown, line=1, column=1, origin=_FLAG)
     if not equals:
         problems.append(start.problem('expected KEY=VALUE, such as "training.seed=1"'))
         return None
@@ -59,7 +62,7 @@ def _from_text(text: str, problems: list[Problem]) -> Node | None:
 
 
 def _from_python(key: str, value: object, problems: list[Problem]) -> Node | None:
-    start = Place(file=f'settings["{printable(key)}"]', line=1, column=1, origin="settings")
+    start = Place(file=f'settings["{printable(key)}"]', line=1, column=1, origin=_ARGUMENT)
     try:
         node = _python_node(value, start)
     except TypeError as error:

@@ -152,7 +152,9 @@ def _unknown_key(site: Site, steps: Steps) -> str:
     section = section_of(_annotation(site, tuple(above)))
     known = list(section.recipe_keys()) if section is not None else []
     hint = did_you_mean(key, known)
-    if key in site.homes:
+    if section is not None and key in section.not_there:
+        hint = f"; {section.not_there[key]}"
+    elif key in site.homes:
         hint = f"; it {site.homes[key]}"
     return f"unknown key {quoted(key)} under {_name(site, tuple(above))}{hint}"
 

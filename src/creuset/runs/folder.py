@@ -15,6 +15,7 @@
 A folder appears complete or not at all, and each later change of the manifest is atomic.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +52,7 @@ _ABANDONED_SECONDS = 3600.0
 """What has been half written for so long belongs to a process that was killed."""
 
 
-_AT_THE_START: dict[str, Any] = {"best_validation_loss": None, "step": 0, "seconds": 0.0}
+_AT_THE_START: dict[str, Any] = {"best_validation_loss": None, "step": 0}
 
 
 class RunFolder:
@@ -157,6 +158,37 @@ class RunFolder:
         keep_only(self.checkpoints, manifest.checkpoints)
         return checkpoint.name
 
+    def set_aside(self, name: str) -> Path | None:
+        """Copies the run as it stands, with its checkpoints, into a run folder of its own inside this one.
+
+        For the process that holds the lock. What lies at that name already, from a process that was killed
+        on the way, is replaced.
+
+        Args:
+            name: Of the folder.
+
+        Returns:
+            Where it is; None of a run without a checkpoint.
+        """
+        manifest = self.manifest()
+        if not manifest.checkpoints:
+            return None
+        path = self.path / name
+        if path.exists():
+            remove_folder(path)
+        with atomic_folder(path) as temporary:
+            copy = RunFolder(temporary)
+            stopped = manifest.model_copy(update={"status": "stopped", "stop_reason": "collapse"})
+            copy.manifest_path.write_text(stopped.to_text(), encoding="utf-8")
+            shutil.copyfile(self.recipe_path, copy.recipe_path)
+            shutil.copyfile(self.journal_path, copy.journal_path)
+            for folder in (self.samples, self.evaluation, self.tokenizer_path):
+                if folder.is_dir():
+                    shutil.copytree(folder, temporary / folder.name)
+            for checkpoint in manifest.checkpoints:
+                shutil.copytree(self.checkpoints / checkpoint, copy.checkpoints / checkpoint)
+        return path
+
     def roll_back(self, remedy: dict[str, Any]) -> Checkpoint | None:
         """Makes the newest healthy checkpoint the last one, or none where training begins anew.
 
@@ -164,7 +196,8 @@ class RunFolder:
         that training goes on with, are added to the manifest's remedies.
 
         Args:
-            remedy: An entry of `Manifest.remedies`, whose "back_to" is the checkpoint's step, or 0.
+            remedy: An entry of `Manifest.remedies`, whose "back_to" is the checkpoint's step, or 0, and whose
+                "seconds" are those of training so far: what was abandoned took its time.
         """
         manifest = self.manifest()
         found = None
@@ -174,7 +207,7 @@ class RunFolder:
         self.update(
             remedies=(*manifest.remedies, remedy),
             **names_at(manifest, None if found is None else found.name),
-            **(progress_at(found) if found is not None else _AT_THE_START),
+            **{**(progress_at(found) if found is not None else _AT_THE_START), "seconds": remedy["seconds"]},
         )
         keep_only(self.checkpoints, self.manifest().checkpoints)
         return found

@@ -32,7 +32,7 @@ class Manifest(BaseModel):
 
     healthy names the newest checkpoint at which nothing was collapsing. remedies lists the rollbacks, each
     with the step at which training went back, where to ("back_to"), cause, signal, the settings that training
-    goes on with, and the journal's bytes up to then.
+    goes on with, the journal's bytes and the seconds of training up to then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

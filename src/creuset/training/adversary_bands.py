@@ -15,7 +15,6 @@ creuset's own.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from creuset.recipe.remedy import Cause
 from creuset.training.collapse import Reading, standard_score
 
 CLEAR = 5.0
@@ -98,11 +97,30 @@ class Bands:
         never_varied = "spread" not in been_healthy and unmoved
         is_like_itself = any(one.bad for one in varied if one.signal != "cells")
         wins = accuracy >= _WINS and unlike and (never_varied or not is_like_itself)
+        misplaced_by = next(one.severity for one in varied if one.signal == "cells")
         vanished = abs(accuracy - 0.5) <= _TELLS_NOTHING and unlike
-        yield self._player(
-            "critic_vanishes", "critic vanishes", accuracy, 0.5 + _TELLS_NOTHING, vanished, like
+        yield Reading(
+            signal="critic_vanishes",
+            cause="critic vanishes",
+            value=accuracy,
+            limit=0.5 + _TELLS_NOTHING,
+            z=0.0,
+            severity=misplaced_by,
+            healthy=like and not vanished,
+            bad=vanished,
+            explains="diversity loss",
         )
-        yield self._player("critic_wins", "critic wins", accuracy, _WINS, wins, accuracy < _CONTEST or like)
+        yield Reading(
+            signal="critic_wins",
+            cause="critic wins",
+            value=accuracy,
+            limit=_WINS,
+            z=0.0,
+            severity=misplaced_by,
+            healthy=(accuracy < _CONTEST or like) and not wins,
+            bad=wins,
+            explains="diversity loss",
+        )
         yield from varied
         if self.gap_deviation is None:
             return
@@ -113,6 +131,7 @@ class Bands:
             value=share,
             limit=COPIES.bad,
             z=standard_score(z, 0.0, 1.0),
+            severity=share,
             healthy=share <= COPIES.healthy,
             bad=share > COPIES.bad and z >= CLEAR,
         )
@@ -124,6 +143,7 @@ class Bands:
             value=gap,
             limit=GAP.bad,
             z=z,
+            severity=gap - 0.5,
             healthy=gap <= GAP.healthy,
             bad=gap > GAP.bad and z >= CLEAR,
         )
@@ -139,21 +159,8 @@ class Bands:
             value=value,
             limit=limit,
             z=z,
+            severity=z,
             healthy=within,
             bad=beyond and z >= CLEAR,
             early=name not in _SAY_LITTLE_EARLY,
-        )
-
-    def _player(
-        self, signal: str, cause: Cause, value: float, limit: float, bad: bool, healthy: bool
-    ) -> Reading:
-        return Reading(
-            signal=signal,
-            cause=cause,
-            value=value,
-            limit=limit,
-            z=0.0,
-            healthy=healthy and not bad,
-            bad=bad,
-            explains="diversity loss",
         )

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from creuset.data.dataset import Dataset
 from creuset.device import BatchGenerator, stream
+from creuset.errors import UsageError
 from creuset.models.watched import Adversary
 from creuset.training.adversary_bands import Bands
 from creuset.training.batches import to_device
@@ -58,21 +59,28 @@ class AdversaryWatch:
         dataset: What they are trained on.
         num_samples: Asked for. Real ones are at most a third of the training split: what is said of fewer
             samples is said of the first so many; copies are looked for among all.
+        batch_size: Of the training: so many samples are judged at once where that matters.
         seed: Decides which samples are taken and what is drawn.
+
+    Raises:
+        UsageError: The training split is too small.
     """
 
-    def __init__(self, model: Adversary, dataset: Dataset, num_samples: int, seed: int) -> None:
+    def __init__(
+        self, model: Adversary, dataset: Dataset, num_samples: int, batch_size: int, seed: int
+    ) -> None:
         self._model, self._seed = model, seed
         self._dtype, self._device = model.dtype, next(model.parameters()).device
         num_training = dataset.splits["train"].num_samples
         self.num_samples = num_samples_for(model, num_training, num_samples)
-        self._num_drawn = _whole(model, num_samples)
+        self._num_drawn = max(num_samples - num_samples % model.judged_together, model.judged_together)
         order = torch.randperm(num_training, generator=stream(seed, "collapse", "training"))
         self._real = self._batch(dataset, "train", order[: self.num_samples])
         held_out = self._held_out_batch(dataset)
-        self._unknown = None if held_out is None else _first(held_out, _whole(model, _JUDGED))
-        known = _whole(model, min(_JUDGED, num_training))
+        self._unknown = None if held_out is None else self._judged(held_out)
+        known = _whole(model, _JUDGED, num_training)
         self._known = self._batch(dataset, "train", order[:known].sort().values)
+        self._judged_at_once = min(batch_size, self._num_drawn, *map(_num_of, self._real_ones()))
         rest = order[self.num_samples :][:_POOL]
         pool = as_rows(_samples(self._batch(dataset, "train", rest)))
         bank = self._batch(dataset, "train", order[:_BANK].sort().values)
@@ -89,7 +97,7 @@ class AdversaryWatch:
 
     def _held_out_batch(self, dataset: Dataset) -> dict[str, Tensor] | None:
         part = dataset.splits.get("validation")
-        num = 0 if part is None else _whole(self._model, min(part.num_samples, _BANK))
+        num = 0 if part is None else _whole(self._model, _BANK, part.num_samples)
         if part is None or num < _LEAST:
             return None
         places = torch.randperm(part.num_samples, generator=stream(self._seed, "collapse", "held out"))
@@ -115,7 +123,7 @@ class AdversaryWatch:
 
     def _gap_deviation(self, unknown: Mapping[str, Tensor]) -> float:
         """The standard deviation of the gap of a critic that knows no sample (Mann & Whitney 1947)."""
-        return math.sqrt((1 / len(_samples(self._known)) + 1 / len(_samples(unknown))) / 12)
+        return math.sqrt((1 / _num_of(self._known) + 1 / _num_of(unknown)) / 12)
 
     def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
         """What `values` say, by the bands (adversary_bands.py)."""
@@ -162,19 +170,36 @@ class AdversaryWatch:
         return labels.repeat(-(-self._num_drawn // len(labels)))[: self._num_drawn]
 
     def _of_critic(self, drawn: Tensor, labels: Tensor | None) -> dict[str, float]:
-        fake = self._model.critic(drawn, labels)
-        training = self._scores(self._known)
+        fake = self._scores(drawn, labels)
+        training = self._scores_of(self._known)
         if self._unknown is None:
             return {"accuracy": ranked_higher(training, fake)}
-        held_out = self._scores(self._unknown)
+        held_out = self._scores_of(self._unknown)
         return {
             "accuracy": ranked_higher(held_out, fake),
             "critic_gap": ranked_higher(training, held_out),
         }
 
-    def _scores(self, batch: Mapping[str, Tensor]) -> Tensor:
-        scores: Tensor = self._model.critic(_samples(batch), batch.get("labels"))
-        return scores
+    def _scores_of(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self._scores(_samples(batch), batch.get("labels"))
+
+    def _scores(self, samples: Tensor, labels: Tensor | None) -> Tensor:
+        """Scores of all samples; of equal parts of them where it matters how many are judged at once."""
+        if not self._model.judges_by_batch:
+            scores: Tensor = self._model.critic(samples, labels)
+            return scores
+        size = _whole(self._model, self._judged_at_once, len(samples))
+        starts = range(0, len(samples) - size + 1, size)
+        of = [None if labels is None else labels[start : start + size] for start in starts]
+        parts = [samples[start : start + size] for start in starts]
+        return torch.cat([self._model.critic(*each) for each in zip(parts, of, strict=True)])
+
+    def _real_ones(self) -> list[dict[str, Tensor]]:
+        return [self._known, *([] if self._unknown is None else [self._unknown])]
+
+    def _judged(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        num = _whole(self._model, _JUDGED, _num_of(batch))
+        return {name: values[:num] for name, values in batch.items()}
 
     def _sensitivity(self, draws: BatchGenerator, labels: Tensor | None) -> float:
         num = min(_NUDGED, self.num_samples)
@@ -187,17 +212,33 @@ class AdversaryWatch:
 
 
 def num_samples_for(model: Adversary, num_training: int, num_samples: int) -> int:
-    """How many samples a check draws; 0 where the training split is too small to be watched."""
-    num = _whole(model, min(num_samples, num_training // 3))
-    return num if num >= _LEAST else 0
+    """How many samples are held against real ones.
+
+    Raises:
+        UsageError: The training split is too small: a third of it is no 16 samples, or no group or pack.
+    """
+    num = _whole(model, num_samples, num_training // 3)
+    if num < _LEAST:
+        raise UsageError(
+            "there are too few training samples to watch a GAN for collapse",
+            where="collapse.on_collapse",
+            got=f"{num_training} training samples",
+            expected=f"at least {3 * max(_LEAST, model.judged_together)}",
+            next_step="set collapse.on_collapse to warn, or take more data",
+        )
+    return num
 
 
-def _whole(model: Adversary, num: int) -> int:
-    return num - num % model.judged_together
+def _whole(model: Adversary, num: int, available: int) -> int:
+    """The most samples that the critic takes, of those that are there: up to `num`, or else the least that it
+    takes at all."""
+    together = model.judged_together
+    most = min(num, available)
+    return most - most % together or (together if together <= available else 0)
 
 
-def _first(batch: Mapping[str, Tensor], num: int) -> dict[str, Tensor]:
-    return {name: values[:num] for name, values in batch.items()}
+def _num_of(batch: Mapping[str, Tensor]) -> int:
+    return len(_samples(batch))
 
 
 def _samples(batch: Mapping[str, Tensor]) -> Tensor:

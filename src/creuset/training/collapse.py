@@ -22,7 +22,7 @@ _CHECKS = 100
 _LEAST_STEPS = 100
 """Default steps between checks: a hundredth of the training, or so many."""
 _NEARER = 0.9
-"""Share of its standard score of `patience` checks ago at which a signal is getting better."""
+"""Share of its severity of `patience` checks ago at which a signal is getting better."""
 _MOST = 1e6
 """Scores are cut there: JSON has no infinity."""
 
@@ -36,7 +36,10 @@ class Reading:
         cause: What collapses where it is bad.
         value: What was measured.
         limit: The value beyond which it is bad.
-        z: By how many standard deviations it is worse than real samples are, cut at a million.
+        z: By how many standard deviations it is worse than real samples are, cut at a million; 0 of a signal
+            that has no real counterpart.
+        severity: How far from health it is, to be compared with itself at other checks; above 0 where it is
+            bad.
         healthy: Whether it is as in health.
         bad: Whether it is beyond its limit, and clearly so.
         explains: Another cause, whose signals are bad for the same reason.
@@ -48,6 +51,7 @@ class Reading:
     value: float
     limit: float
     z: float
+    severity: float
     healthy: bool
     bad: bool
     explains: Cause | None = None
@@ -105,12 +109,12 @@ class _Memory:
     bad_checks: int = 0
     bad_checks_armed: int = 0
     began: int = 0
-    scores: list[float] = field(default_factory=list)
+    severities: list[float] = field(default_factory=list)
 
     @property
     def is_recovering(self) -> bool:
         """Whether a signal that was never healthy is on its way: nearer by a tenth since some checks."""
-        return not self.been_healthy and 0 < self.scores[-1] <= _NEARER * self.scores[0]
+        return not self.been_healthy and self.severities[-1] <= _NEARER * self.severities[0]
 
 
 class CollapseWatch:
@@ -153,15 +157,16 @@ class CollapseWatch:
         explained: set[str] = set()
         for reading in readings:
             memory = self._memory[reading.signal]
-            is_due = memory.bad_checks_armed >= self._patience and not memory.is_recovering
-            if is_due and reading.cause not in self._raised:
+            lasts = memory.bad_checks_armed >= self._patience
+            if reading.explains is not None and lasts:
+                explained.add(reading.explains)
+            if lasts and not memory.is_recovering and reading.cause not in self._raised:
                 known = found.get(reading.cause)
-                if reading.explains is not None:
-                    explained.add(reading.explains)
                 if known is None or memory.began < known.began:
                     found[reading.cause] = _alarm(step, reading, memory)
+        found = {cause: alarm for cause, alarm in found.items() if cause not in explained}
         self._raised |= found.keys()
-        return [alarm for cause, alarm in found.items() if cause not in explained]
+        return list(found.values())
 
     def _remember(self, step: int, reading: Reading) -> None:
         memory = self._memory.setdefault(reading.signal, _Memory())
@@ -169,7 +174,7 @@ class CollapseWatch:
         memory.been_healthy |= reading.healthy
         if reading.bad and not memory.bad_checks:
             memory.began = step
-        memory.scores = [*memory.scores, reading.z][-self._patience :]
+        memory.severities = [*memory.severities, reading.severity][-self._patience :]
         memory.bad_checks = memory.bad_checks + 1 if reading.bad else 0
         memory.bad_checks_armed = memory.bad_checks_armed + 1 if reading.bad and memory.armed else 0
         is_late = reading.early and step >= self._armed_after

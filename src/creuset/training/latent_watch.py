@@ -32,7 +32,10 @@ _ACTIVE_VARIANCE = 0.01
 _LIVE_SHARE = 1e-4
 """Of the mean variance of a unit: a hundredth of its deviation."""
 _ACTIVE_BAD, _ACTIVE_HEALTHY = 0.1, 0.2
+_LITTLE_NATS = 2.0
+"""What a collapsed code says at most; one with more dimensions than it needs says much with few."""
 _LIVE_BAD, _LIVE_HEALTHY = 0.5, 0.75
+_LEAST_SHARE = 1e-3
 
 
 class _PictureWatch:
@@ -81,7 +84,7 @@ class PosteriorWatch(_PictureWatch):
 
     def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
         del been_healthy
-        value = values["active_units"]
+        value, says_little = values["active_units"], values["kl_nats"] < _LITTLE_NATS
         return [
             Reading(
                 signal="active_units",
@@ -89,8 +92,9 @@ class PosteriorWatch(_PictureWatch):
                 value=value,
                 limit=_ACTIVE_BAD,
                 z=0.0,
-                healthy=value >= _ACTIVE_HEALTHY,
-                bad=value < _ACTIVE_BAD,
+                severity=_ACTIVE_BAD / max(value, _LEAST_SHARE),
+                healthy=value >= _ACTIVE_HEALTHY or not says_little,
+                bad=value < _ACTIVE_BAD and says_little,
             )
         ]
 
@@ -122,6 +126,7 @@ class CodeWatch(_PictureWatch):
                 value=value,
                 limit=_LIVE_BAD,
                 z=0.0,
+                severity=_LIVE_BAD / max(value, _LEAST_SHARE),
                 healthy=value >= _LIVE_HEALTHY,
                 bad=value < _LIVE_BAD,
             )

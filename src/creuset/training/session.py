@@ -18,7 +18,7 @@ from creuset.training.base import base_body
 from creuset.training.batches import TrainingBatches, split_batches
 from creuset.training.collapse import CollapseWatch
 from creuset.training.distributed import Processes
-from creuset.training.lookers import make_looker
+from creuset.training.lookers import make_looker, require_watchable
 from creuset.training.loop import Loop
 from creuset.training.optimizer import Player
 from creuset.training.recorder import Recorder
@@ -76,7 +76,7 @@ class Session:
 
         Raises:
             UsageError: The family cannot take the data or has no such player, or a batch is larger than the
-                data or smaller than its parts.
+                data or smaller than its parts, or there is too little data for the watch that is asked for.
         """
         training = recipe.training
         num_parts = num_parts_of(recipe.data.batch_size, training.accumulate, processes)
@@ -86,6 +86,7 @@ class Session:
         model = build_model(family, recipe.model, dataset.spec, recipe.training.seed)
         assert isinstance(model, Model)
         model.to(processes.device, stored_dtype(precision))
+        require_watchable(family.collapses, model, dataset, recipe.collapse)
         if model.couples_samples and num_parts > 1:
             raise UsageError(
                 f"a batch of the family {family.name} cannot be cut: its samples are told from each other",
@@ -160,14 +161,36 @@ class Session:
             watch=watch,
         )
 
-    def collapse_signals(self) -> CollapseWatch | None:
+    def collapse_signals(self, say: Callable[[str], None]) -> CollapseWatch | None:
         """What is watched for collapse; None where the recipe or the family wants nothing watched, or there
-        are too few training samples."""
-        config, seed = self.recipe.collapse, self.recipe.training.seed
+        are too few training samples.
+
+        Args:
+            say: Is told what can't be watched.
+
+        Raises:
+            UsageError: There are too few training samples, and the recipe relies on the watch.
+        """
+        config, training = self.recipe.collapse, self.recipe.training
         if config.on_collapse == "off" or self.family.collapses is None:
             return None
-        looker = make_looker(self.family.collapses, self.model, self.dataset, config.num_samples, seed)
-        return None if looker is None else CollapseWatch(looker, config, self.recipe.training.num_steps)
+        try:
+            looker = make_looker(
+                self.family.collapses,
+                self.model,
+                self.dataset,
+                config.num_samples,
+                self.recipe.data.batch_size,
+                training.seed,
+            )
+        except UsageError as error:
+            if config.on_collapse != "warn":
+                raise
+            say(f"not watched for collapse: {error.message} ({error.got}; {error.expected} are needed)")
+            return None
+        if self.family.collapses == "samples" and "copies" not in looker.limits:
+            say("there are too few validation samples to tell whether training samples are learned by heart")
+        return CollapseWatch(looker, config, training.num_steps)
 
     def validate(self) -> dict[str, float]:
         """The validation loss and its parts over the split, with the same draws each time.

@@ -54,6 +54,7 @@ class Watch:
         signals: The signals and their memory.
         answer: What is to be done about an alarm.
         sheet: Writes the samples of a step and returns where they are; None where there are none to show.
+        seconds: That calibration took.
     """
 
     def __init__(
@@ -62,10 +63,11 @@ class Watch:
         *,
         answer: Callable[[Alarm], Response],
         sheet: Callable[[int], str] | None,
+        seconds: float = 0.0,
     ) -> None:
         self._signals, self._answer, self._sheet = signals, answer, sheet
         self.every = signals.every
-        self._seconds = 0.0
+        self._seconds = seconds
 
     def begin(self, recorder: Recorder) -> None:
         """The line of the calibration, before the first step."""
@@ -93,7 +95,9 @@ class Watch:
         ending: Raised | None = None
         for alarm in alarms:
             response = self._answer(alarm)
+            begin = time.monotonic()
             sheet = None if self._sheet is None else self._sheet(step)
+            self._seconds += time.monotonic() - begin
             told = alarm_values(alarm, response.remedy, sheet)
             recorder.record(step, "alarm", told, clock={"seconds": seconds()})
             recorder.progress.say(sentence(told, step))
@@ -109,7 +113,7 @@ class Watch:
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Goes on from what `facts` gave."""
         self._signals.restore(facts["collapse"])
-        self._seconds = facts["seconds_of_checks"]
+        self._seconds += facts["seconds_of_checks"]
 
 
 def alarm_values(alarm: Alarm, remedy: Remedy | None, sheet: str | None) -> dict[str, float | str]:

@@ -20,7 +20,13 @@ from creuset.training.watch import Watch
 from creuset.workflows.evaluate import evaluate
 from creuset.workflows.plan import Plan
 from creuset.workflows.report import write_run_report
-from creuset.workflows.rollback import answers, go_back_with, journal_bytes, stopped_by
+from creuset.workflows.rollback import (
+    answers,
+    go_back_with,
+    journal_bytes,
+    seconds_so_far,
+    stopped_by,
+)
 from creuset.workflows.step_samples import alarm_sheet, sample_writer
 
 
@@ -152,12 +158,14 @@ def _train(
                 if isinstance(session, FittedModel):
                     return _fit(plan, session, folder, checkpoint, recorder, lost)
                 loop = _loop(plan, session, folder, checkpoint, recorder)
+                if rolled_back:
+                    loop.count_from(seconds_so_far(folder))
                 if checkpoint is not None and not rolled_back:
                     _record_resume(recorder, checkpoint, lost)
                 outcome = loop.run(None if limit is None else limit - time.monotonic())
                 if outcome.alarm is None or not outcome.alarm.goes_back:
                     return outcome
-                plan = go_back_with(plan, folder, outcome.alarm, recorder)
+                plan = go_back_with(plan, folder, outcome.alarm, recorder, outcome.seconds)
         finally:
             recorder.close()
         checkpoint, rolled_back = _last_good(plan, folder, progress), True
@@ -177,14 +185,18 @@ def _loop(
 ) -> Loop:
     """The loop at its start, or at a checkpoint."""
     recorder.progress.say(f"{plan.family.name} on {plan.device}, {plan.precision_reason}")
-    signals = session.collapse_signals()
+    begin = time.monotonic()
+    signals = session.collapse_signals(recorder.progress.say)
+    seconds = time.monotonic() - begin
     loop = session.loop(
         recorder,
         sample=sample_writer(session, folder),
         save=lambda saved, best: folder.keep(saved, best=best),
         watch=None
         if signals is None
-        else Watch(signals, answer=answers(plan, folder), sheet=alarm_sheet(session, folder)),
+        else Watch(
+            signals, answer=answers(plan, folder), sheet=alarm_sheet(session, folder), seconds=seconds
+        ),
     )
     if checkpoint is not None:
         loop.restore(checkpoint, folder.checkpoints / checkpoint.name)

@@ -45,7 +45,7 @@ def small_sheets(
 
 
 def budget_remarks(table: FamilyTable) -> list[Finding]:
-    """A warning where the trainings were not equally long, and one where they were of unlike data."""
+    """Warnings where the trainings were not equally long, not told as much, or of unlike data."""
     found = []
     spent = {name: entry.training_seconds for name, entry in table.entries.items()}
     shortest, longest = min(spent, key=spent.__getitem__), max(spent, key=spent.__getitem__)
@@ -54,6 +54,13 @@ def budget_remarks(table: FamilyTable) -> list[Finding]:
             f"These trainings had unlike budgets, from {seconds(spent[shortest])} ({shortest}) to "
             f"{seconds(spent[longest])} ({longest}); `creuset train RECIPE --max-time 10m` gives each "
             "the same."
+        )
+        found.append(Finding(text=text, kind="warning"))
+    if len({entry.told for entry in table.entries.values()}) > 1:
+        knowing = ", ".join(name for name, entry in table.entries.items() if entry.told != "none")
+        text = (
+            f"Classes were known to {knowing} alone, which helps: what is drawn has the data's shares of "
+            "classes. `--set model.condition=none` trains without them."
         )
         found.append(Finding(text=text, kind="warning"))
     hashes = {name: entry.data_hash[:8] for name, entry in table.entries.items()}

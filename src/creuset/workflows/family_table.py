@@ -32,6 +32,7 @@ _NAMES: Mapping[str, str] = {
     "kid": "kernel inception distance",
 }
 _FLOOR = "_floor"
+_TOLD: Mapping[str, str] = {"none": "nothing", "class": "its class", "text": "phrases of its class"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class FamilyEntry:
     Args:
         run: As it can be typed.
         family: Its family.
+        told: What it was told of each picture in training: none, class, text.
         num_parameters: Trained numbers; None for a family that is fitted without gradients.
         steps: Of its training.
         training_seconds: All of it, with validations, sheets and checkpoints.
@@ -51,6 +53,7 @@ class FamilyEntry:
 
     run: str
     family: str
+    told: str
     num_parameters: int | None
     steps: int
     training_seconds: float
@@ -63,6 +66,7 @@ class FamilyEntry:
         return {
             "run": self.run,
             "family": self.family,
+            "told": self.told,
             "num_parameters": self.num_parameters,
             "steps": self.steps,
             "training_seconds": self.training_seconds,
@@ -171,6 +175,9 @@ class FamilyTable:
         entries = [self.entries.get(name) for name in subjects]
         rows = {
             "family": [None if one is None else GridCell(text=one.family) for one in entries],
+            "told of each picture": [
+                None if one is None else GridCell(text=_TOLD.get(one.told, one.told)) for one in entries
+            ],
             "parameters": [
                 None
                 if one is None or one.num_parameters is None
@@ -240,6 +247,7 @@ def family_table(
         entries[names[reference]] = FamilyEntry(
             run=reference,
             family=manifest.family,
+            told=models[reference].recipe.model.told,
             num_parameters=num_parameters(models[reference]),
             steps=manifest.step,
             training_seconds=manifest.seconds,

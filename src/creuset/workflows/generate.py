@@ -157,6 +157,9 @@ def generate(
     _check(mode, out, num, {"data": data, "split": split}, {"label": label, "prompt": prompt})
     watcher = Silent() if progress is None else progress
     loaded = load(run, checkpoint=checkpoint)
+    remark = None if prompt is None else loaded.having("samples", "draw samples").prompt_remark(prompt)
+    if remark is not None:
+        watcher.say(f"warning: {remark}")
     with memory_errors("ask for fewer"):
         if mode == "sample":
             made = _sample(loaded, out, num, seed, label, prompt)

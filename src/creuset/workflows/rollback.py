@@ -15,6 +15,7 @@ from creuset.recipe.remedy import Cause, Remedy
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.runs.checkpoint import Checkpoint
 from creuset.runs.folder import RunFolder
+from creuset.runs.reference import reference
 from creuset.training.collapse import Alarm
 from creuset.training.recorder import Recorder
 from creuset.training.watch import Raised, Response, written
@@ -69,16 +70,18 @@ def with_settings(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
     return replace(changed, path=recipe.path)
 
 
-def go_back_with(plan: Plan, folder: RunFolder, raised: Raised, recorder: Recorder) -> Plan:
+def go_back_with(plan: Plan, folder: RunFolder, raised: Raised, recorder: Recorder, seconds: float) -> Plan:
     """Takes the run back to its last healthy checkpoint, and returns the plan to go on with.
 
-    Killed on the way, the run goes on from a checkpoint before the alarm, and comes here again.
+    Killed on the way, the run goes on from a checkpoint before the alarm, and comes here again. Where
+    training begins anew, what there was is kept as a run inside the run.
 
     Args:
         plan: As trained so far.
         folder: The run.
         raised: The alarm and its remedy.
         recorder: Gets the line of the rollback.
+        seconds: Of training so far.
     """
     alarm, remedy = raised.alarm, raised.remedy
     assert remedy is not None
@@ -90,7 +93,9 @@ def go_back_with(plan: Plan, folder: RunFolder, raised: Raised, recorder: Record
         "signal": alarm.signal,
         "setting": written(remedy),
     }
-    recorder.record(alarm.step, "rollback", values, clock={})
+    recorder.sync()
+    kept = None if back_to else folder.set_aside(f"abandoned-{len(folder.manifest().remedies) + 1}")
+    recorder.record(alarm.step, "rollback", values, clock={"seconds": seconds})
     folder.roll_back(
         {
             "from_step": alarm.step,
@@ -100,29 +105,36 @@ def go_back_with(plan: Plan, folder: RunFolder, raised: Raised, recorder: Record
             "signal": alarm.signal,
             "settings": dict(remedy.settings),
             "journal_bytes": recorder.sync(),
+            "seconds": seconds,
         }
     )
-    recorder.progress.say(f"back to step {back_to}, with {written(remedy)}")
+    told = "" if kept is None else f"; what was trained so far: {reference(kept)}"
+    recorder.progress.say(f"back to step {back_to}, with {written(remedy)}{told}")
     return replace(plan, recipe=with_settings(plan.recipe, dict(remedy.settings)))
 
 
-def stopped_by(raised: Raised, step: int, reference: str) -> GateError:
+def stopped_by(raised: Raised, step: int, run: str) -> GateError:
     """What to say of a training that stopped for a collapse.
 
     Args:
         raised: The alarm.
         step: Of the checkpoint that was made.
-        reference: How to name the run on the command line.
+        run: How to name the run on the command line.
     """
     alarm, remedy = raised.alarm, raised.remedy
     settings = "" if remedy is None else f" (set {written(remedy)}: {remedy.why})"
     return GateError(
         f"the training collapsed: {alarm.cause}, since step {alarm.began}{settings}",
-        where=f"{reference}, step {step}",
+        where=f"{run}, step {step}",
         got=f"{alarm.signal} {alarm.value:.3g}",
         expected=f"not beyond {alarm.limit:.3g}",
-        next_step=f"train anew with the setting, or go on all the same: creuset train --resume {reference}",
+        next_step=f"train anew with the setting, or go on all the same: creuset train --resume {run}",
     )
+
+
+def seconds_so_far(folder: RunFolder) -> float:
+    """Of training up to the last rollback, with what was abandoned."""
+    return float(folder.manifest().remedies[-1].get("seconds", 0.0))
 
 
 def journal_bytes(folder: RunFolder, checkpoint: Checkpoint | None) -> tuple[int, bool]:

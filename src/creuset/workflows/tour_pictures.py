@@ -36,7 +36,7 @@ STATIONS = (
         subject="GAN",
         recipe="gan-mnist",
         num_steps=500,
-        settings=("training.log_every=50", "training.ema_decay=0.98", _FEW),
+        settings=("model.condition=none", "training.log_every=50", "training.ema_decay=0.98", _FEW),
     ),
     Station(
         subject="PixelCNN",
