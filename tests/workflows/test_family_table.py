@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from creuset.runs.folder import RunFolder
 from creuset.workflows.compare import compare
 from creuset.workflows.comparison_report import write_comparison_report
 from creuset.workflows.evaluate import evaluate
+from creuset.workflows.family_sheets import budget_remarks
 from creuset.workflows.family_table import REAL, FamilyTable, family_table
 from creuset.workflows.likelihood_kinds import kind_of_likelihood, of_unlike_kind, what_is_likely
 from creuset.workflows.plan import read
@@ -111,6 +113,16 @@ def test_what_training_and_drawing_took(families: list[RunFolder]) -> None:
     assert 0 < low <= took["median"] <= high
     assert (took["num_samples"], took["rounds"]) == (2, 3)
     assert "drawing 1,000 samples" in {row.name for rows in table.grid().groups.values() for row in rows}
+
+
+def test_what_each_was_told_is_a_row_and_unlike_ones_are_warned_of(families: list[RunFolder]) -> None:
+    table = table_of(families)
+    rows = {row.name: row.cells for rows in table.grid().groups.values() for row in rows}
+    assert [cell.text for cell in rows["told of each picture"][:2]] == ["nothing", "its class"]
+    (remark,) = (one.text for one in budget_remarks(table) if "Classes were known" in one.text)
+    assert remark.startswith("Classes were known to pixelcnn alone")
+    alike = {name: replace(entry, told="class") for name, entry in table.entries.items()}
+    assert not any("Classes" in one.text for one in budget_remarks(replace(table, entries=alike)))
 
 
 def test_real_pictures_have_a_column_of_their_own(families: list[RunFolder]) -> None:
