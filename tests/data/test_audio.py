@@ -13,7 +13,7 @@ from creuset.data.npz import write_npz
 from creuset.data.wav import UnreadableSoundError
 from creuset.errors import DataError, UsageError
 from creuset.progress import Silent
-from creuset.recipe.sections import AudioConfig
+from creuset.recipe.audio import AudioConfig
 from sounds import RATE, levels, tone, tone_folder, write_wav
 from sounds import sound_form as form_of
 

@@ -10,7 +10,7 @@ from creuset.data.clips import clips_as_pictures, sound_form
 from creuset.data.dataset import Dataset
 from creuset.errors import DataError
 from creuset.progress import Silent
-from creuset.recipe.sections import AudioConfig
+from creuset.recipe.audio import AudioConfig
 from sounds import RATE, levels, tone
 
 Load = Callable[..., Dataset]

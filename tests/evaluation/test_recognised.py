@@ -22,7 +22,8 @@ from creuset.models import family
 from creuset.models.base import Batch, Model
 from creuset.pretrained.features import FeatureNetwork
 from creuset.progress import Silent
-from creuset.recipe.sections import AudioConfig, DataConfig
+from creuset.recipe.audio import AudioConfig
+from creuset.recipe.sections import DataConfig
 from creuset.workflows.chapters import recognised_figures
 from sounds import tone_folder
 

@@ -25,7 +25,8 @@ from creuset.models import family, family_configs, family_names, vae
 from creuset.models.vae import VAEConfig
 from creuset.recipe import resolve, sections
 from creuset.recipe.collapse import CollapseConfig
-from creuset.recipe.sections import DataConfig, FamilyConfig, Section, TrainingConfig
+from creuset.recipe.section import Section
+from creuset.recipe.sections import DataConfig, FamilyConfig, TrainingConfig
 from creuset.workflows.train import train
 from field_reads import Reads, unread
 from sounds import tone_folder

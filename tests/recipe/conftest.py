@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from creuset.recipe.sections import FamilyConfig, Section
+from creuset.recipe.section import Section
+from creuset.recipe.sections import FamilyConfig
 
 
 class BlockConfig(Section):

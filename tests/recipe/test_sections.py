@@ -5,7 +5,8 @@ from typing import ClassVar
 import pytest
 from pydantic import ValidationError
 
-from creuset.recipe.sections import DataConfig, FamilyConfig, Section, TrainingConfig
+from creuset.recipe.section import Section
+from creuset.recipe.sections import DataConfig, FamilyConfig, TrainingConfig
 
 
 def test_the_dial_turns_without_a_recipe_too() -> None:

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 from unittest import mock
 
-from creuset.recipe.sections import Section
+from creuset.recipe.section import Section
 from source_tree import PACKAGE
 
 Reads = set[tuple[type[Section], str]]

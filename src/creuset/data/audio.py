@@ -25,7 +25,7 @@ from creuset.data.picture import SUFFIXES as PICTURES
 from creuset.data.source import Part, Source, encode_labels, require_memory
 from creuset.data.wav import SUFFIX, Recording, UnreadableSoundError, read_wav
 from creuset.progress import Progress
-from creuset.recipe.sections import AudioConfig
+from creuset.recipe.audio import AudioConfig
 
 CLIPS = FilesOf(suffixes=frozenset({SUFFIX}), noun="clip")
 NUM_TEST = 5

@@ -29,7 +29,7 @@ from creuset.data.source import SPLITS, Part, Source, counted, listed
 from creuset.data.wav import RATES, Recording
 from creuset.errors import DataError, did_you_mean
 from creuset.progress import Progress
-from creuset.recipe.sections import AudioConfig
+from creuset.recipe.audio import AudioConfig
 
 Arrays = Mapping[str, NDArray[Any]]
 

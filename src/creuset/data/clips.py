@@ -19,7 +19,7 @@ from creuset.data.spec import SoundForm
 from creuset.data.wav import Recording, UnreadableSoundError
 from creuset.errors import DataError
 from creuset.progress import Progress
-from creuset.recipe.sections import AudioConfig
+from creuset.recipe.audio import AudioConfig
 
 _CHUNK = 256
 """Clips in memory as sound at once."""

@@ -14,7 +14,8 @@ from creuset.layers.generator import AdversarialNorm
 from creuset.models.gan_remedies import Rates, gan_remedies
 from creuset.objectives.adversarial import SMOOTHED, AdversarialName
 from creuset.recipe.remedy import Cause, Remedy
-from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, Section, TrainingConfig
+from creuset.recipe.section import Section
+from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, TrainingConfig
 
 _LEAST_HALVED = 8
 """Sides that are halved by default: the smallest map is of 4 to 7, as DCGAN's of 4."""
@@ -134,8 +135,8 @@ class GANConfig(FamilyConfig):
     }
     own_sections: ClassVar[tuple[str, ...]] = ("objective",)
     not_there: ClassVar[dict[str, str]] = {
-        "critic_activation": "a critic has no sigmoid or other function on its score: the losses take it as "
-        "it is, and that of a WGAN must not be squashed; leave the key out",
+        "critic_activation": "a critic's score must be as it is, without a sigmoid or another function: so "
+        "the losses take it, that of a WGAN above all; leave the key out",
     }
 
     latent_dim: int = Field(64, ge=1, description="Numbers of noise that a sample is made of.")
@@ -249,7 +250,7 @@ class GANConfig(FamilyConfig):
         for name, num in (("critic_norm", size // self.pack), ("generator_norm", size)):
             if getattr(self, name) == "batch" and num < _LEAST_NORMALISED:
                 found[f"model.{name}"] = (
-                    f"batch needs at least {_LEAST_NORMALISED} samples (packs) to normalise over, and "
-                    f"data.batch_size gives {num}; raise that, or set {name}: group"
+                    f"must be none or group where data.batch_size gives fewer than {_LEAST_NORMALISED} "
+                    "samples (packs) to normalise over, got batch"
                 )
         return found

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from creuset.recipe.sections import Section
+from creuset.recipe.section import Section
 
 
 class CollapseConfig(Section):

@@ -8,7 +8,7 @@ from itertools import takewhile
 import yaml
 
 from creuset.recipe.composer import parse_scalar
-from creuset.recipe.sections import Section
+from creuset.recipe.section import Section
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./~][A-Za-z0-9_./~+-]*")
 _COMMENT_COLUMN = 40

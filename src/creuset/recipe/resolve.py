@@ -16,14 +16,8 @@ from creuset.recipe.collapse import CollapseConfig
 from creuset.recipe.composer import compose
 from creuset.recipe.render import dotted
 from creuset.recipe.resolved import FORMAT, KEYS, Recipe, differences
-from creuset.recipe.sections import (
-    DataConfig,
-    EvaluationConfig,
-    FamilyConfig,
-    PlayerConfig,
-    Section,
-    TrainingConfig,
-)
+from creuset.recipe.section import Section
+from creuset.recipe.sections import DataConfig, EvaluationConfig, FamilyConfig, PlayerConfig, TrainingConfig
 from creuset.recipe.settings import PASSED_BY, Settings, settings_tree
 from creuset.recipe.source import find_recipe, read_text
 from creuset.recipe.tree import Entry, Node, Place, overlay, plain, printable, quoted
@@ -152,8 +146,10 @@ class _Reading:
         size, section = self._written("model", "size"), self._written("model")
         if size is None or section is None or not isinstance(section.node.value, dict):
             return
-        written = section.node.value.keys()
-        if size.place.origin in PASSED_BY and not model.left_to_size(written):
+        written = section.node.value
+        of_file = {key for key, entry in written.items() if entry.place.origin not in PASSED_BY}
+        turned = size.place.origin in PASSED_BY and bool(of_file & model.size_defaults(model.size).keys())
+        if turned and not model.left_to_size(written.keys()):
             problem = "model.size has no effect: the recipe writes all that it would set; set that instead"
             self._complain(size.node.place.problem(problem))
 

@@ -6,13 +6,7 @@ from pathlib import Path
 
 from creuset.recipe.collapse import CollapseConfig
 from creuset.recipe.render import Leaf, dotted, leaves, resolved_yaml
-from creuset.recipe.sections import (
-    DataConfig,
-    EvaluationConfig,
-    FamilyConfig,
-    PlayerConfig,
-    TrainingConfig,
-)
+from creuset.recipe.sections import DataConfig, EvaluationConfig, FamilyConfig, PlayerConfig, TrainingConfig
 from creuset.recipe.tree import Place, printable
 
 FORMAT = 1

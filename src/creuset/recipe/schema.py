@@ -8,7 +8,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from creuset.recipe.render import flow
 from creuset.recipe.resolve import SECTIONS, Families
 from creuset.recipe.resolved import FORMAT
-from creuset.recipe.sections import FamilyConfig, PlayerConfig, Section
+from creuset.recipe.section import Section
+from creuset.recipe.sections import FamilyConfig, PlayerConfig
 from creuset.recipe.wording import section_of
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

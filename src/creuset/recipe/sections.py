@@ -1,17 +1,20 @@
 """The sections of a recipe as frozen models: each field's description is its documentation everywhere
 (the JSON Schema, `creuset config`, the resolved recipe's comments).
 
-The `model` section belongs to the family it names (models/base.py); all others are here. A validator that
+The `model` section belongs to the family it names (models/base.py), `collapse` and `data.audio` have files of
+their own; all others are here. A validator that
 looks at several fields begins its message with the field it blames, which gives the message its place.
 """
 
 from collections.abc import Iterator, Mapping, Set
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from creuset.recipe.audio import AudioConfig
 from creuset.recipe.remedy import Cause, Remedy
+from creuset.recipe.section import Section
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 _SGD_MOMENTUM = 0.9
@@ -21,21 +24,6 @@ _EXTRACTOR = "efficientnet-lite0"
 
 Suite = Literal["classification", "images", "modes", "text", "pairs", "masked", "retrieval", "analogies"]
 """A set of measures that are taken together (evaluation/)."""
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, without unknown keys, without silent conversions, all numbers finite.
-
-    `not_there` says of keys that one could look for why there are none.
-    """
-
-    not_there: ClassVar[dict[str, str]] = {}
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    @classmethod
-    def recipe_keys(cls) -> dict[str, FieldInfo]:
-        """The keys that a recipe may hold in this section, in their order."""
-        return dict(cls.model_fields)
 
 
 class FamilyConfig(Section):
@@ -91,11 +79,6 @@ class FamilyConfig(Section):
         yield from ()
 
     @property
-    def told(self) -> str:
-        """What the model is told of a picture in training, beside it: none, class, text."""
-        return str(getattr(self, "condition", "none"))
-
-    @property
     def base_name(self) -> str | None:
         """The model that others trained from which this one begins; None to begin from scratch."""
         return None
@@ -149,45 +132,6 @@ class AugmentationConfig(Section):
         description="Largest share of a picture's sides that a black patch covers; 0 is off.",
     )
     flip: bool = Field(False, description="Mirror half of the pictures left to right.")
-
-
-class AudioConfig(Section):
-    """How clips of sound become pictures: log-mel levels, time to the right, frequency upward."""
-
-    sample_rate: int = Field(
-        8000, ge=1000, le=192_000, description="Samples a second; sound of another rate is resampled."
-    )
-    seconds: float = Field(
-        1.024,
-        gt=0,
-        le=60,
-        description="Length of a clip, rounded up to whole hops; longer clips are cut there, shorter ones "
-        "filled up with silence, and both counted.",
-    )
-    hop: int = Field(128, ge=1, description="Samples from one column of the picture to the next.")
-    window: int = Field(
-        512,
-        ge=16,
-        description="Samples that a column looks at, four hops or more for a good way back to sound.",
-    )
-    num_mels: int = Field(
-        64, ge=1, description="Rows of the picture: bands of the mel scale up to half of sample_rate."
-    )
-    dynamic_range: float = Field(
-        80.0,
-        gt=0,
-        le=200,
-        description="Decibels from black to white, which is the power of a sine as loud as can be.",
-    )
-    normalise: bool = Field(True, description="Scale each clip so that its loudest sample is 1.")
-
-    @model_validator(mode="after")
-    def _columns_overlap(self) -> Self:
-        if 2 * self.hop > self.window:
-            raise ValueError("hop is more than half of window: there would be no way back to sound")
-        if self.seconds * self.sample_rate < self.window:
-            raise ValueError("seconds is less than one window; lengthen the clips, or make window smaller")
-        return self
 
 
 class DataConfig(Section):

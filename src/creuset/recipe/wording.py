@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from creuset.errors import Problem, did_you_mean, nearest
 from creuset.recipe.composer import parse_scalar
-from creuset.recipe.sections import FamilyConfig, Section
+from creuset.recipe.section import Section
+from creuset.recipe.sections import FamilyConfig
 from creuset.recipe.tree import Entry, Node, Place, quoted
 
 _KINDS = {

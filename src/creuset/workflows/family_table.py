@@ -10,6 +10,7 @@ from typing import Any
 
 from creuset.device import machine_facts
 from creuset.metrics.score import Score
+from creuset.models.base import Model
 from creuset.progress import Progress, Silent
 from creuset.reporting.blocks import Grid, GridCell, GridRow, Measured
 from creuset.reporting.numbers import fixed, seconds, significant_decimals
@@ -19,7 +20,7 @@ from creuset.workflows.compare import ComparedRuns
 from creuset.workflows.comparison_blocks import num_parameters
 from creuset.workflows.drawing_time import DrawingTime, drawing_times
 from creuset.workflows.likelihood_kinds import kind_of_likelihood, what_is_likely
-from creuset.workflows.load import load
+from creuset.workflows.load import Loaded, load
 
 REAL = "training pictures"
 """The column of what real pictures reach in place of drawn ones."""
@@ -247,7 +248,7 @@ def family_table(
         entries[names[reference]] = FamilyEntry(
             run=reference,
             family=manifest.family,
-            told=models[reference].recipe.model.told,
+            told=_told(models[reference]),
             num_parameters=num_parameters(models[reference]),
             steps=manifest.step,
             training_seconds=manifest.seconds,
@@ -266,6 +267,10 @@ def family_table(
         measured_on=found.measured_on,
         processor=machine_facts()["processor"],
     )
+
+
+def _told(loaded: Loaded) -> str:
+    return loaded.model.condition if isinstance(loaded.model, Model) else "none"
 
 
 def _has_interval(score: Score) -> bool:

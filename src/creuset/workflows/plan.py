@@ -19,7 +19,8 @@ from creuset.models import family, family_configs
 from creuset.models.base import Family
 from creuset.progress import Progress
 from creuset.recipe.resolve import Recipe, read_recipe
-from creuset.recipe.sections import EvaluationConfig, Section
+from creuset.recipe.section import Section
+from creuset.recipe.sections import EvaluationConfig
 from creuset.recipe.source import find_recipe
 from creuset.training.distributed import Processes, world_size
 from creuset.workflows.distances import check_extractor
