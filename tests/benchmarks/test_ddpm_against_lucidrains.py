@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark_programs import BENCHMARKS, program
+from benchmark_programs import BENCHMARKS, grey_noise, program
 
 driver = program("ddpm_against_lucidrains")
 measuring = program("peers/measuring")
@@ -19,14 +19,7 @@ measuring = program("peers/measuring")
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """700 training and 30 test pictures of grey noise."""
-    generator = np.random.default_rng(5)
-    path = tmp_path / "grey.npz"
-    arrays = {
-        f"{split}_images": generator.integers(0, 256, (size, 28, 28), dtype=np.uint8)
-        for split, size in (("train", 700), ("test", 30))
-    }
-    np.savez(path, **arrays)
-    return path
+    return grey_noise(tmp_path, 700, 30)
 
 
 def row(**values: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark_programs import BENCHMARKS, program
+from benchmark_programs import BENCHMARKS, grey_noise, program
 
 driver = program("gan_steps")
 
@@ -23,14 +23,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """300 training and 120 test pictures of grey noise."""
-    generator = np.random.default_rng(5)
-    path = tmp_path / "grey.npz"
-    arrays = {
-        f"{split}_images": generator.integers(0, 256, (size, 28, 28), dtype=np.uint8)
-        for split, size in (("train", 300), ("test", 120))
-    }
-    np.savez(path, **arrays)
-    return path
+    return grey_noise(tmp_path, 300, 120)
 
 
 def trained(peer: str, *words: str) -> dict[str, Any]:

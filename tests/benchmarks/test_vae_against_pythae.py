@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark_programs import BENCHMARKS, program
+from benchmark_programs import BENCHMARKS, grey_noise, program
 
 NUM_PARAMETERS = 2 * (784 * 500 + 500 * 500) + 784 + 4 * 500 + 500 * 80 + 80 + 40 * 500
 
@@ -22,14 +22,7 @@ measuring = program("peers/measuring")
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """350 training and 30 test pictures of grey noise."""
-    generator = np.random.default_rng(5)
-    path = tmp_path / "grey.npz"
-    arrays = {
-        f"{split}_images": generator.integers(0, 256, (size, 28, 28), dtype=np.uint8)
-        for split, size in (("train", 350), ("test", 30))
-    }
-    np.savez(path, **arrays)
-    return path
+    return grey_noise(tmp_path, 350, 30)
 
 
 def row(**values: Any) -> dict[str, Any]:

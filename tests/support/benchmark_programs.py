@@ -1,8 +1,11 @@
-"""The programs of benchmarks/, as modules for tests."""
+"""The programs of benchmarks/, as modules for tests, and pictures for them."""
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
+
+import numpy as np
 
 from source_tree import ROOT
 
@@ -27,3 +30,15 @@ def program(name: str) -> ModuleType:
     finally:
         sys.path.remove(beside)
     return module
+
+
+def grey_noise(folder: Path, num_training: int, num_test: int) -> Path:
+    """A file of pictures as mnist.npz has them, of grey noise."""
+    generator = np.random.default_rng(5)
+    path = folder / "grey.npz"
+    arrays = {
+        f"{split}_images": generator.integers(0, 256, (size, 28, 28), dtype=np.uint8)
+        for split, size in (("train", num_training), ("test", num_test))
+    }
+    np.savez(path, **arrays)
+    return path

@@ -12,6 +12,7 @@ from creuset.training.adversary_watch import AdversaryWatch
 from creuset.training.session import Session
 from creuset.workflows.execute import make_session
 from creuset.workflows.plan import Plan, read
+from listening import Heard
 
 GAN = """
 model: {family: gan, size: tiny, channels: []}
@@ -19,16 +20,6 @@ objective: {name: non_saturating}
 data: {source: digits, limit: 400, batch_size: 50}
 evaluation: {suite: none}
 """
-
-
-class Remarks(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 def watch(folder: Path, settings: dict[str, Any], seed: int = 0) -> AdversaryWatch:
@@ -71,7 +62,7 @@ def test_a_critic_of_large_groups_is_watched_in_whole_groups(tmp_path: Path) -> 
 
 
 def test_what_is_too_small_to_be_watched_is_said(tmp_path: Path) -> None:
-    path, remarks = tmp_path / "gan.yaml", Remarks()
+    path, remarks = tmp_path / "gan.yaml", Heard()
     path.write_text(GAN)
     few = {"data.limit": 45, "data.batch_size": 10, "training.num_steps": 2}
     creuset.train(path, settings=few, name=tmp_path / "few", measure=False, progress=remarks)

@@ -219,3 +219,15 @@ def test_a_critic_that_wins_is_no_alarm_while_samples_come_nearer(cells: float, 
         alarm for step in range(1, 21) for alarm in watch.judge(step, {**values, "cells": 3.0 + cells * step})
     ]
     assert [alarm.cause for alarm in found] == ["critic wins"] * number
+
+
+def test_what_another_creuset_remembered_is_left_out() -> None:
+    watch = CollapseWatch(Scripted("hhhbbb"), CollapseConfig(check_every=1, patience=3), 100)
+    for step in range(1, 6):
+        watch.judge(step, watch.look(step))
+    state = watch.state()
+    state["signals"]["spread"]["scores"] = [1.0]
+    del state["signals"]["spread"]["severities"]
+    again = CollapseWatch(Scripted("hhhbbb"), CollapseConfig(check_every=1, patience=3), 100)
+    again.restore(state)
+    assert [alarm.step for alarm in again.judge(6, again.look(6))] == [6]

@@ -16,17 +16,8 @@ from creuset.workflows.evaluate import evaluate, stored_scores
 from creuset.workflows.load import load, run_recipe
 from creuset.workflows.run_data import load_run_data
 from creuset.workflows.train import train
+from listening import Heard
 from small_runs import CNN, VAE, write_recipe
-
-
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 def test_an_evaluation_is_kept_beside_the_run(vae: RunFolder) -> None:

@@ -8,20 +8,10 @@ import creuset
 from creuset.data.dataset import Dataset
 from creuset.data.load import load_data
 from creuset.data.near_duplicates import near_duplicates
-from creuset.progress import Silent
 from creuset.recipe.sections import DataConfig
 from creuset.workflows.leakage import leakage_remark, look_for_leakage, validate_command
+from listening import Heard
 from small_runs import CNN, write_recipe
-
-
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 @pytest.fixture

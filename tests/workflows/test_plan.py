@@ -8,6 +8,7 @@ from creuset.errors import RecipeError, UsageError
 from creuset.models import family
 from creuset.progress import Silent
 from creuset.workflows.plan import Plan, check_effects, read
+from listening import Heard
 from small_runs import CNN, LINEAR, VAE, write_recipe
 
 
@@ -90,16 +91,6 @@ def test_a_resolved_recipe_can_be_trained_again(text: str, tmp_path: Path) -> No
     again = read(write_recipe(tmp_path, recipe.to_yaml(), "again"))
     check_effects(again, family(again.model.family))
     assert again == recipe
-
-
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 @pytest.mark.parametrize(

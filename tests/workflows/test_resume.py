@@ -5,22 +5,12 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from creuset.errors import CheckpointError, NotFoundError, UsageError
-from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
 from creuset.training.distributed import Processes
 from creuset.workflows.train import resume
+from listening import Heard
 from small_runs import journal, tensors, trained
-
-
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 @pytest.fixture

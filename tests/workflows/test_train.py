@@ -20,22 +20,13 @@ from creuset.runs.folder import RunFolder
 from creuset.runs.journal import read_journal
 from creuset.training.update import Updates
 from creuset.workflows.train import free_path, resume, run_path, train
+from listening import Heard
 from small_runs import VAE, journal, leftovers, tensors, write_recipe
 
 
 @pytest.fixture
 def recipe(workspace: Path) -> Path:
     return write_recipe(workspace)
-
-
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
 
 
 def test_a_run_holds_all_that_was_promised(recipe: Path, runs: Path) -> None:

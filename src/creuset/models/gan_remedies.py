@@ -66,8 +66,6 @@ def gan_remedies(
             yield from _against_a_vanishing_critic(model, rates)
         case "diversity loss":
             yield from _against_lost_diversity(model, rates, data)
-        case _:
-            return
 
 
 def _is_held(model: "GANConfig") -> bool:

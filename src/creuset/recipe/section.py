@@ -8,7 +8,9 @@ from pydantic.fields import FieldInfo
 
 class Section(BaseModel):
     """A part of a recipe: frozen, without unknown keys, without silent conversions, all numbers finite.
-    `not_there` says of keys that one could look for why there are none."""
+
+    `not_there` says of keys that one could look for why there are none.
+    """
 
     not_there: ClassVar[dict[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

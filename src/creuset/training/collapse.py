@@ -10,7 +10,7 @@ remembered between checks lies in checkpoints.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 from creuset.recipe.collapse import CollapseConfig
@@ -192,7 +192,11 @@ class CollapseWatch:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on from what `state` gave."""
-        self._memory = {name: _Memory(**one) for name, one in state["signals"].items()}
+        known = {one.name for one in fields(_Memory)}  # another creuset may have kept other things
+        self._memory = {
+            name: _Memory(**{key: value for key, value in one.items() if key in known})
+            for name, one in state["signals"].items()
+        }
         self._raised = set(state["raised"])
 
 

@@ -12,9 +12,8 @@
                      less what its size gives by itself, (cells - 1) / 2N; nats
     copies           share of samples that are nearer to training samples than held-out ones allow for
 
-A ball reaches to the 5th neighbour of its own set. All distances come from one matrix product, so that all
-signals together take a few milliseconds (docs/collapse.md has them). What they are for real samples against
-real ones is measured before training (training/collapse.py).
+A ball reaches to the 5th neighbour of its own set. All distances come from one matrix product. What the
+signals are for real samples against real ones is measured before training (adversary_watch.py).
 
 Sources: deviation: Karras et al. 2018, "Progressive Growing of GANs", section 3; modes: Jalali et al. 2023,
 equation 6; near duplicates: Arora & Zhang 2017, "Do GANs actually learn the distribution?"; balls:

@@ -333,9 +333,11 @@ class Loop:
         if self._watch is not None and "collapse" in facts:  # a checkpoint of an older creuset knows nothing
             self._watch.restore(facts)
 
-    def count_from(self, seconds: float) -> None:
+    def count_from(self, seconds: float, seconds_of_checks: float) -> None:
         """So many seconds went before: more than the checkpoint says, where a part was abandoned."""
         self._seconds_before = seconds
+        if self._watch is not None:
+            self._watch.count_from(seconds_of_checks)
 
     def forget_best(self) -> None:
         """No validation so far counts as the best: its checkpoint is gone."""

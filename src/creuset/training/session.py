@@ -163,13 +163,10 @@ class Session:
 
     def collapse_signals(self, say: Callable[[str], None]) -> CollapseWatch | None:
         """What is watched for collapse; None where the recipe or the family wants nothing watched, or there
-        are too few training samples.
+        are too few training samples: `prepare` refuses a recipe that relies on the watch then.
 
         Args:
-            say: Is told what can't be watched.
-
-        Raises:
-            UsageError: There are too few training samples, and the recipe relies on the watch.
+            say: Is told what cannot be watched.
         """
         config, training = self.recipe.collapse, self.recipe.training
         if config.on_collapse == "off" or self.family.collapses is None:
@@ -184,8 +181,6 @@ class Session:
                 training.seed,
             )
         except UsageError as error:
-            if config.on_collapse != "warn":
-                raise
             say(f"not watched for collapse: {error.message} ({error.got}; {error.expected} are needed)")
             return None
         if self.family.collapses == "samples" and "copies" not in looker.limits:

@@ -25,11 +25,13 @@ class Raised:
         alarm: The alarm.
         remedy: What the recipe can set against it; None where nothing is known.
         goes_back: Whether training goes on from the last healthy checkpoint, with the remedy.
+        seconds_of_checks: What all checks until then took.
     """
 
     alarm: Alarm
     remedy: Remedy | None
     goes_back: bool = False
+    seconds_of_checks: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +69,7 @@ class Watch:
     ) -> None:
         self._signals, self._answer, self._sheet = signals, answer, sheet
         self.every = signals.every
-        self._seconds = seconds
+        self._seconds = self._of_calibration = seconds
 
     def begin(self, recorder: Recorder) -> None:
         """The line of the calibration, before the first step."""
@@ -102,7 +104,12 @@ class Watch:
             recorder.record(step, "alarm", told, clock={"seconds": seconds()})
             recorder.progress.say(sentence(told, step))
             if response.ends and ending is None:
-                ending = Raised(alarm=alarm, remedy=response.remedy, goes_back=response.goes_back)
+                ending = Raised(
+                    alarm=alarm,
+                    remedy=response.remedy,
+                    goes_back=response.goes_back,
+                    seconds_of_checks=self._seconds,
+                )
         return ending
 
     def facts(self) -> dict[str, Any]:
@@ -113,7 +120,11 @@ class Watch:
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Goes on from what `facts` gave."""
         self._signals.restore(facts["collapse"])
-        self._seconds += facts["seconds_of_checks"]
+        self.count_from(facts["seconds_of_checks"])
+
+    def count_from(self, seconds: float) -> None:
+        """So many seconds of checks went before."""
+        self._seconds = self._of_calibration + seconds
 
 
 def alarm_values(alarm: Alarm, remedy: Remedy | None, sheet: str | None) -> dict[str, float | str]:

@@ -159,7 +159,7 @@ def _train(
                     return _fit(plan, session, folder, checkpoint, recorder, lost)
                 loop = _loop(plan, session, folder, checkpoint, recorder)
                 if rolled_back:
-                    loop.count_from(seconds_so_far(folder))
+                    loop.count_from(*seconds_so_far(folder))
                 if checkpoint is not None and not rolled_back:
                     _record_resume(recorder, checkpoint, lost)
                 outcome = loop.run(None if limit is None else limit - time.monotonic())

@@ -59,8 +59,8 @@ def budget_remarks(table: FamilyTable) -> list[Finding]:
     if len({entry.told for entry in table.entries.values()}) > 1:
         knowing = ", ".join(name for name, entry in table.entries.items() if entry.told != "none")
         text = (
-            f"Classes were known to {knowing} alone, which helps: what is drawn has the data's shares of "
-            "classes. `--set model.condition=none` trains without them."
+            f"Classes were known to {knowing} alone: the others had to find them by themselves. "
+            "`--set model.condition=none` trains without them."
         )
         found.append(Finding(text=text, kind="warning"))
     hashes = {name: entry.data_hash[:8] for name, entry in table.entries.items()}

@@ -177,7 +177,7 @@ class FamilyTable:
         rows = {
             "family": [None if one is None else GridCell(text=one.family) for one in entries],
             "told of each picture": [
-                None if one is None else GridCell(text=_TOLD.get(one.told, one.told)) for one in entries
+                None if one is None else GridCell(text=_TOLD[one.told]) for one in entries
             ],
             "parameters": [
                 None

@@ -106,6 +106,7 @@ def go_back_with(plan: Plan, folder: RunFolder, raised: Raised, recorder: Record
             "settings": dict(remedy.settings),
             "journal_bytes": recorder.sync(),
             "seconds": seconds,
+            "seconds_of_checks": raised.seconds_of_checks,
         }
     )
     told = "" if kept is None else f"; what was trained so far: {reference(kept)}"
@@ -132,9 +133,10 @@ def stopped_by(raised: Raised, step: int, run: str) -> GateError:
     )
 
 
-def seconds_so_far(folder: RunFolder) -> float:
-    """Of training up to the last rollback, with what was abandoned."""
-    return float(folder.manifest().remedies[-1].get("seconds", 0.0))
+def seconds_so_far(folder: RunFolder) -> tuple[float, float]:
+    """Of training up to the last rollback, with what was abandoned; and how many of them checks took."""
+    last = folder.manifest().remedies[-1]  # an older creuset did not count them
+    return float(last.get("seconds", 0.0)), float(last.get("seconds_of_checks", 0.0))
 
 
 def journal_bytes(folder: RunFolder, checkpoint: Checkpoint | None) -> tuple[int, bool]:
