@@ -197,6 +197,13 @@ def train(folder: Path, name: str, recipe: str, seed: int, settings: dict[str, A
     )
 
 
+def require_pictures() -> None:
+    """Says that mnist-5k is missing before the first training."""
+    from creuset import assets
+
+    assets.resolve("mnist-5k")
+
+
 def told(trained: Trained) -> str:
     """A training in a line."""
     alarms = "; ".join(
@@ -220,6 +227,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    require_pictures()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         rows = [] if arguments.healthy_only else forced_rows(place, seeds[0])
