@@ -128,14 +128,20 @@ def test_what_the_bands_name() -> None:
     assert near_its_start[0] == ("critic_wins", "critic wins")
 
 
-@pytest.mark.parametrize(("factor", "number"), [(0.95, 0), (0.99, 1), (1.0, 1), (1.05, 1)])
-def test_what_was_never_healthy_but_gets_better_is_no_collapse(factor: float, number: int) -> None:
+@pytest.mark.parametrize(
+    ("factor", "scatter", "number"),
+    [(0.95, 0.0, 0), (0.99, 0.0, 1), (1.0, 0.0, 1), (1.05, 0.0, 1), (0.95, 0.15, 0), (1.0, 0.04, 1)],
+)
+def test_what_was_never_healthy_but_gets_better_is_no_collapse(
+    factor: float, scatter: float, number: int
+) -> None:
     class Moving(Scripted):
         def judge(self, values: Mapping[str, float], been_healthy: frozenset[str]) -> Sequence[Reading]:
             return [replace(one, severity=values["severity"]) for one in super().judge(values, been_healthy)]
 
     watch = CollapseWatch(Moving(""), CollapseConfig(check_every=1, patience=4), 100)
-    found = [watch.judge(step, {"spread": 0.1, "severity": 1000 * factor**step}) for step in range(1, 41)]
+    severities = [1000 * factor**step * (1 + scatter * (-1) ** step) for step in range(1, 41)]
+    found = [watch.judge(step, {"spread": 0.1, "severity": one}) for step, one in enumerate(severities, 1)]
     assert sum(map(len, found)) == number
 
 

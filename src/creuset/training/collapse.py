@@ -11,6 +11,7 @@ remembered between checks lies in checkpoints.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from statistics import mean
 from typing import Any, Protocol
 
 from creuset.recipe.collapse import CollapseConfig
@@ -22,7 +23,7 @@ _CHECKS = 100
 _LEAST_STEPS = 100
 """Default steps between checks: a hundredth of the training, or so many."""
 _NEARER = 0.9
-"""Share of its severity of `patience` checks ago at which a signal is getting better."""
+"""Share of its severity of earlier checks, `patience` at most, at which a signal is getting better."""
 _MOST = 1e6
 """Scores are cut there: JSON has no infinity."""
 
@@ -113,8 +114,11 @@ class _Memory:
 
     @property
     def is_recovering(self) -> bool:
-        """Whether a signal that was never healthy is on its way: nearer by a tenth since some checks."""
-        return not self.been_healthy and self.severities[-1] <= _NEARER * self.severities[0]
+        """Whether a signal that was never healthy is on its way: nearer by a tenth in the newer half of the
+        checks that are remembered. Single checks are no measure of it: they scatter by more than that."""
+        half = len(self.severities) // 2
+        before, now = self.severities[:half], self.severities[half:]
+        return not self.been_healthy and bool(before) and mean(now) <= _NEARER * mean(before)
 
 
 class CollapseWatch:
@@ -174,7 +178,7 @@ class CollapseWatch:
         memory.been_healthy |= reading.healthy
         if reading.bad and not memory.bad_checks:
             memory.began = step
-        memory.severities = [*memory.severities, reading.severity][-self._patience :]
+        memory.severities = [*memory.severities, reading.severity][-2 * self._patience :]
         memory.bad_checks = memory.bad_checks + 1 if reading.bad else 0
         memory.bad_checks_armed = memory.bad_checks_armed + 1 if reading.bad and memory.armed else 0
         is_late = reading.early and step >= self._armed_after

@@ -135,8 +135,8 @@ def sample_signals(drawn: Tensor, real: RealSamples) -> dict[str, float]:
             said of the first so many.
         real: What they are held against.
     """
-    banks = [drawn, real.rows, real.centres, real.training, real.held_out]
-    to_drawn, to_real, to_centres, to_training, to_held_out = torch.split(
+    banks = [drawn, real.rows, real.centres, torch.cat([real.training, real.held_out])]
+    to_drawn, to_real, to_centres, to_known = torch.split(
         squared_distances(drawn, torch.cat(banks)), [len(bank) for bank in banks], dim=1
     )
     num = len(real.rows)
@@ -155,11 +155,11 @@ def sample_signals(drawn: Tensor, real: RealSamples) -> dict[str, float]:
         "cells": _divergence(_counts(to_centres), real.cell_shares),
     }
     if len(real.held_out):
-        found["copies"], found["copies_z"] = copies(to_training, to_held_out)
+        found["copies"], found["copies_z"] = copies(to_known, len(real.training))
     return found
 
 
-def copies(to_training: Tensor, to_held_out: Tensor) -> tuple[float, float]:
+def copies(squared: Tensor, num_training: int) -> tuple[float, float]:
     """The share of samples that lie too near to training samples, and by how many deviations.
 
     Were nothing learned by heart, training and held-out samples could be exchanged: a sample's nearest one
@@ -168,15 +168,14 @@ def copies(to_training: Tensor, to_held_out: Tensor) -> tuple[float, float]:
     permuted, with the samples held fixed: where all samples lie at one place, it is large.
 
     Args:
-        to_training: Squared distances, (N, T).
-        to_held_out: (N, H), H at least 1.
+        squared: Squared distances to training and, behind them, to held-out samples, (N, T + H).
+        num_training: T, less than all of them.
 
     Returns:
         The share, below 0 where samples stray from the training split, and the z-score.
     """
-    num_samples, num_training = to_training.shape
-    num = num_training + to_held_out.shape[1]
-    nearest = torch.cat([to_training, to_held_out], dim=1).argmin(1)
+    num_samples, num = squared.shape
+    nearest = squared.argmin(1)
     chance = num_training / num
     share = float((nearest < num_training).double().mean())
     met = torch.bincount(nearest, minlength=num).double()
@@ -187,8 +186,9 @@ def copies(to_training: Tensor, to_held_out: Tensor) -> tuple[float, float]:
 
 def ranked_higher(first: Tensor, second: Tensor) -> float:
     """How often a number of `first` is above one of `second`, ties one half: .5 where they are alike."""
-    above = (first[:, None] > second).double() + 0.5 * (first[:, None] == second).double()
-    return float(above.mean())
+    second, first = second.sort().values, first.contiguous()
+    below, not_above = (torch.searchsorted(second, first, right=right) for right in (False, True))
+    return float((below + not_above).double().mean()) / (2 * len(second))
 
 
 def largest_singular_value(weights: Iterable[Tensor]) -> float:
@@ -198,11 +198,9 @@ def largest_singular_value(weights: Iterable[Tensor]) -> float:
     for weight in weights:
         matrix = weight.detach().flatten(1)
         vector = torch.ones(matrix.shape[1], dtype=matrix.dtype, device=matrix.device)
-        value = vector.new_zeros(())
         for _ in range(_POWER_STEPS):
             vector = functional.normalize(matrix.T @ (matrix @ vector), dim=0)
-            value = (matrix @ vector).norm()
-        largest = max(largest, float(value))
+        largest = max(largest, float((matrix @ vector).norm()))
     return largest
 
 
