@@ -13,9 +13,8 @@ from creuset.adapters.lora import (
     adapted_layers,
     attach,
     drawing,
-    merge,
-    switched,
 )
+from creuset.adapters.switch import merge, switched
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 

@@ -25,8 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from creuset.adapters.names import require_new
+from creuset.adapters.switch import Switched
 from creuset.device import BatchGenerator
-from creuset.errors import UsageError
 from creuset.layers.dropout import Dropout
 
 
@@ -111,7 +112,7 @@ class LowRankUpdate(nn.Module):
         return str(self.form)
 
 
-class AdaptedLinear(nn.Module):
+class AdaptedLinear(Switched):
     """A frozen linear layer with low-rank updates beside it.
 
     Args:
@@ -122,10 +123,12 @@ class AdaptedLinear(nn.Module):
         super().__init__()
         self.frozen = linear.requires_grad_(False)
         self.updates = nn.ModuleDict()
-        self.active: tuple[str, ...] = ()
-        """Names of the updates that are added, in order."""
         self.generator: BatchGenerator | None = None
         """Draws the dropout while `drawing` lasts."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self.updates)
 
     @property
     def weight(self) -> Tensor:
@@ -154,6 +157,11 @@ class AdaptedLinear(nn.Module):
             frozen = frozen + self.update(name).added(x, product, self.frozen.weight, self.generator)
         return frozen
 
+    def plain(self) -> nn.Linear:
+        """A linear layer with the active updates in its weights."""
+        self.frozen.weight = nn.Parameter(self.weight.detach(), requires_grad=False)
+        return self.frozen
+
 
 def attach(module: nn.Module, forms: Mapping[str, LoraForm], name: str) -> None:
     """Sets updates beside linear layers, active from then on; all parameters of these layers are frozen.
@@ -166,6 +174,7 @@ def attach(module: nn.Module, forms: Mapping[str, LoraForm], name: str) -> None:
     Raises:
         UsageError: A layer has an update of that name already.
     """
+    require_new(name, module, forms)
     for path, form in forms.items():
         owner, _, child = path.rpartition(".")
         parent = module.get_submodule(owner)
@@ -174,14 +183,6 @@ def attach(module: nn.Module, forms: Mapping[str, LoraForm], name: str) -> None:
             layer = AdaptedLinear(layer)
             setattr(parent, child, layer)
         assert isinstance(layer, AdaptedLinear)
-        if name in layer.updates:
-            raise UsageError(
-                "this adapter is attached already",
-                where=path,
-                got=name,
-                expected="another name",
-                next_step="name the second one differently",
-            )
         layer.updates[name] = LowRankUpdate(layer.frozen.weight, form)
         layer.active = (*layer.active, name)
 
@@ -189,25 +190,6 @@ def attach(module: nn.Module, forms: Mapping[str, LoraForm], name: str) -> None:
 def adapted_layers(module: nn.Module) -> Mapping[str, AdaptedLinear]:
     """The layers with updates within a module, by name."""
     return {name: child for name, child in module.named_modules() if isinstance(child, AdaptedLinear)}
-
-
-@contextmanager
-def switched(module: nn.Module, active: tuple[str, ...]) -> Iterator[None]:
-    """Other updates are added within the block; with () the model is what it was before any.
-
-    Args:
-        module: With `adapted_layers`.
-        active: Names of updates; those that a layer does not have are left out there.
-    """
-    layers = adapted_layers(module).values()
-    before = [layer.active for layer in layers]
-    try:
-        for layer in layers:
-            layer.active = tuple(name for name in active if name in layer.updates)
-        yield
-    finally:
-        for layer, names in zip(layers, before, strict=True):
-            layer.active = names
 
 
 @contextmanager
@@ -221,13 +203,3 @@ def drawing(module: nn.Module, generator: BatchGenerator | None) -> Iterator[Non
     finally:
         for layer in layers:
             layer.generator = None
-
-
-def merge(module: nn.Module) -> None:
-    """Puts plain linear layers, with the active updates in their weights, in place of adapted ones."""
-    for name, child in list(module.named_children()):
-        if isinstance(child, AdaptedLinear):
-            child.frozen.weight = nn.Parameter(child.weight.detach(), requires_grad=False)
-            setattr(module, name, child.frozen)
-        else:
-            merge(child)

@@ -1,0 +1,60 @@
+"""Which adapters of a model are in use."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+
+class Switched(nn.Module):
+    """A layer with what adapters have changed of it.
+
+    `active` names the adapters in use, in order; with none the layer is what it was before any.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.active: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def names(self) -> frozenset[str]:
+        """The adapters that have changed this layer."""
+
+    @abstractmethod
+    def plain(self) -> nn.Module:
+        """One layer that computes what this one does with the adapters in use."""
+
+
+def switched_layers(module: nn.Module) -> dict[str, Switched]:
+    """The layers that adapters have changed within a module, by name."""
+    return {name: child for name, child in module.named_modules() if isinstance(child, Switched)}
+
+
+@contextmanager
+def switched(module: nn.Module, active: tuple[str, ...]) -> Iterator[None]:
+    """Other adapters are in use within the block; with () the model is what it was before any.
+
+    Args:
+        module: A model with adapters.
+        active: Their names; a layer takes those that have changed it.
+    """
+    layers = switched_layers(module).values()
+    before = [layer.active for layer in layers]
+    try:
+        for layer in layers:
+            layer.active = tuple(name for name in active if name in layer.names)
+        yield
+    finally:
+        for layer, names in zip(layers, before, strict=True):
+            layer.active = names
+
+
+def merge(module: nn.Module) -> None:
+    """Puts plain layers, with what the adapters in use have changed, in place of all switched ones."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, Switched):
+            setattr(module, name, child.plain())
+        else:
+            merge(child)
