@@ -1,0 +1,144 @@
+"""Texts as tokens of which some are trained: what a language model reads, and what it learns to write.
+
+The tokens of a batch lie behind each other in one row, without padding: attention stays within each text, and
+positions begin anew (`documents` of Transformer.hidden).
+
+    tokens      u1 u2 a1 a2 end  u1 a1 end        two texts, with a prompt each
+    trained      -  -  x  x  x    -  x  x
+    targets      - a1 a2 end -   a1 end -         what follows each, IGNORED where it is not trained
+    documents    0  0  0  0  0    1  1  1
+
+Legend of shapes: N texts, M tokens of all, B texts of a batch, T their tokens together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from creuset.data.chat_template import ChatTemplate
+from creuset.data.conversations import Conversation, Turn
+from creuset.data.text_pairs import TokenRows
+from creuset.data.token_stream import IGNORED
+from creuset.data.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedText:
+    """A text as tokens.
+
+    Args:
+        ids: One at least.
+        trained: Whether each is learned, as many.
+        straddles: Whether a token holds characters of a prompt and of its answer together: it is not trained,
+            and when the model is asked it is not given that token either.
+    """
+
+    ids: tuple[int, ...]
+    trained: tuple[bool, ...]
+    straddles: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedRows:
+    """Texts of which some tokens are trained.
+
+    Args:
+        rows: The tokens.
+        trained: Which of them are learned, bool (M,).
+    """
+
+    rows: TokenRows
+    trained: Tensor
+
+    @classmethod
+    def of(cls, texts: Sequence[TrainedText]) -> "TrainedRows":
+        """Some texts, in this order."""
+        flags = [flag for text in texts for flag in text.trained]
+        return cls(
+            rows=TokenRows.of([text.ids for text in texts]), trained=torch.tensor(flags, dtype=torch.bool)
+        )
+
+    @property
+    def num_trained(self) -> Tensor:
+        """Trained tokens of each text that a model is asked for, int64 (N,): the first of a text is not."""
+        asked = self.trained.clone()
+        asked[self.rows.ends[:-1]] = False
+        sums = torch.cat([torch.zeros(1, dtype=torch.int64), asked.cumsum(0)])
+        return sums[self.rows.ends].diff()
+
+    def batch(self, indices: Tensor) -> dict[str, Tensor]:
+        """Texts as a model takes them.
+
+        Args:
+            indices: Which texts, int64 (B,).
+
+        Returns:
+            "tokens", "targets" and "documents", int64 (1, T).
+        """
+        chosen = self.select(indices)
+        ids, ends = chosen.rows.ids.long(), chosen.rows.ends
+        targets = torch.full_like(ids, IGNORED)
+        targets[:-1] = torch.where(chosen.trained[1:], ids[1:], IGNORED)
+        targets[ends[1:] - 1] = IGNORED  # what follows is another text
+        documents = torch.arange(len(indices)).repeat_interleave(chosen.rows.lengths)
+        return {"tokens": ids[None], "targets": targets[None], "documents": documents[None]}
+
+    def select(self, indices: Tensor) -> "TrainedRows":
+        """These texts only."""
+        lengths = self.rows.lengths[indices]
+        rows = self.rows.select(indices)
+        places = (self.rows.ends[indices] - rows.ends[:-1]).repeat_interleave(lengths)
+        return TrainedRows(rows=rows, trained=self.trained[places + torch.arange(int(rows.ends[-1]))])
+
+
+def chat_text(conversation: Conversation, template: ChatTemplate, tokenizer: Tokenizer) -> TrainedText:
+    """A conversation as the template writes it; the assistant's turns with their ends are trained.
+
+    Raises:
+        UsageError, DataError: See `ChatTemplate.trained_spans`.
+    """
+    found = template.trained_spans(conversation.turns, tools=conversation.tools or None)
+    return _trained(found.text, found.spans, tokenizer)
+
+
+def answer_text(
+    turns: Sequence[Turn], answer: Sequence[Turn], template: ChatTemplate, tokenizer: Tokenizer
+) -> TrainedText:
+    """Turns with an answer, of which the answer alone is trained.
+
+    Raises:
+        UsageError, DataError: See `ChatTemplate.trained_spans`.
+    """
+    found = template.trained_spans([*turns, *answer])
+    before = sum(turn["role"] == "assistant" for turn in turns)
+    return _trained(found.text, found.spans[before:], tokenizer)
+
+
+def plain_text(text: str, tokenizer: Tokenizer, *, ends_with: int | None) -> TrainedText:
+    """A text all tokens of which are trained.
+
+    Args:
+        text: Not empty.
+        tokenizer: Puts around it what it puts around texts.
+        ends_with: The id that ends it, where the tokenizer puts none there; None for none.
+    """
+    ids = tokenizer.encode(text)
+    if ends_with is not None and ids[-1:] != [ends_with]:
+        ids.append(ends_with)
+    return TrainedText(ids=tuple(ids), trained=(True,) * len(ids))
+
+
+def _trained(text: str, spans: Sequence[tuple[int, int]], tokenizer: Tokenizer) -> TrainedText:
+    encoded = tokenizer.encode_with_offsets(text, add_special=False)
+    flags: list[bool] = []
+    straddles = False
+    number = 0
+    for begin, end in encoded.offsets:
+        while number < len(spans) and begin >= spans[number][1]:
+            number += 1
+        first, last = spans[number] if number < len(spans) else (len(text) + 1, len(text) + 1)
+        straddles |= begin < first < end
+        flags.append(begin >= first and end <= last and end > begin)
+    return TrainedText(ids=tuple(encoded.ids), trained=tuple(flags), straddles=straddles)
