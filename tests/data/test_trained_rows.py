@@ -65,7 +65,8 @@ def test_batches_lie_in_one_row() -> None:
 
 def test_a_token_of_prompt_and_answer_together_is_not_trained() -> None:
     template = ChatTemplate(
-        "{% for each in messages %}{{ each.content }}{% if each.role == 'assistant' %}</s>{% endif %}{% endfor %}"
+        "{% for each in messages %}{{ each.content }}"
+        "{% if each.role == 'assistant' %}</s>{% endif %}{% endfor %}"
     )
     tokenizer = Tokenizer(small("sentencepiece"))
     turns = ({"role": "user", "content": "Lt"}, {"role": "assistant", "content": "he L"})
