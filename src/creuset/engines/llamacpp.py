@@ -61,6 +61,7 @@ class LlamaCpp(TokenEngine):
             the last token's. None: no vectors.
         reuse_prompt: Keeps what two requests in a row begin with in common, such as a chat's history. It is
             faster, and equal requests may then differ in the last digits.
+        adapter: A GGUF file of a low-rank adapter that is added while the model runs.
 
     Raises:
         NotFoundError: There is no such file.
@@ -78,6 +79,7 @@ class LlamaCpp(TokenEngine):
         num_threads: int | None = None,
         pooling: Pooling | None = None,
         reuse_prompt: bool = False,
+        adapter: Path | None = None,
     ) -> None:
         with LoadingTrial(Path(path).absolute(), vectors=pooling is not None) as trial:
             file = GgufFile(Path(path))
@@ -98,6 +100,7 @@ class LlamaCpp(TokenEngine):
             context_length=context_length,
             num_threads=self.num_threads,
             pooling=pooling,
+            adapter=adapter,
         )
         meta = self._server.ask("/v1/models")["data"][0]["meta"]
         description = Description(

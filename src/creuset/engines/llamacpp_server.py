@@ -45,13 +45,20 @@ class LlamaServer:
         context_length: Tokens of prompt and answer together.
         num_threads: For a token and for a batch of the prompt alike.
         pooling: How the vectors of a text's tokens become one; None: no vectors are asked for.
+        adapter: A GGUF file of a low-rank adapter that is added while the model runs.
 
     Raises:
         CreusetError: llama.cpp cannot load the file.
     """
 
     def __init__(
-        self, path: Path, *, context_length: int, num_threads: int, pooling: Pooling | None = None
+        self,
+        path: Path,
+        *,
+        context_length: int,
+        num_threads: int,
+        pooling: Pooling | None = None,
+        adapter: Path | None = None,
     ) -> None:
         self._folder = _private_folder()
         parameters = xllamacpp.CommonParams()
@@ -70,6 +77,8 @@ class LlamaServer:
         parameters.prefill_assistant = False
         # The file's own template would be run while it is loaded, with nothing to stop it.
         parameters.chat_template = "chatml"
+        if adapter is not None:
+            parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
         if pooling is not None:
             parameters.embedding = True
             # A text whose vectors are pooled is read in one batch.

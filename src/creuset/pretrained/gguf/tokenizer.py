@@ -26,7 +26,7 @@ _TOKENS = "tokenizer.ggml.tokens"
 _MERGES = "tokenizer.ggml.merges"
 _TYPES = "tokenizer.ggml.token_type"
 _TEMPLATE = "tokenizer.chat_template"
-_END_KEYS = ("eos", "eot", "eom")
+END_KEYS = ("eos", "eot", "eom")
 """Ends of a text, of a turn and of a message: generation stops at any of them."""
 
 _CONTROL, _USER_DEFINED = 3, 4
@@ -61,7 +61,7 @@ class _Cutting:
 _LLAMA_3 = _Cutting(words=3, whole_words=True, adds_bos=True)
 _QWEN_2 = _Cutting(words=1, composed=True)
 _CODE = _Cutting(words="gpt2", digits_apart=True)
-_CUTTINGS = {
+CUTTINGS = {
     "gpt-2": _Cutting(words="gpt2"),
     "smollm": _CODE,
     "starcoder": _CODE,
@@ -96,9 +96,9 @@ def tokenizer_from_gguf(metadata: Metadata) -> tokenizers.Tokenizer:
             metadata, _MODEL, "a kind of tokenizer that is not read", model, "gpt2 (byte-level BPE)"
         )
     pre = metadata.text(_PRE)
-    cutting = _CUTTINGS.get(pre)
+    cutting = CUTTINGS.get(pre)
     if cutting is None:
-        raise _refused(metadata, _PRE, "a way to cut words that is not known", pre, ", ".join(_CUTTINGS))
+        raise _refused(metadata, _PRE, "a way to cut words that is not known", pre, ", ".join(CUTTINGS))
     tokens = metadata.texts(_TOKENS)
     vocabulary = {token: number for number, token in enumerate(tokens)}
     if len(vocabulary) < len(tokens):
@@ -110,7 +110,7 @@ def tokenizer_from_gguf(metadata: Metadata) -> tokenizers.Tokenizer:
         found = tokenizers.Tokenizer(models.BPE(vocabulary, merges, ignore_merges=cutting.whole_words))
         if cutting.composed:
             found.normalizer = normalizers.NFC()
-        found.pre_tokenizer = pre_tokenizers.Sequence(_steps(cutting))
+        found.pre_tokenizer = pre_tokenizers.Sequence(steps_of(cutting))
         found.decoder = decoders.ByteLevel()
         found.add_special_tokens([token for token in special if token.special])
         found.add_tokens([token for token in special if not token.special])
@@ -130,7 +130,7 @@ def special_tokens_from_gguf(metadata: Metadata) -> SpecialTokens:
         DataError: An id of no token.
     """
     num_tokens = len(metadata.texts(_TOKENS))
-    ends = (_special_id(metadata, name, num_tokens) for name in _END_KEYS)
+    ends = (_special_id(metadata, name, num_tokens) for name in END_KEYS)
     return SpecialTokens(
         bos=_special_id(metadata, "bos", num_tokens),
         eos=tuple(dict.fromkeys(number for number in ends if number is not None)),
@@ -158,7 +158,7 @@ def read_chat_template(metadata: Metadata) -> ChatTemplate | None:
     return ChatTemplate(source, where=metadata.where, special=names)
 
 
-def _steps(cutting: _Cutting) -> list[pre_tokenizers.PreTokenizer]:
+def steps_of(cutting: _Cutting) -> list[pre_tokenizers.PreTokenizer]:
     steps: list[pre_tokenizers.PreTokenizer] = []
     if cutting.digits_apart:
         steps.append(pre_tokenizers.Digits(individual_digits=True))

@@ -57,7 +57,7 @@ def read_model_weights(file: GgufFile, *, dtype: torch.dtype = torch.float32) ->
         DataError: Tensors are missing, too many, or of another shape; or as `read_config`.
     """
     config, architecture = read_config(file), architecture_of(file)
-    expected = dict(_expected(config))
+    expected = dict(expected_tensors(config))
     missing = sorted(expected.keys() - file.tensors.keys())
     extra = sorted(file.tensors.keys() - expected.keys() - {ROPE_FREQS})
     if missing or extra:
@@ -88,7 +88,7 @@ def read_model_weights(file: GgufFile, *, dtype: torch.dtype = torch.float32) ->
     return found
 
 
-def _expected(config: TransformerConfig) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
+def expected_tensors(config: TransformerConfig) -> Iterator[tuple[str, tuple[str, tuple[int, ...]]]]:
     """Each tensor's name in the file, ours, and its shape."""
     axes = {
         "V": config.vocab_size,
