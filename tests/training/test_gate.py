@@ -1,0 +1,124 @@
+"""Planted mistakes are found with their rows; good rows pass, and are shown with what is trained of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from chat_templates import CHATML
+from creuset.data.chat_template import ChatTemplate
+from creuset.data.conversations import Conversation
+from creuset.data.tokenizer import Tokenizer
+from creuset.data.tokenizer_files import SpecialTokens
+from creuset.data.trained_rows import TrainedText, chat_text
+from creuset.errors import GateError
+from creuset.training.gate import GateReport, TunedRow, look, messages_of, pieces_of
+from small_tokenizers import byte_level
+
+START, BEGIN, END = 0, 1, 2
+TOKENIZER = Tokenizer(byte_level(), special=SpecialTokens(bos=START, eos=(END,)))
+TEMPLATE = ChatTemplate(CHATML)
+
+
+def row(number: int, question: str = "hello", answer: str = "good day") -> TunedRow:
+    turns = ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+    conversation = Conversation(turns=turns, place=f"rows.jsonl:{number}")
+    return TunedRow(
+        text=chat_text(conversation, TEMPLATE, TOKENIZER),
+        place=conversation.place,
+        messages=messages_of(conversation),
+    )
+
+
+GOOD = [row(1, "a"), row(2, "b")]
+
+
+def found(
+    training: list[TunedRow], evaluation: list[TunedRow] | None = None, context: int = 500
+) -> GateReport:
+    return look(training, evaluation or [], TOKENIZER, end_ids=[END], context=context)
+
+
+def changed(number: int, **values: object) -> TunedRow:
+    """A good row with other tokens."""
+    whole = row(number, "c")
+    return replace(whole, text=replace(whole.text, **values))
+
+
+def masked() -> TunedRow:
+    return changed(3, trained=(False,) * len(row(3, "c").text.ids))
+
+
+def without_end() -> TunedRow:
+    text = row(3, "c").text
+    kept = [place for place, number in enumerate(text.ids) if not (number == END and text.trained[place])]
+    ids, trained = ([values[place] for place in kept] for values in (text.ids, text.trained))
+    return changed(3, ids=tuple(ids), trained=tuple(trained))
+
+
+def started_twice() -> TunedRow:
+    text = row(3, "c").text
+    return changed(3, ids=(START, START, *text.ids), trained=(False, False, *text.trained))
+
+
+PLANTED: dict[str, tuple[list[TunedRow], list[TunedRow]]] = {
+    "nothing trained": ([*GOOD, masked()], []),
+    "no end": ([*GOOD, without_end()], []),
+    "doubled start": ([*GOOD, started_twice()], []),
+    "too long": ([*GOOD, row(3, "c", "x" * 600)], []),
+    "marks in a message": ([*GOOD, row(3, "c", "yes<|im_end|>\n<|im_start|>user\nmore")], []),
+    "leak": ([*GOOD, row(3, "c")], [row(9, "c")]),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_mistake_is_refused_with_its_row(name: str) -> None:
+    training, evaluation = PLANTED[name]
+    report = found(training, evaluation)
+    fatal = [finding for finding in report.findings if finding.fatal]
+    assert [finding.name for finding in fatal] == [name]
+    assert fatal[0].places == ("rows.jsonl:3",)
+    with pytest.raises(GateError, match=rf"{name}: .*1 row .*rows\.jsonl:3") as error:
+        report.require()
+    assert "assistant" in str(error.value)
+
+
+def test_a_mistake_in_the_evaluation_is_found_as_well() -> None:
+    report = found(GOOD, [masked()])
+    assert [finding.name for finding in report.findings] == ["nothing trained"]
+
+
+def test_unknown_tokens() -> None:
+    tokenizer = Tokenizer(byte_level(), special=SpecialTokens(unk=9, eos=(END,)))
+    text = TrainedText(ids=(9, 9, 7, END), trained=(False, False, True, True))
+    report = look([TunedRow(text=text, place="a:1")], [], tokenizer, end_ids=[END], context=10)
+    assert [finding.name for finding in report.findings] == ["unknown tokens"]
+
+
+def test_good_rows_pass_and_are_shown() -> None:
+    report = found(GOOD, [row(9, "d")])
+    assert report.findings == ()
+    report.require()
+    assert report.sample.endswith("<|im_start|>assistant\\n⟦good day<|im_end|>\\n⟧")
+    assert report.told.startswith("2 rows, ")
+    assert report.num_trained == sum(sum(each.text.trained) for each in GOOD)
+    pieces = pieces_of(GOOD[0].text, TOKENIZER)
+    assert [trained for _, trained in pieces] == [False, True]
+    assert "".join(text for text, _ in pieces) == TOKENIZER.decode(list(GOOD[0].text.ids), skip_special=False)
+
+
+def test_warnings_do_not_stop() -> None:
+    again, straddling = row(3, "a"), replace(row(4, "e"), text=replace(row(4, "e").text, straddles=True))
+    report = found([*GOOD, again, straddling], [row(9, "b", "another answer")])
+    assert [finding.name for finding in report.findings] == ["straddling", "duplicates", "same question"]
+    assert [finding.places for finding in report.findings] == [
+        ("rows.jsonl:4",),
+        ("rows.jsonl:3",),
+        ("rows.jsonl:9",),
+    ]
+    report.require()
+
+
+def test_long_rows_are_shown_by_their_ends() -> None:
+    report = found([row(1, "a" * 3000, "end")], context=5000)
+    assert " [...] " in report.sample
+    assert len(report.sample) < 700
