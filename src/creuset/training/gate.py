@@ -31,6 +31,8 @@ TRAINED_BEGIN, TRAINED_END = "⟦", "⟧"
 """Around what is trained, where there are no colours."""
 _SHOWN_CHARACTERS = 600
 _SHOWN_PLACES = 5
+_SHORTEST_MARK = 2
+"""Characters: a special token of fewer may stand in a message by chance."""
 _MOST_UNKNOWN = 0.2
 """Share of a row's tokens."""
 
@@ -132,6 +134,32 @@ class GateReport:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Looked:
+    """What is looked at."""
+
+    training: Sequence[TunedRow]
+    evaluation: Sequence[TunedRow]
+    tokenizer: Tokenizer
+    ends: frozenset[int]
+    context: int
+
+    def rows(self, is_wrong: Callable[[TunedRow], bool]) -> list[TunedRow]:
+        """All rows for which it is so."""
+        return [row for row in (*self.training, *self.evaluation) if is_wrong(row)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Check:
+    """One kind of finding: its name, which rows are so, what that means, and what to do."""
+
+    name: str
+    find: Callable[[_Looked], list[TunedRow]]
+    message: str
+    next_step: str
+    fatal: bool = True
+
+
 def look(
     training: Sequence[TunedRow],
     evaluation: Sequence[TunedRow],
@@ -149,99 +177,31 @@ def look(
         end_ids: The tokens that end an answer.
         context: Tokens that are read at once.
     """
-    ends = frozenset(end_ids)
-    rows = [*training, *evaluation]
-    found: list[Finding] = []
-
-    def note(
-        name: str, wrong: Sequence[TunedRow], message: str, next_step: str, *, fatal: bool = True
-    ) -> None:
+    looked = _Looked(
+        training=training,
+        evaluation=evaluation,
+        tokenizer=tokenizer,
+        ends=frozenset(end_ids),
+        context=context,
+    )
+    found = []
+    for check in _CHECKS:
+        wrong = check.find(looked)
         if wrong:
             found.append(
                 Finding(
-                    name=name,
-                    fatal=fatal,
-                    message=f"{counted(len(wrong), 'row')} {message}",
+                    name=check.name,
+                    fatal=check.fatal,
+                    message=f"{counted(len(wrong), 'row')} {check.message.format(context=context)}",
                     places=tuple(row.place for row in wrong),
                     shown=shown_row(wrong[0].text, tokenizer),
-                    next_step=next_step,
+                    next_step=check.next_step,
                 )
             )
-
-    def those(is_wrong: Callable[[TunedRow], bool]) -> list[TunedRow]:
-        return [row for row in rows if is_wrong(row)]
-
-    note(
-        "nothing trained",
-        those(lambda row: not row.asks),
-        "without a token to learn",
-        "give each row an answer, or remove it",
-    )
-    note(
-        "no end",
-        those(lambda row: row.asks and not _ends(row, ends)),
-        "whose answer has no end: the model would not learn to stop",
-        "use a template that ends turns, and keep answers whole",
-    )
-    note(
-        "doubled start",
-        those(lambda row: _starts_twice(row, tokenizer)),
-        "beginning with two start tokens: the template writes one, and the tokenizer adds another",
-        "take the start token out of the texts, or of the template",
-    )
-    note(
-        "too long",
-        those(lambda row: len(row.text.ids) > context),
-        f"of more than {context:,} tokens",
-        "raise data.context, or set data.too_long: leave_out",
-    )
-    marks = _marks(tokenizer)
-    note(
-        "marks in a message",
-        those(lambda row: any(mark in message for message in row.messages for mark in marks)),
-        "with a message that holds a token of the template, and so speaks as somebody else",
-        "take these marks out of the messages; one conversation a row",
-    )
-    note(
-        "unknown tokens",
-        those(lambda row: _unknown_share(row, tokenizer) > _MOST_UNKNOWN),
-        f"of which the tokenizer does not know more than {_MOST_UNKNOWN:.0%}",
-        "use a base that was trained on this language",
-    )
-    learned = {row.text.ids for row in training}
-    measured = {row.text.ids for row in evaluation}
-    note(
-        "leak",
-        [row for row in training if row.text.ids in measured],
-        "that are trained stand in the evaluation as well",
-        "give other rows to evaluate on",
-    )
-    note(
-        "straddling",
-        those(lambda row: row.text.straddles),
-        "where a token holds the end of a prompt and the beginning of its answer",
-        "begin answers with a space or a line of their own, if the template does not",
-        fatal=False,
-    )
-    note(
-        "duplicates",
-        _repeated(training),
-        "that equal an earlier one",
-        "remove them, if they are not meant to count twice",
-        fatal=False,
-    )
-    asked = {row.prompt for row in training if row.prompt}
-    note(
-        "same question",
-        [row for row in evaluation if row.prompt in asked and row.text.ids not in learned],
-        "to evaluate on, whose prompts were trained with another answer",
-        "give other questions to evaluate on, if the answers are alike",
-        fatal=False,
-    )
-    wrong = {place for finding in found if finding.fatal for place in finding.places}
-    good = next((row for row in training if row.place not in wrong), None)
+    wrong_places = {place for finding in found if finding.fatal for place in finding.places}
+    good = next((row for row in training if row.place not in wrong_places), None)
     return GateReport(
-        findings=tuple(sorted(found, key=lambda finding: not finding.fatal)),
+        findings=tuple(found),
         num_rows=len(training),
         num_tokens=sum(len(row.text.ids) for row in training),
         num_trained=sum(sum(row.text.trained[1:]) for row in training),
@@ -295,11 +255,6 @@ def _starts_twice(row: TunedRow, tokenizer: Tokenizer) -> bool:
     return start is not None and row.text.ids[:2] == (start, start)
 
 
-def _marks(tokenizer: Tokenizer) -> list[str]:
-    """The special tokens as they stand in a text."""
-    return [mark for mark in (tokenizer.token(number) for number in tokenizer.special_ids) if len(mark) > 2]
-
-
 def _unknown_share(row: TunedRow, tokenizer: Tokenizer) -> float:
     unknown = tokenizer.special.unk
     return 0.0 if unknown is None else row.text.ids.count(unknown) / len(row.text.ids)
@@ -313,3 +268,91 @@ def _repeated(rows: Sequence[TunedRow]) -> list[TunedRow]:
             again.append(row)
         seen.add(row.text.ids)
     return again
+
+
+def _of_others(looked: _Looked) -> list[TunedRow]:
+    """Rows with a message that holds a special token."""
+    tokenizer = looked.tokenizer
+    names = [tokenizer.token(number) for number in tokenizer.special_ids]
+    marks = [name for name in names if len(name) > _SHORTEST_MARK]
+    return looked.rows(lambda row: any(mark in message for message in row.messages for mark in marks))
+
+
+def _leaked(looked: _Looked) -> list[TunedRow]:
+    measured = {row.text.ids for row in looked.evaluation}
+    return [row for row in looked.training if row.text.ids in measured]
+
+
+def _asked_before(looked: _Looked) -> list[TunedRow]:
+    """Rows of the evaluation whose prompt was trained with another answer."""
+    learned = {row.text.ids for row in looked.training}
+    asked = {row.prompt for row in looked.training if row.prompt}
+    return [row for row in looked.evaluation if row.prompt in asked and row.text.ids not in learned]
+
+
+_CHECKS = (
+    _Check(
+        name="nothing trained",
+        find=lambda looked: looked.rows(lambda row: not row.asks),
+        message="without a token to learn",
+        next_step="give each row an answer, or remove it",
+    ),
+    _Check(
+        name="no end",
+        find=lambda looked: looked.rows(lambda row: row.asks and not _ends(row, looked.ends)),
+        message="whose answer has no end: the model would not learn to stop",
+        next_step="use a template that ends turns, and keep answers whole",
+    ),
+    _Check(
+        name="doubled start",
+        find=lambda looked: looked.rows(lambda row: _starts_twice(row, looked.tokenizer)),
+        message="beginning with two start tokens: the template writes one, and the tokenizer adds another",
+        next_step="take the start token out of the texts, or of the template",
+    ),
+    _Check(
+        name="too long",
+        find=lambda looked: looked.rows(lambda row: len(row.text.ids) > looked.context),
+        message="of more than {context:,} tokens",
+        next_step="raise data.context, or set data.too_long: leave_out",
+    ),
+    _Check(
+        name="marks in a message",
+        find=_of_others,
+        message="with a message that holds a token of the template, and so speaks as somebody else",
+        next_step="take these marks out of the messages; one conversation a row",
+    ),
+    _Check(
+        name="unknown tokens",
+        find=lambda looked: looked.rows(lambda row: _unknown_share(row, looked.tokenizer) > _MOST_UNKNOWN),
+        message=f"of which the tokenizer does not know more than {_MOST_UNKNOWN:.0%}",
+        next_step="use a base that was trained on this language",
+    ),
+    _Check(
+        name="leak",
+        find=_leaked,
+        message="that are trained stand in the evaluation as well",
+        next_step="give other rows to evaluate on",
+    ),
+    _Check(
+        name="straddling",
+        find=lambda looked: looked.rows(lambda row: row.text.straddles),
+        message="where a token holds the end of a prompt and the beginning of its answer",
+        next_step="begin answers with a space or a line of their own, if the template does not",
+        fatal=False,
+    ),
+    _Check(
+        name="duplicates",
+        find=lambda looked: _repeated(looked.training),
+        message="that equal an earlier one",
+        next_step="remove them, if they are not meant to count twice",
+        fatal=False,
+    ),
+    _Check(
+        name="same question",
+        find=_asked_before,
+        message="to evaluate on, whose prompts were trained with another answer",
+        next_step="give other questions to evaluate on, if the answers are alike",
+        fatal=False,
+    ),
+)
+"""Fatal ones first."""
