@@ -10,8 +10,9 @@ from creuset.data.conversations import Conversation
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.data.trained_rows import TrainedText, chat_text
+from creuset.data.tuning_rows import TunedRow, messages_of
 from creuset.errors import GateError
-from creuset.training.gate import GateReport, TunedRow, look, messages_of, pieces_of
+from creuset.training.gate import GateReport, look, pieces_of
 from small_tokenizers import byte_level
 
 START, BEGIN, END = 0, 1, 2

@@ -21,10 +21,10 @@ Legend of shapes: N rows.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from creuset.data.conversations import Conversation, Preference, Row, Turn
 from creuset.data.source import counted
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.trained_rows import TrainedText
+from creuset.data.tuning_rows import TunedRow
 from creuset.errors import GateError
 
 TRAINED_BEGIN, TRAINED_END = "⟦", "⟧"
@@ -62,32 +62,6 @@ class Finding:
         more = len(self.places) - _SHOWN_PLACES
         rows = ", ".join(self.places[:_SHOWN_PLACES]) + (f" and {more:,} more" if more > 0 else "")
         return f"{self.name}: {self.message} ({rows})\n    {self.shown}\n    next: {self.next_step}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TunedRow:
-    """A row as it is trained or measured.
-
-    Args:
-        text: Its tokens.
-        place: file:line.
-        messages: The contents of its messages as they stand in the file; empty of plain texts.
-    """
-
-    text: TrainedText
-    place: str
-    messages: tuple[str, ...] = ()
-
-    @property
-    def prompt(self) -> tuple[int, ...]:
-        """The tokens before the first trained one."""
-        first = next((place for place, flag in enumerate(self.text.trained) if flag), len(self.text.ids))
-        return self.text.ids[:first]
-
-    @property
-    def asks(self) -> bool:
-        """Whether the model is asked for a token of it: the first of a text is given."""
-        return any(self.text.trained[1:])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,19 +205,6 @@ def shown_row(text: TrainedText, tokenizer: Tokenizer) -> str:
     shown = "".join(parts).replace("\n", "\\n")
     half = _SHOWN_CHARACTERS // 2
     return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:half]} [...] {shown[-half:]}"
-
-
-def messages_of(row: Row) -> tuple[str, ...]:
-    """The contents of the messages of a row, as they stand in the file."""
-    if isinstance(row, Conversation):
-        return _contents(row.turns)
-    if isinstance(row, Preference):
-        return _contents((*row.turns, *row.chosen, *row.rejected))
-    return ()
-
-
-def _contents(turns: Sequence[Turn]) -> tuple[str, ...]:
-    return tuple(turn["content"] for turn in turns if isinstance(turn.get("content"), str))
 
 
 def _ends(row: TunedRow, ends: frozenset[int]) -> bool:

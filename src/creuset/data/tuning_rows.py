@@ -1,0 +1,203 @@
+"""From a file for tuning to rows of tokens: each with what is trained of it, split by what is asked.
+
+Rows that ask the same question, word for word, go to one split together: a question that was trained would
+be known before it is measured. Their order follows from their content, not from that of the file.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from creuset.data.chat_template import ChatTemplate
+from creuset.data.conversations import (
+    CHAT_FORMS,
+    Conversation,
+    LabelledText,
+    Preference,
+    Row,
+    TuningFile,
+    Turn,
+)
+from creuset.data.hashing import Hashes, sample_hashes
+from creuset.data.records import refusal
+from creuset.data.split import cut
+from creuset.data.tokenizer import Tokenizer
+from creuset.data.trained_rows import TrainedText, answer_text, chat_text, plain_text
+from creuset.errors import CreusetError, DataError, Problem, UsageError
+
+Indices = NDArray[np.int64]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedRow:
+    """A row as it is trained or measured.
+
+    Args:
+        text: Its tokens.
+        place: file:line.
+        messages: The contents of its messages as they stand in the file; empty of plain texts.
+    """
+
+    text: TrainedText
+    place: str
+    messages: tuple[str, ...] = ()
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        """The tokens before the first trained one."""
+        first = next((place for place, flag in enumerate(self.text.trained) if flag), len(self.text.ids))
+        return self.text.ids[:first]
+
+    @property
+    def asks(self) -> bool:
+        """Whether the model is asked for a token of it: the first of a text is given."""
+        return any(self.text.trained[1:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerPair:
+    """Two answers to the same turns, the first of them preferred."""
+
+    chosen: TunedRow
+    rejected: TunedRow
+
+
+def conversation_rows(
+    file: TuningFile, tokenizer: Tokenizer, *, template: ChatTemplate | None, end_id: int | None
+) -> list[TunedRow]:
+    """The rows of a file of conversations or of plain texts, in its order.
+
+    Args:
+        file: What was read.
+        tokenizer: The base's.
+        template: How chats are written for the base; None where it knows none.
+        end_id: The token that ends a plain text.
+
+    Raises:
+        UsageError: Conversations for a base without a template, or a file of another form.
+        DataError: Conversations that the template does not take, each by its place.
+    """
+    if file.form in CHAT_FORMS:
+        return _all(file.rows, lambda row: _conversation(row, _required(template), tokenizer))
+    if file.form != "text":
+        raise UsageError(
+            "this tuning learns from conversations or plain texts",
+            got=f"records of the form {file.form}",
+            expected=", ".join((*CHAT_FORMS, "text")),
+        )
+    return _all(file.rows, lambda row: _plain(row, tokenizer, end_id))
+
+
+def answer_pairs(file: TuningFile, tokenizer: Tokenizer, template: ChatTemplate | None) -> list[AnswerPair]:
+    """The pairs of answers of a file of preferences, in its order.
+
+    Raises:
+        UsageError: A base without a template, or a file of another form.
+        DataError: Conversations that the template does not take, each by its place.
+    """
+    if file.form != "preference":
+        raise UsageError(
+            "this tuning learns from preferences",
+            got=f"records of the form {file.form}",
+            expected="chosen and rejected",
+        )
+    return _all(file.rows, lambda row: _pair(row, _required(template), tokenizer))
+
+
+def split_by_question(
+    questions: Sequence[tuple[int, ...]],
+    contents: Sequence[tuple[int, ...]],
+    *,
+    shares: Mapping[str, float],
+    seed: int,
+) -> dict[str, Indices]:
+    """Which rows go to which split.
+
+    Args:
+        questions: What each row asks, as tokens; equal ones go together.
+        contents: All of each row, as tokens, which decides the order within a split.
+        shares: Split name -> share of the rows; the rest is "train".
+        seed: Decides, with the questions, what goes where.
+
+    Raises:
+        DataError: A split would be empty.
+    """
+    hashes = _hashes(questions)
+    places = cut(hashes, None, shares=shares, seed=seed)
+    order = _hashes(contents)
+    return {
+        name: indices[np.lexsort((order[indices][:, 1], order[indices][:, 0]))]
+        for name, indices in places.items()
+    }
+
+
+def messages_of(row: Row) -> tuple[str, ...]:
+    """The contents of the messages of a row, as they stand in the file."""
+    if isinstance(row, Conversation):
+        return _contents(row.turns)
+    if isinstance(row, Preference):
+        return _contents((*row.turns, *row.chosen, *row.rejected))
+    return ()
+
+
+def _contents(turns: Sequence[Turn]) -> tuple[str, ...]:
+    return tuple(turn["content"] for turn in turns if isinstance(turn.get("content"), str))
+
+
+def _all(rows: Sequence[Row], make: Callable[[Row], T]) -> list[T]:
+    """What is made of each row; all that fail are named together."""
+    made: list[T] = []
+    problems: list[Problem] = []
+    for row in rows:
+        try:
+            made.append(make(row))
+        except DataError as error:
+            file, _, line = row.place.rpartition(":")
+            problems.append(Problem(file=file, line=int(line), column=1, message=_reason(error)))
+    if problems:
+        raise refusal(problems)
+    return made
+
+
+def _reason(error: CreusetError) -> str:
+    return error.message if error.got is None else f"{error.message} ({error.got})"
+
+
+def _required(template: ChatTemplate | None) -> ChatTemplate:
+    if template is None:
+        raise UsageError(
+            "this base knows no chat template, so that conversations cannot be written for it",
+            where="data.source",
+            expected="a base that was tuned on chats, or plain texts",
+            next_step="tune an instruction model, or name a template's file in data.template",
+        )
+    return template
+
+
+def _conversation(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> TunedRow:
+    assert isinstance(row, Conversation)
+    text = chat_text(row, template, tokenizer)
+    return TunedRow(text=text, place=row.place, messages=messages_of(row))
+
+
+def _plain(row: Row, tokenizer: Tokenizer, end_id: int | None) -> TunedRow:
+    assert isinstance(row, LabelledText)
+    return TunedRow(text=plain_text(row.text, tokenizer, ends_with=end_id), place=row.place)
+
+
+def _pair(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> AnswerPair:
+    assert isinstance(row, Preference)
+    texts = [answer_text(row.turns, answer, template, tokenizer) for answer in (row.chosen, row.rejected)]
+    messages = messages_of(row)
+    chosen, rejected = (TunedRow(text=text, place=row.place, messages=messages) for text in texts)
+    return AnswerPair(chosen=chosen, rejected=rejected)
+
+
+def _hashes(rows: Sequence[tuple[int, ...]]) -> Hashes:
+    texts = np.empty(len(rows), dtype=object)
+    texts[:] = [" ".join(map(str, row)) for row in rows]
+    return sample_hashes(texts)
