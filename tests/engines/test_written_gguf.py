@@ -111,3 +111,18 @@ def test_what_llamacpp_cannot_add_is_refused(tmp_path: Path) -> None:
     source = adapted(LoraForm(rank=4, alpha=8, decomposed=True))
     with pytest.raises(UsageError, match="no DoRA's updates"):
         write_lora_gguf(tmp_path / "adapter.gguf", taken(source, "one"), CONFIG, name="tuned")
+
+
+def test_parts_of_characters_are_scored_as_well(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(byte_level(), special=SpecialTokens(bos=0, eos=(2,)))
+    ids = tokenizer.encode("a 語🙂 b")
+    assert len(ids) > len("a 語🙂 b")  # characters of several tokens
+    path = written(tmp_path / "small.gguf", model())
+    with torch.no_grad():
+        expected = model()(torch.tensor([ids]))[0, :-1].log_softmax(-1).double().numpy()
+    with LlamaCpp(path, context_length=64, num_threads=1) as engine:
+        told = engine.log_probs(ids, start=1, num_top=5)
+    assert told.top_ids.shape == (len(ids) - 1, 5)
+    own = np.take_along_axis(expected, np.array(ids[1:])[:, None], axis=1)[:, 0]
+    assert np.abs(own - told.log_probs).max() < 0.05
+    assert np.abs(np.take_along_axis(expected, told.top_ids, axis=1) - told.top_log_probs).max() < 0.05

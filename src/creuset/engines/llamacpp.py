@@ -13,6 +13,7 @@ was computed in one batch: `reuse_prompt` gains time and costs this exactness.
 import json
 import time
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,19 @@ class LlamaCpp(TokenEngine):
             # The first place is read anew, so that nothing depends on what was asked before.
             options = {"n_probs": max(num_top, 1), "cache_prompt": place > start}
             answer = server.ask("/completion", {**forced_body(ids[:place], ids[place]), **options})
-            scored += token_log_probs(answer, num_top)
+            told = token_log_probs(answer, num_top)
+            scored += told or (self._score_of_part(server, ids[: place + 1], num_top),)
         return text_log_probs(ids, start, scored)
+
+    def _score_of_part(self, server: LlamaServer, ids: list[int], num_top: int) -> TokenLogProb:
+        """The last token of `ids` where it is a part of a character: llama.cpp says nothing of such a token
+        when it is generated, but names it among the alternatives to another one."""
+        (whole,) = self._encode("a", whole=False)[:1]
+        options = {"n_probs": self._description.vocab_size, "cache_prompt": True}
+        answer = server.ask("/completion", {**forced_body(ids[:-1], whole), **options})
+        (told,) = token_log_probs(answer, self._description.vocab_size)
+        found = next(other for other in told.alternatives if other.token_id == ids[-1])
+        return replace(found, alternatives=told.alternatives[:num_top])
 
     def _vectors(self, all_ids: list[list[int]]) -> NDArray[np.float32]:
         answer = self._open_server().ask("/v1/embeddings", {"input": all_ids})

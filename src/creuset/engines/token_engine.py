@@ -61,7 +61,7 @@ class TokenEngine(Engine):
             self._require_able("json_schema", "answers that fit a JSON schema")
         if request.grammar is not None:
             self._require_able("grammar", "answers that fit a grammar")
-        prompt = self._prompt_ids(request)
+        prompt = self.prompt_ids(request)
         description = self._description
         max_tokens = room_for(
             len(prompt),
@@ -71,9 +71,29 @@ class TokenEngine(Engine):
         )
         return self._answer(request, prompt, max_tokens, started)
 
+    def prompt_ids(self, request: Request) -> list[int]:
+        """The tokens of a request's prompt, one at least.
+
+        Raises:
+            UsageError: A chat for a model without a template, or a token that the model does not know.
+        """
+        if request.messages is not None:
+            if self._template is None:
+                self.refuse("chat", "chat without a template of the model's")
+            turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
+            ids = self._encode(self._template.render(turns, add_generation_prompt=True), whole=False)
+        elif isinstance(request.prompt, str):
+            ids = self._encode(request.prompt)
+        else:
+            ids = list(request.prompt or ())
+        if not ids:
+            raise UsageError("the prompt has no token", where="prompt", expected="at least one")
+        self._require_known([*ids, *request.sampling.logit_bias])
+        return ids
+
     def count_tokens(self, request: Request) -> int:
         self._require_open()
-        return len(self._prompt_ids(request))
+        return len(self.prompt_ids(request))
 
     def cancel(self) -> None:
         with self._lock:
@@ -147,21 +167,6 @@ class TokenEngine(Engine):
         with self._lock:
             self._require_open()
             self._running.add(answer)
-
-    def _prompt_ids(self, request: Request) -> list[int]:
-        if request.messages is not None:
-            if self._template is None:
-                self.refuse("chat", "chat without a template of the model's")
-            turns = [{"role": turn.role, "content": turn.content} for turn in request.messages]
-            ids = self._encode(self._template.render(turns, add_generation_prompt=True), whole=False)
-        elif isinstance(request.prompt, str):
-            ids = self._encode(request.prompt)
-        else:
-            ids = list(request.prompt or ())
-        if not ids:
-            raise UsageError("the prompt has no token", where="prompt", expected="at least one")
-        self._require_known([*ids, *request.sampling.logit_bias])
-        return ids
 
     def _require_open(self) -> None:
         if not self._is_open:

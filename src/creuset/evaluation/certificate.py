@@ -1,0 +1,284 @@
+"""The proof that an exported model answers as the live one does.
+
+Fixed prompts go through both. They must be the same tokens on both sides. Then the live model's greedy answer
+is forced upon the exported one token by token, and at each place the log-probabilities of the live model's
+likeliest 20 tokens are compared; and the exported model answers by itself, greedily, and must stop for the
+same reason as the live one.
+
+    stored as             the largest difference    the mean divergence    the same stop reason
+    safetensors           1e-4                      -                      yes
+    gguf f32, f16         0.05                      -                      yes
+    gguf q8_0             0.5                       -                      -
+    gguf q4_0, q4_1       -                         0.05 nats              -
+
+llama.cpp keeps keys and values in f16, so that f32 is no nearer than f16.
+
+Legend of shapes: S places, V vocabulary, K tokens that are told.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from creuset.data.chat_template import ChatTemplate
+from creuset.data.tokenizer import Tokenizer
+from creuset.engines.base import FinishReason
+from creuset.engines.request import Message, Request
+from creuset.engines.token_engine import TokenEngine
+from creuset.errors import GateError
+from creuset.generation.sampling import Sampling
+from creuset.models.transformer import Transformer
+
+Kind = Literal["safetensors", "f32", "f16", "q8_0", "q4_0", "q4_1"]
+PROMPTS: tuple[str, ...] = (
+    "What is the capital of France?",
+    "Write one sentence about the sea.",
+    "Count from one to five.",
+    "Translate to French: Good morning, my friend.",
+    "Why is the sky blue? Answer briefly.",
+    "def add(a, b):",
+    "List three colours, one a line.",
+    "Quelle heure est-il ? Répondez d'un mot.",
+)
+"""Short questions of several kinds, so that a broken word, mark, number or letter is met."""
+_NUM_TOP = 20
+_TOLD = 512
+"""Tokens that the exported model tells of each place; what it leaves out is at most as likely as the last."""
+_MAX_TOKENS = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a certificate asks for; None where it does not."""
+
+    largest_difference: float | None = None
+    mean_divergence: float | None = None
+    same_stop: bool = False
+
+
+LIMITS: Mapping[Kind, Limits] = {
+    "safetensors": Limits(largest_difference=1e-4, same_stop=True),
+    "f32": Limits(largest_difference=0.05, same_stop=True),
+    "f16": Limits(largest_difference=0.05, same_stop=True),
+    "q8_0": Limits(largest_difference=0.5),
+    "q4_0": Limits(mean_divergence=0.05),
+    "q4_1": Limits(mean_divergence=0.05),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The live model's answer to a prompt.
+
+    Args:
+        prompt: Its tokens.
+        tokens: Of the answer, greedily.
+        reason: Why it ended: "stop" for a token that ends answers, "length" for the limit.
+        log_probs: Of all tokens at each place of the answer, float32 (S, V).
+    """
+
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    reason: FinishReason
+    log_probs: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What was found, and whether it is within the limits.
+
+    Args:
+        kind: How the exported model is stored.
+        sha256: Of the exported file; of a folder, that of its weights.
+        num_prompts: Prompts that went through both.
+        num_places: Places that were compared.
+        same_tokens: Whether each prompt was the same tokens on both sides.
+        largest_difference: Of log-probabilities of the live model's likeliest tokens, in nats; None where no
+            prompt was the same tokens.
+        mean_divergence: KL(live || exported) over what both tell, in nats; None likewise.
+        num_same_stop: Answers that ended for the same reason.
+        passed: Whether all that `LIMITS` asks for holds.
+        reasons: What does not.
+    """
+
+    kind: Kind
+    sha256: str
+    num_prompts: int
+    num_places: int
+    same_tokens: bool
+    largest_difference: float | None
+    mean_divergence: float | None
+    num_same_stop: int
+    passed: bool
+    reasons: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The certificate with its limits, as it lies beside the export."""
+        return {"format": 1, **asdict(self), "limits": asdict(LIMITS[self.kind])}
+
+    def require(self) -> None:
+        """Refuses an export that does not answer as its model.
+
+        Raises:
+            GateError: It did not pass.
+        """
+        if not self.passed:
+            raise GateError(
+                "the exported model does not answer as the live one: nothing was exported",
+                got="; ".join(self.reasons),
+                expected=f"what a certificate of {self.kind} asks for",
+                next_step="export in a wider format; --json shows the certificate",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveModel:
+    """The model that is exported, as it is in memory.
+
+    Args:
+        body: The Transformer, with its adapters in use.
+        tokenizer: Its tokenizer.
+        template: How chats are written for it; None where it knows none: then prompts are plain texts.
+        eos_ids: The tokens that end an answer.
+    """
+
+    body: Transformer
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    eos_ids: tuple[int, ...]
+
+    def ids_of(self, prompt: str) -> tuple[int, ...]:
+        """A prompt as tokens."""
+        if self.template is None:
+            return tuple(self.tokenizer.encode(prompt))
+        text = self.template.render([{"role": "user", "content": prompt}], add_generation_prompt=True)
+        return tuple(self.tokenizer.encode(text, add_special=False))
+
+    @torch.no_grad()
+    def answer(self, prompt: str) -> Answer:
+        """Its greedy answer, with the log-probabilities of all tokens at each place."""
+        ids = self.ids_of(prompt)
+        cache = self.body.new_cache(1, len(ids) + _MAX_TOKENS)
+        fresh = torch.tensor([ids], device=self.body.token_embedding.weight.device)
+        tokens: list[int] = []
+        rows: list[Tensor] = []
+        reason: FinishReason = "length"
+        while len(tokens) < _MAX_TOKENS:
+            logits = self.body.logits(self.body.hidden(fresh, cache=cache)[:, -1])[0]
+            rows.append(logits.float().log_softmax(-1))
+            tokens.append(int(rows[-1].argmax()))
+            if tokens[-1] in self.eos_ids:
+                reason = "stop"
+                break
+            fresh = torch.tensor([[tokens[-1]]], device=fresh.device)
+        return Answer(
+            prompt=ids, tokens=tuple(tokens), reason=reason, log_probs=torch.stack(rows).cpu().numpy()
+        )
+
+
+def certify(
+    live: LiveModel, exported: TokenEngine, *, kind: Kind, sha256: str, prompts: Sequence[str] = PROMPTS
+) -> Certificate:
+    """Compares an exported model with the live one.
+
+    Args:
+        live: The model that was exported.
+        exported: What was written, opened.
+        kind: How it is stored.
+        sha256: Of what was written.
+        prompts: Short ones; one at least.
+    """
+    differences: list[NDArray[np.float64]] = []
+    divergences: list[NDArray[np.float64]] = []
+    other_tokens: list[str] = []
+    num_same_stop = 0
+    for prompt in prompts:
+        answer = live.answer(prompt)
+        request = _request(prompt, live.template is not None)
+        if tuple(exported.prompt_ids(request)) != answer.prompt:
+            other_tokens.append(prompt)
+            continue
+        ids = [*answer.prompt, *answer.tokens]
+        told = exported.log_probs(
+            ids, start=len(answer.prompt), num_top=min(_TOLD, answer.log_probs.shape[1])
+        )
+        found = _found(answer.log_probs, told.top_ids, told.top_log_probs)
+        differences.append(found[0])
+        divergences.append(found[1])
+        num_same_stop += exported.complete(request).finish_reason == answer.reason
+    return _judged(
+        kind, sha256, len(prompts), other_tokens, _joined(differences), _joined(divergences), num_same_stop
+    )
+
+
+def _request(prompt: str, is_chat: bool) -> Request:
+    greedy = Sampling(temperature=0.0)
+    if not is_chat:
+        return Request(prompt=prompt, max_tokens=_MAX_TOKENS, sampling=greedy)
+    message = Message(role="user", content=prompt)
+    return Request(messages=(message,), max_tokens=_MAX_TOKENS, sampling=greedy)
+
+
+def _found(
+    live: NDArray[np.float32], top_ids: NDArray[np.int64], top_log_probs: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """At each place the largest difference over the live model's likeliest tokens, and the divergence.
+
+    Args:
+        live: Log-probabilities of all tokens, (S, V).
+        top_ids, top_log_probs: The exported model's likeliest tokens, (S, K).
+    """
+    exported = np.repeat(top_log_probs[:, -1:], live.shape[1], axis=1)
+    np.put_along_axis(exported, top_ids, top_log_probs, axis=1)
+    wide = live.astype(np.float64)
+    chosen = np.argsort(-wide, axis=1)[:, :_NUM_TOP]
+    apart = np.abs(np.take_along_axis(wide - exported, chosen, axis=1)).max(1)
+    own = np.take_along_axis(wide, top_ids, axis=1)
+    p, q = np.exp(own), np.exp(top_log_probs)
+    rest_p, rest_q = (np.clip(1 - side.sum(1), 1e-12, 1) for side in (p, q))
+    divergence = (p * (own - top_log_probs)).sum(1) + rest_p * np.log(rest_p / rest_q)
+    return apart, divergence
+
+
+def _joined(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _judged(
+    kind: Kind,
+    sha256: str,
+    num_prompts: int,
+    other_tokens: Sequence[str],
+    differences: NDArray[np.float64],
+    divergences: NDArray[np.float64],
+    num_same_stop: int,
+) -> Certificate:
+    limits = LIMITS[kind]
+    largest = float(differences.max()) if len(differences) else None
+    mean = float(divergences.mean()) if len(divergences) else None
+    reasons = [f'other tokens for "{prompt}"' for prompt in other_tokens]
+    for what, value, limit in (
+        ("log-probabilities differ by", largest, limits.largest_difference),
+        ("distributions diverge on average by", mean, limits.mean_divergence),
+    ):
+        if limit is not None and value is not None and not value <= limit:
+            reasons.append(f"{what} {value:.4g} nats, more than {limit:g}")
+    if limits.same_stop and num_same_stop + len(other_tokens) < num_prompts:
+        reasons.append(f"{num_prompts - num_same_stop} answers end for another reason")
+    return Certificate(
+        kind=kind,
+        sha256=sha256,
+        num_prompts=num_prompts,
+        num_places=len(differences),
+        same_tokens=not other_tokens,
+        largest_difference=largest,
+        mean_divergence=mean,
+        num_same_stop=num_same_stop,
+        passed=not reasons,
+        reasons=tuple(reasons),
+    )

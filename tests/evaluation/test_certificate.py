@@ -1,0 +1,149 @@
+"""Good exports are certified, broken ones are not: both through llama.cpp, from small random models."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from creuset.adapters.adapter import taken
+from creuset.adapters.lora import LoraForm, attach
+from creuset.adapters.switch import merge
+from creuset.data.chat_template import ChatTemplate
+from creuset.data.tokenizer import Tokenizer
+from creuset.data.tokenizer_files import SpecialTokens
+from creuset.engines.llamacpp import LlamaCpp
+from creuset.errors import GateError
+from creuset.evaluation.certificate import Certificate, Kind, LiveModel, certify
+from creuset.models.transformer import Transformer
+from creuset.models.transformer_config import TransformerConfig
+from creuset.pretrained.gguf.writing import Stored, write_gguf
+from small_tokenizers import byte_level
+
+PROMPTS = ("a fox", "def f(x):", "été 12")
+SPECIAL = SpecialTokens(bos=0, eos=(2,))
+TEMPLATE = ChatTemplate(
+    "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>{% endif %}"
+)
+CONFIG = TransformerConfig(
+    architecture="decoder",
+    vocab_size=330,
+    embed_dim=64,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=16,
+    feedforward_dim=96,
+    context_length=128,
+    norm="rms",
+    norm_eps=1e-5,
+    positions="rotary",
+    rope_theta=10_000.0,
+    activation="silu",
+    gated=True,
+    tied_head=True,
+    init_std=0.06,
+)
+WILD = replace(CONFIG, init_std=0.1)
+"""Whose answers differ the more, the more is wrong; also by rounding, so that few bits say nothing of it."""
+
+
+def tuned(seed: int = 0, config: TransformerConfig = CONFIG) -> Transformer:
+    """A random model with a random adapter in use."""
+    torch.manual_seed(seed)
+    body = Transformer(config).eval()
+    layers = [f"decoder.blocks.{layer}.attention.{part}" for layer in range(2) for part in ("query", "key")]
+    attach(body, dict.fromkeys(layers, LoraForm(rank=4, alpha=8)), "one")
+    with torch.no_grad():
+        for tensor in taken(body, "one").updates.values():
+            tensor += 2.5 * config.init_std * torch.randn(tensor.shape)
+    return body
+
+
+def tokenizer() -> Tokenizer:
+    return Tokenizer(byte_level(), special=SPECIAL)
+
+
+def live(body: Transformer) -> LiveModel:
+    return LiveModel(body=body, tokenizer=tokenizer(), template=TEMPLATE, eos_ids=(2,))
+
+
+def merged(seed: int = 0, config: TransformerConfig = CONFIG) -> dict[str, Tensor]:
+    body = tuned(seed, config)
+    merge(body)
+    return body.state_dict()
+
+
+def certified(
+    path: Path,
+    state: dict[str, Tensor],
+    kind: Stored,
+    *,
+    seed: int = 0,
+    config: TransformerConfig = CONFIG,
+    template: ChatTemplate = TEMPLATE,
+) -> Certificate:
+    write_gguf(path, config, state, tokenizer(), chat_template=template, stored=kind, name="small")
+    with LlamaCpp(path, context_length=128, num_threads=1) as engine:
+        source = tuned(seed, WILD if config.init_std == WILD.init_std else CONFIG)
+        return certify(live(source), engine, kind=kind, sha256="0" * 64, prompts=PROMPTS)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("kind", ["f32", "f16", "q8_0", "q4_0", "q4_1"])
+def test_a_good_export_is_certified(kind: Stored, seed: int, tmp_path: Path) -> None:
+    found = certified(tmp_path / "model.gguf", merged(seed), kind, seed=seed)
+    assert found.passed, found.reasons
+    found.require()
+    assert found.same_tokens
+    assert found.num_places >= len(PROMPTS)
+    document = found.to_json()
+    assert (document["format"], document["kind"], document["passed"]) == (1, kind, True)
+
+
+def without_the_adapter(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    body = tuned(0, WILD)
+    plain = {name.replace(".frozen", ""): value for name, value in body.state_dict().items()}
+    return {name: plain[name] for name in state}
+
+
+def with_swapped_gates(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    names = {"gate": "up", "up": "gate"}
+    return {name: state[".".join(names.get(part, part) for part in name.split("."))] for name in state}
+
+
+def with_a_block_twice(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: state[name.replace("blocks.1.", "blocks.0.")] for name in state}
+
+
+def with_permuted_queries(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    from creuset.pretrained.gguf.writing import permuted
+
+    return {name: permuted(each, 4) if ".query." in name else each for name, each in state.items()}
+
+
+@pytest.mark.parametrize(
+    "broken", [without_the_adapter, with_swapped_gates, with_a_block_twice, with_permuted_queries]
+)
+@pytest.mark.parametrize("kind", ["f16", "q8_0", "q4_0"])
+def test_a_broken_export_is_refused(
+    broken: Callable[[dict[str, Tensor]], dict[str, Tensor]], kind: Kind, tmp_path: Path
+) -> None:
+    assert kind != "safetensors"
+    found = certified(tmp_path / "model.gguf", broken(merged(0, WILD)), kind, config=WILD)
+    assert not found.passed
+    with pytest.raises(GateError, match="does not answer as the live one"):
+        found.require()
+
+
+def test_other_rotations_and_other_tokens_are_refused(tmp_path: Path) -> None:
+    other = replace(CONFIG, rope_theta=500.0)
+    assert not certified(tmp_path / "a.gguf", merged(), "f16", config=other).passed
+    template = ChatTemplate(TEMPLATE.source.replace("<|im_end|>", "\n"))
+    found = certified(tmp_path / "b.gguf", merged(), "f16", template=template)
+    assert not found.same_tokens
+    assert found.largest_difference is None
+    assert 'other tokens for "a fox"' in found.reasons
