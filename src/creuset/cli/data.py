@@ -10,6 +10,7 @@ import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say, table
 from creuset.cli.tokens import print_tokens
+from creuset.cli.tuning_data import validate_tuning
 
 if TYPE_CHECKING:
     from creuset.data.dataset import Dataset
@@ -152,14 +153,26 @@ def show_command(out: Path | None, tokenizer: str | None, as_json: bool, **optio
 
 @command.command("validate")
 @source_options
+@click.option(
+    "--base",
+    metavar="NAME|FOLDER|FILE",
+    help="Of records to tune a language model on: the model whose tokenizer and chat template are used.",
+)
 @json_option
-def validate_command(as_json: bool, **options: Any) -> None:
+def validate_command(base: str | None, as_json: bool, **options: Any) -> None:
     """Check SOURCE: what cannot be used, and samples that are equal or nearly the same.
 
-    Ends with exit code 2 where the data cannot be trained on.
+    Of records to tune a language model on (.json, .jsonl, .parquet, with --base also CSV and TSV) it tells
+    the form; with --base it shows what would be trained, and refuses what would fail silently.
+
+    Ends with exit code 2 where the data cannot be trained on, 4 where the gate says no.
     """
     from creuset.data.near_duplicates import near_duplicates
+    from creuset.workflows.tuning_data import is_for_tuning
 
+    if base is not None or is_for_tuning(Path(options["source"])):
+        validate_tuning(options["source"], base, as_json=as_json)
+        return
     dataset = _load(**options)
     near = near_duplicates(dataset.shown)
     if as_json:

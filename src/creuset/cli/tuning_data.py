@@ -1,0 +1,80 @@
+"""How `creuset data validate` prints a file to tune on."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from creuset.cli.console import emit_json, next_step, say
+
+if TYPE_CHECKING:
+    from creuset.workflows.tuning_data import LookedAt
+
+_TRAINED = "bright_green"
+_MOST_CHARACTERS = 2_000
+_TAKEN = ("source", "base", "as_json")
+
+
+def validate_tuning(source: str, base: str | None, *, as_json: bool) -> None:
+    """The form of a file to tune on; with a base what the gate finds, and a row as it is trained.
+
+    Raises:
+        GateError: A fatal finding.
+    """
+    from creuset.workflows.tuning_data import look_at
+
+    _refuse_other_options(click.get_current_context())
+    looked = look_at(Path(source), base)
+    if as_json:
+        emit_json(looked.to_json())
+    else:
+        _print(looked)
+    if looked.report is not None:
+        looked.report.require()
+    if base is None:
+        next_step(f"creuset data validate {source} --base smollm2-135m")
+
+
+def _refuse_other_options(context: click.Context) -> None:
+    """Refuses the options of `data validate` that say how other data is read and split."""
+    from creuset.errors import UsageError
+
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in _TAKEN:
+            raise UsageError(
+                "an option without effect: these are records to tune a language model on",
+                where=f"--{name.replace('_', '-')}",
+                next_step="leave it out",
+            )
+
+
+def _print(looked: "LookedAt") -> None:
+    say(f"form      {looked.file.told}")
+    report = looked.report
+    if report is None:
+        return
+    say(f"rows      {report.told}")
+    say(f"first     {_row(looked)}")
+    fatal = sum(finding.fatal for finding in report.findings)
+    say(f"gate      {fatal} fatal, {len(report.findings) - fatal} worth knowing")
+    for finding in report.findings:
+        if not finding.fatal:
+            say(f"    {finding}")
+
+
+def _row(looked: "LookedAt") -> str:
+    """The first row, what is trained of it coloured, or between marks where there are no colours."""
+    from creuset.training.gate import TRAINED_BEGIN, TRAINED_END
+
+    parts = []
+    for text, trained in looked.sample:
+        shown = text[:_MOST_CHARACTERS].replace("\n", "\\n")
+        if trained and sys.stdout.isatty():
+            shown = click.style(shown, fg=_TRAINED)
+        elif trained:
+            shown = f"{TRAINED_BEGIN}{shown}{TRAINED_END}"
+        parts.append(shown)
+    return "".join(parts)

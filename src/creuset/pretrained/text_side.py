@@ -1,0 +1,69 @@
+"""What of a base is about text: tokenizer, chat template and ends, without its weights.
+
+A base is a GGUF file or a folder of Hugging Face's transformers.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from creuset.data.chat_template import ChatTemplate
+from creuset.data.tokenizer import Tokenizer
+from creuset.data.tokenizer_files import read_settings
+from creuset.errors import NotFoundError
+from creuset.pretrained.folder import FORMATS, MODEL_CONFIG
+from creuset.pretrained.gguf.config import read_config as read_gguf_config
+from creuset.pretrained.gguf.file import GgufFile
+from creuset.pretrained.gguf.tokenizer import read_chat_template, read_tokenizer
+from creuset.pretrained.hub_format import read_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSide:
+    """How a base reads and writes.
+
+    Args:
+        tokenizer: Its tokenizer.
+        chat_template: How chats are written for it; None where it knows none.
+        eos_ids: The tokens that end an answer.
+        context_length: Tokens that it reads at once; None where nothing limits it.
+    """
+
+    tokenizer: Tokenizer
+    chat_template: ChatTemplate | None
+    eos_ids: tuple[int, ...]
+    context_length: int | None
+
+
+def open_text_side(path: Path) -> TextSide:
+    """The text side of a GGUF file or a folder.
+
+    Raises:
+        NotFoundError: There is nothing, or a folder without a tokenizer or without config.json.
+        DataError: A damaged file.
+        UsageError: A model of a family that is not read.
+    """
+    if not path.exists():
+        raise NotFoundError("no such file or folder", where=path, expected="a GGUF file or a model's folder")
+    if not path.is_dir():
+        file = GgufFile(path)
+        tokenizer = read_tokenizer(file.metadata)
+        return TextSide(
+            tokenizer=tokenizer,
+            chat_template=read_chat_template(file.metadata),
+            eos_ids=tokenizer.special.eos,
+            context_length=read_gguf_config(file).context_length,
+        )
+    values = read_settings(path / MODEL_CONFIG)
+    if not values:
+        raise NotFoundError(f"no {MODEL_CONFIG} in this folder", where=path)
+    tokenizer = Tokenizer.from_folder(path)
+    try:
+        template = ChatTemplate.from_folder(path)
+    except NotFoundError:
+        template = None
+    return TextSide(
+        tokenizer=tokenizer,
+        chat_template=template,
+        eos_ids=tokenizer.special.eos,
+        context_length=read_config(values, FORMATS)[1].context_length,
+    )

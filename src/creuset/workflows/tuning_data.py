@@ -1,0 +1,120 @@
+"""Files to tune a language model on, looked at before any training: their form, and what the gate finds."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from creuset.assets import resolve
+from creuset.data.conversations import CHAT_FORMS, TuningFile, form_of, read_tuning_file
+from creuset.data.records import read_records
+from creuset.data.tuning_rows import TunedRow, answer_pairs, conversation_rows
+from creuset.errors import CreusetError, UsageError
+from creuset.pretrained.text_side import TextSide, open_text_side
+from creuset.training.gate import GateReport, look, pieces_of
+
+_ALWAYS = (".json", ".ndjson", ".parquet")
+"""Files of records alone."""
+_PERHAPS = ".jsonl"
+"""Records, or pairs of texts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookedAt:
+    """A file to tune on.
+
+    Args:
+        file: Its rows.
+        report: What the gate found with a base's tokenizer and template; None without a base.
+        sample: A row as a base reads it, and whether each part is trained; empty without a base.
+    """
+
+    file: TuningFile
+    report: GateReport | None
+    sample: tuple[tuple[str, bool], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        report = self.report
+        return {
+            "form": self.file.form,
+            "num_rows": len(self.file.rows),
+            "unread": list(self.file.unread),
+            "gate": None
+            if report is None
+            else {
+                "num_tokens": report.num_tokens,
+                "num_trained": report.num_trained,
+                "longest": report.longest,
+                "passed": not any(finding.fatal for finding in report.findings),
+                "findings": [asdict(finding) for finding in report.findings],
+                "sample": [{"text": text, "trained": trained} for text, trained in self.sample],
+            },
+        }
+
+
+def is_for_tuning(path: Path) -> bool:
+    """Whether a file holds records to tune on, as far as its name and its first record tell."""
+    name = path.name.lower()
+    if not path.is_file() or name.endswith(_ALWAYS):
+        return path.is_file()
+    if not name.endswith(_PERHAPS):
+        return False
+    try:
+        return form_of(read_records(path)[0].values) is not None
+    except CreusetError:
+        return False
+
+
+def look_at(path: Path, base: str | None = None) -> LookedAt:
+    """A file to tune on, and with a base what the gate finds in it.
+
+    Args:
+        path: The file.
+        base: A model's name, folder or GGUF file; None to look at the records alone.
+
+    Raises:
+        NotFoundError: There is no such file, or no such model.
+        DataError: Records that cannot be learned from, each by its place.
+        UsageError: A form that a language model is not tuned on.
+    """
+    file = read_tuning_file(path)
+    if base is None:
+        return LookedAt(file=file, report=None)
+    text_side = open_text_side(_place(base))
+    rows = _rows(file, text_side)
+    report = look(
+        rows,
+        [],
+        text_side.tokenizer,
+        end_ids=text_side.eos_ids,
+        context=text_side.context_length or max(len(row.text.ids) for row in rows),
+    )
+    return LookedAt(file=file, report=report, sample=tuple(pieces_of(rows[0].text, text_side.tokenizer)))
+
+
+def _place(base: str) -> Path:
+    """Where a base lies: its GGUF file, or its folder."""
+    path = Path(base).expanduser()
+    if path.exists():
+        return path
+    found = resolve(base)
+    return found.path if found.file is None else found.file
+
+
+def _rows(file: TuningFile, text_side: TextSide) -> list[TunedRow]:
+    if file.form == "preference":
+        pairs = answer_pairs(file, text_side.tokenizer, text_side.chat_template)
+        return [row for pair in pairs for row in (pair.chosen, pair.rejected)]
+    if file.form in (*CHAT_FORMS, "text"):
+        return conversation_rows(
+            file,
+            text_side.tokenizer,
+            template=text_side.chat_template,
+            end_id=text_side.eos_ids[0] if text_side.eos_ids else None,
+        )
+    raise UsageError(
+        "texts with classes are for a classifier, which no chat template is written for",
+        where="--base",
+        got=f"records of the form {file.form}",
+        next_step="leave --base out",
+    )

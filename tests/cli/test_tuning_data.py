@@ -1,0 +1,120 @@
+"""`creuset data validate` of records to tune a language model on, with and without a base."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from chat_templates import CHATML
+from command_line import run_command
+from creuset.data.chat_template import ChatTemplate
+from creuset.data.tokenizer import Tokenizer
+from creuset.data.tokenizer_files import SpecialTokens
+from creuset.models.transformer import Transformer
+from creuset.models.transformer_config import TransformerConfig
+from creuset.pretrained.folder import Pretrained, save_folder
+from creuset.pretrained.gguf.writing import write_gguf
+from small_tokenizers import byte_level
+
+CONFIG = TransformerConfig(
+    architecture="decoder",
+    vocab_size=330,
+    embed_dim=16,
+    num_layers=1,
+    num_heads=2,
+    num_kv_heads=2,
+    head_dim=8,
+    feedforward_dim=32,
+    context_length=200,
+    norm="rms",
+    norm_eps=1e-5,
+    positions="rotary",
+    rope_theta=10_000.0,
+    activation="silu",
+    gated=True,
+)
+
+
+def bases(folder: Path) -> list[str]:
+    """One base, as a folder and as a GGUF file."""
+    torch.manual_seed(0)
+    state = Transformer(CONFIG).state_dict()
+    tokenizer = Tokenizer(byte_level(), special=SpecialTokens(bos=0, eos=(2,)))
+    template = ChatTemplate(CHATML)
+    save_folder(
+        folder / "base",
+        Pretrained(
+            config=CONFIG, state=state, model_type="llama", tokenizer=tokenizer, chat_template=template
+        ),
+    )
+    path = folder / "base.gguf"
+    write_gguf(path, CONFIG, state, tokenizer, chat_template=template, stored="f32", name="base")
+    return [str(folder / "base"), str(path)]
+
+
+def written(folder: Path, *records: dict[str, Any], name: str = "rows.jsonl") -> str:
+    path = folder / name
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+GOOD = [{"prompt": f"question {number}", "completion": f"answer {number}"} for number in range(3)]
+
+
+def test_the_form_is_told(tmp_path: Path) -> None:
+    answer = run_command(["data", "validate", written(tmp_path, *GOOD)])
+    assert answer.exit_code == 0
+    assert answer.stdout == "form      3 records of the form prompt\n"
+    assert "--base smollm2-135m" in answer.stderr
+
+
+def test_with_a_base_what_is_trained_is_shown(tmp_path: Path) -> None:
+    path = written(tmp_path, *GOOD, GOOD[0])
+    for base in bases(tmp_path):
+        answer = run_command(["data", "validate", path, "--base", base])
+        assert answer.exit_code == 0, answer.stderr
+        lines = answer.stdout.splitlines()
+        assert lines[1].startswith("rows      4 rows, ")
+        assert lines[2].endswith("<|im_start|>assistant\\n⟦answer 0<|im_end|>\\n⟧")
+        assert lines[3] == "gate      0 fatal, 1 worth knowing"
+        assert "duplicates: 1 row that equal an earlier one (rows.jsonl:4)" in lines[4]
+        document = json.loads(run_command(["data", "validate", path, "--base", base, "--json"]).stdout)
+        assert document["gate"]["passed"]
+        assert document["gate"]["findings"][0]["places"] == ["rows.jsonl:4"]
+        assert [piece["trained"] for piece in document["gate"]["sample"]] == [False, True]
+
+
+def test_a_fatal_finding_ends_with_4_and_the_row(tmp_path: Path) -> None:
+    long = {"prompt": "a", "completion": "x " * 300}
+    answer = run_command(["data", "validate", written(tmp_path, *GOOD, long), "--base", bases(tmp_path)[0]])
+    assert answer.exit_code == 4
+    assert "too long: 1 row of more than 200 tokens (rows.jsonl:4)" in answer.stderr
+    assert "raise data.context" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("record", "words", "code", "message"),
+    [
+        ({"prompt": "a", "completion": " "}, [], 2, 'rows.jsonl:1:1: "completion" is empty'),
+        ({"text": "a", "label": "b"}, ["--base", "BASE"], 2, "texts with classes are for a classifier"),
+        (GOOD[0], ["--base", "nowhere"], 3, '"nowhere" is not there'),
+        (GOOD[0], ["--seed", "3"], 2, "an option without effect"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    record: dict[str, Any], words: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    base = bases(tmp_path)[0]
+    words = [base if word == "BASE" else word for word in words]
+    answer = run_command(["data", "validate", written(tmp_path, record), *words])
+    assert answer.exit_code == code
+    assert message in answer.stderr
+
+
+def test_pairs_of_texts_are_validated_as_before(tmp_path: Path) -> None:
+    pairs = [{"source": f"a {number}", "target": f"b {number}"} for number in range(30)]
+    answer = run_command(["data", "validate", written(tmp_path, *pairs)])
+    assert answer.exit_code == 0, answer.stderr
+    assert "pairs of texts" in answer.stdout
