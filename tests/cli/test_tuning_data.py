@@ -118,3 +118,10 @@ def test_pairs_of_texts_are_validated_as_before(tmp_path: Path) -> None:
     answer = run_command(["data", "validate", written(tmp_path, *pairs)])
     assert answer.exit_code == 0, answer.stderr
     assert "pairs of texts" in answer.stdout
+
+
+def test_what_a_terminal_would_obey_is_shown_as_what_it_is(tmp_path: Path) -> None:
+    path = written(tmp_path, {"prompt": "a\u001b[2Jb", "completion": "c"})
+    answer = run_command(["data", "validate", path, "--base", bases(tmp_path)[0]])
+    assert "\u001b" not in answer.terminal
+    assert "a\\u001b[2Jb" in answer.stdout

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from creuset.cli.console import emit_json, next_step, say
+from creuset.cli.console import shown as harmless
 
 if TYPE_CHECKING:
     from creuset.workflows.tuning_data import LookedAt
@@ -62,7 +63,7 @@ def _print(looked: "LookedAt") -> None:
     say(f"gate      {fatal} fatal, {len(report.findings) - fatal} worth knowing")
     for finding in report.findings:
         if not finding.fatal:
-            say(f"    {finding}")
+            say(harmless(f"    {finding}"))
 
 
 def _row(looked: "LookedAt") -> str:
@@ -71,7 +72,7 @@ def _row(looked: "LookedAt") -> str:
 
     parts = []
     for text, trained in looked.sample:
-        shown = text[:_MOST_CHARACTERS].replace("\n", "\\n")
+        shown = harmless(text[:_MOST_CHARACTERS].replace("\n", "\\n"))
         if trained and sys.stdout.isatty():
             shown = click.style(shown, fg=_TRAINED)
         elif trained:
