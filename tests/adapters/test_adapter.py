@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from creuset.adapters.adapter import Adapter, given, taken
 from creuset.adapters.lora import LoraForm, attach
-from creuset.adapters.switch import merge, switched, switched_layers
+from creuset.adapters.switch import merge, merged_state, switched, switched_layers
 from creuset.adapters.whole import WholeLayer, train_whole
 from creuset.errors import CheckpointError, UsageError
 
@@ -62,6 +62,16 @@ def test_merged_it_computes_the_same() -> None:
     assert not switched_layers(changed)
     assert not any(parameter.requires_grad for parameter in changed[0].parameters())
     assert torch.allclose(changed(inputs()), before, atol=1e-5)
+
+
+def test_the_merged_state_is_that_of_the_merged_model() -> None:
+    changed = trained()
+    found = merged_state(changed)
+    assert switched_layers(changed)
+    merge(changed)
+    state = changed.state_dict()
+    assert found.keys() == state.keys() == model().state_dict().keys()
+    assert all(torch.equal(found[key], value) for key, value in state.items())
 
 
 def test_a_layer_trained_whole_stands_beside_the_frozen_one() -> None:

@@ -157,6 +157,11 @@ class AdaptedLinear(Switched):
             frozen = frozen + self.update(name).added(x, product, self.frozen.weight, self.generator)
         return frozen
 
+    def plain_state(self) -> Mapping[str, Tensor]:
+        bias = self.frozen.bias
+        weight = {"weight": self.weight.detach()}
+        return weight if bias is None else {**weight, "bias": bias.detach()}
+
     def plain(self) -> nn.Linear:
         """A linear layer with the active updates in its weights."""
         self.frozen.weight = nn.Parameter(self.weight.detach(), requires_grad=False)

@@ -1,10 +1,10 @@
 """Which adapters of a model are in use."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Switched(nn.Module):
@@ -21,6 +21,10 @@ class Switched(nn.Module):
     @abstractmethod
     def names(self) -> frozenset[str]:
         """The adapters that have changed this layer."""
+
+    @abstractmethod
+    def plain_state(self) -> Mapping[str, Tensor]:
+        """The tensors of `plain`, without changing anything."""
 
     @abstractmethod
     def plain(self) -> nn.Module:
@@ -58,3 +62,17 @@ def merge(module: nn.Module) -> None:
             setattr(module, name, child.plain())
         else:
             merge(child)
+
+
+def merged_state(module: nn.Module) -> dict[str, Tensor]:
+    """The tensors that the model would have with the adapters in use merged, by its names before any; the
+    model stays as it is."""
+    switched_names = switched_layers(module)
+    state: dict[str, Tensor] = {}
+    for name, layer in switched_names.items():
+        state |= {f"{name}.{key}": value for key, value in layer.plain_state().items()}
+    inside = tuple(f"{name}." for name in switched_names)
+    for key, value in module.state_dict().items():
+        if not key.startswith(inside):
+            state[key] = value
+    return state

@@ -5,7 +5,7 @@ place.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,6 +45,9 @@ class WholeLayer(Switched):
     def forward(self, *inputs: Any) -> Any:
         """As the layer's own."""
         return self.current(*inputs)
+
+    def plain_state(self) -> Mapping[str, Tensor]:
+        return self.current.state_dict()
 
     def plain(self) -> nn.Module:
         """The layer in use, for good."""

@@ -19,6 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval": ("creuset.cli.evaluate", "Measure a run, or files of your own, with intervals and signatures."),
     "neighbours": ("creuset.cli.neighbours", "Show the words whose vectors are nearest to a word."),
     "compare": ("creuset.cli.compare", "Test runs against each other: better, worse, or cannot tell apart."),
+    "export": ("creuset.cli.export", "Write a language model for other programs, with a proof."),
     "feedback": ("creuset.cli.feedback", "Record which answers are better; make data to tune on of it."),
     "models": ("creuset.cli.models", "Pull, list, show, verify and remove models and data by name."),
     "data": ("creuset.cli.data", "Show, validate and split data before training on it."),

@@ -1,0 +1,75 @@
+"""`creuset export`: a language model for other programs, with the proof that it answers alike."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say
+
+
+@click.command("export")
+@click.argument("model")
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A PEFT folder of low-rank updates of MODEL, which are merged, or exported by themselves.",
+)
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Choice(["safetensors", "gguf", "gguf-lora", "peft"]),
+    help="A folder for transformers, a file for llama.cpp, or the adapter alone for either.",
+)
+@click.option(
+    "--stored",
+    type=click.Choice(["f32", "f16", "q8_0", "q4_0", "q4_1"]),
+    default=None,
+    help="How a GGUF file stores numbers; default: q8_0.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The file or folder to write; it must not exist. Default: a name of the model's, here.",
+)
+@json_option
+def command(
+    model: str, adapter: Path | None, target: Any, stored: Any, out: Path | None, as_json: bool
+) -> None:
+    """Write MODEL, with its adapter, for other programs.
+
+    MODEL is a name such as smollm2-135m, a GGUF file or a folder. What was written is opened again and asked
+    the same as the model in memory: where it answers otherwise nothing is exported, and the exit code is 4.
+    The certificate lies beside what was written.
+    """
+    from creuset.errors import UsageError
+    from creuset.workflows.export import export, open_exportable
+
+    if stored is not None and target != "gguf":
+        raise UsageError(
+            "an option without effect: only GGUF files store numbers in several ways",
+            where="--stored",
+            got=stored,
+            expected="--to gguf",
+            next_step="leave it out",
+        )
+    chosen: Any = "q8_0" if stored is None else stored
+    progress = TerminalProgress()
+    source = open_exportable(model, adapter)
+    endings = {"gguf": f".{chosen}.gguf", "gguf-lora": ".lora.gguf"}
+    place = Path(f"{source.name}{endings.get(target, f'-{target}')}") if out is None else out
+    done = export(source, target, place, stored=chosen, progress=progress)
+    found = done.certificate
+    if as_json:
+        emit_json({"path": str(done.path), "certificate": found.to_json()})
+    else:
+        say(f"{done.path}")
+        say(f"certificate  {done.certificate_path}")
+        say(f"prompts      {found.num_prompts}, the same tokens; {found.num_places} places compared")
+        say(f"difference   {found.largest_difference:.2g} nats at most, of the 20 likeliest tokens")
+        say(f"divergence   {found.mean_divergence:.2g} nats on average")
+        say(f"endings      {found.num_same_stop} of {found.num_prompts} for the same reason")
+    if target in ("gguf", "safetensors"):
+        next_step(f"creuset chat {done.path}")

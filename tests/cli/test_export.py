@@ -1,0 +1,146 @@
+"""`creuset export`: what is written is opened again by whoever will read it, and must answer alike."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from chat_templates import CHATML
+from command_line import run_command
+from creuset.adapters.adapter import taken
+from creuset.adapters.lora import LoraForm, attach
+from creuset.data.chat_template import ChatTemplate
+from creuset.data.tokenizer import Tokenizer
+from creuset.data.tokenizer_files import SpecialTokens
+from creuset.models.transformer import Transformer
+from creuset.models.transformer_config import TransformerConfig
+from creuset.pretrained.folder import Pretrained, load_folder, save_folder
+from creuset.pretrained.gguf.file import GgufFile
+from creuset.pretrained.peft_folder import load_adapter, save_adapter
+from small_tokenizers import byte_level
+
+CONFIG = TransformerConfig(
+    architecture="decoder",
+    vocab_size=330,
+    embed_dim=64,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=16,
+    feedforward_dim=96,
+    context_length=256,
+    norm="rms",
+    norm_eps=1e-5,
+    positions="rotary",
+    rope_theta=10_000.0,
+    activation="silu",
+    gated=True,
+    tied_head=True,
+    init_std=0.06,
+)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base and an adapter of it, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    body = Transformer(CONFIG)
+    tokenizer = Tokenizer(byte_level(), special=SpecialTokens(bos=0, eos=(2,)))
+    save_folder(
+        tmp_path / "base",
+        Pretrained(
+            config=CONFIG,
+            state=body.state_dict(),
+            model_type="llama",
+            tokenizer=tokenizer,
+            generation={"eos_token_id": 2},
+            chat_template=ChatTemplate(CHATML),
+        ),
+    )
+    layers = [name for name, child in body.named_modules() if isinstance(child, nn.Linear)]
+    chosen = [name for name in layers if name.endswith((".query", ".value", ".down"))]
+    attach(body, dict.fromkeys(chosen, LoraForm(rank=4, alpha=8)), "one")
+    adapter = taken(body, "one")
+    for tensor in adapter.updates.values():
+        tensor += 0.1 * torch.randn(tensor.shape)
+    save_adapter(tmp_path / "tuned", adapter, CONFIG, "llama", base="base")
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "certificate"),
+    [
+        (["--to", "gguf"], "tuned.q8_0.gguf", "tuned.q8_0.gguf.certificate.json"),
+        (["--to", "gguf", "--stored", "f16", "--out", "a.gguf"], "a.gguf", "a.gguf.certificate.json"),
+        (["--to", "gguf-lora"], "tuned.lora.gguf", "tuned.lora.gguf.certificate.json"),
+        (["--to", "safetensors"], "tuned-safetensors", "tuned-safetensors/certificate.json"),
+        (["--to", "peft", "--out", "out/again"], "out/again", "out/again/certificate.json"),
+    ],
+)
+def test_an_export_is_certified(words: list[str], path: str, certificate: str, tmp_path: Path) -> None:
+    answer = run_command(["export", "base", "--adapter", "tuned", *words])
+    assert answer.exit_code == 0, answer.stderr
+    assert answer.stdout.splitlines()[0] == path
+    document = json.loads((tmp_path / certificate).read_text())
+    assert document["passed"]
+    assert document["num_prompts"] == 8
+    assert document["same_tokens"]
+    assert not [found for found in tmp_path.rglob(".*") if found.name != ".lock"]
+
+
+def test_what_was_exported_is_the_tuned_model(tmp_path: Path) -> None:
+    document = json.loads(
+        run_command(["export", "base", "--adapter", "tuned", "--to", "safetensors", "--json"]).stdout
+    )
+    assert document["certificate"]["kind"] == "safetensors"
+    assert document["certificate"]["largest_difference"] < 1e-4
+    plain, merged = (load_folder(tmp_path / name) for name in ("base", document["path"]))
+    name = "decoder.blocks.0.attention.query.weight"
+    assert not torch.allclose(plain.state[name], merged.state[name], atol=1e-3)
+    assert merged.eos_ids == (2,)
+    assert merged.chat_template is not None
+
+
+def test_a_base_alone_is_exported_too(tmp_path: Path) -> None:
+    assert run_command(["export", "base", "--to", "gguf", "--stored", "f32"]).exit_code == 0
+    assert GgufFile(tmp_path / "base.f32.gguf").metadata.text("general.name") == "base"
+    again = run_command(["export", "base.f32.gguf", "--to", "safetensors", "--out", "again"])
+    assert again.exit_code == 0, again.stderr
+
+
+def test_an_export_that_answers_otherwise_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from creuset.pretrained.gguf import writing
+
+    before = sorted(found.name for found in tmp_path.iterdir())
+    monkeypatch.setattr(writing, "permuted", lambda tensor, num_heads: tensor)
+    answer = run_command(["export", "base", "--adapter", "tuned", "--to", "gguf", "--stored", "f16"])
+    assert answer.exit_code == 4
+    assert "does not answer as the live one" in answer.stderr
+    assert sorted(found.name for found in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["base", "--to", "peft"], 2, "no adapter to export by itself"),
+        (["base", "--to", "safetensors", "--stored", "f16"], 2, "an option without effect"),
+        (["base", "--to", "gguf", "--out", "tuned"], 2, "something at this place"),
+        (["nowhere", "--to", "gguf"], 3, '"nowhere" is not there'),
+        (["base", "--adapter", "base", "--to", "gguf"], 3, "no adapter_config.json"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(words: list[str], code: int, message: str) -> None:
+    answer = run_command(["export", *words])
+    assert answer.exit_code == code
+    assert message in answer.stderr
+
+
+def test_an_adapter_goes_through_llamacpp_and_back(tmp_path: Path) -> None:
+    run_command(["export", "base", "--adapter", "tuned", "--to", "peft", "--out", "again"])
+    first, second = (load_adapter(tmp_path / name, CONFIG, "llama").adapter for name in ("tuned", "again"))
+    assert first.forms == second.forms
+    assert all(torch.equal(first.updates[key], second.updates[key]) for key in first.updates)
