@@ -159,7 +159,7 @@ def look(
         context=context,
     )
     found = []
-    for check in _CHECKS:
+    for check in CHECKS:
         wrong = check.find(looked)
         if wrong:
             found.append(
@@ -251,7 +251,7 @@ def _asked_before(looked: _Looked) -> list[TunedRow]:
     return [row for row in looked.evaluation if row.prompt in asked and row.text.ids not in learned]
 
 
-_CHECKS = (
+CHECKS = (
     _Check(
         name="nothing trained",
         find=lambda looked: looked.rows(lambda row: not row.asks),
