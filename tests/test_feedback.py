@@ -99,6 +99,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
         ({"verdict": "c"}, "no verdict"),
         ({"order_shown": "aa"}, "no order"),
         ({"edit": ""}, "an edit that is empty"),
+        ({"edit": "5"}, "an edit that equals an answer"),
     ],
 )
 def test_judgements_that_say_nothing_are_refused(values: dict[str, object], message: str) -> None:
@@ -111,7 +112,7 @@ BAD = replace(GOOD, verdict="both_bad", edit="four")
 
 
 def test_records_to_tune_on(tmp_path: Path) -> None:
-    judged = [GOOD, replace(GOOD, verdict="b", edit="4"), TIE, BAD]
+    judged = [GOOD, replace(GOOD, verdict="b", edit="vier"), TIE, BAD]
     answers = {
         form: [
             tuple(
@@ -123,14 +124,17 @@ def test_records_to_tune_on(tmp_path: Path) -> None:
         ]
         for form in ("dpo", "kto")
     }
-    assert answers["dpo"] == [("4", "5"), ("4", "5"), ("5", "4"), ("four", "4"), ("four", "5")]
+    assert answers["dpo"] == [
+        *(("4", "5"), ("vier", "4"), ("vier", "5"), ("5", "4")),
+        *(("four", "4"), ("four", "5")),
+    ]
     assert answers["kto"] == [
-        *(("4", True), ("5", False), ("4", False), ("5", True), ("4", True)),
+        *(("4", True), ("5", False), ("4", False), ("5", True), ("vier", True)),
         *(("4", False), ("5", False), ("four", True)),
     ]
-    assert [record["messages"][-1]["content"] for record in records(judged, "sft")] == ["4", "4", "four"]
+    assert [record["messages"][-1]["content"] for record in records(judged, "sft")] == ["4", "vier", "four"]
     path = tmp_path / "rows.jsonl"
-    for form, read_as in (("dpo", "preference"), ("sft", "messages"), ("kto", "prompt")):
+    for form, read_as in (("dpo", "preference"), ("sft", "messages"), ("kto", "kto")):
         path.write_text(as_json_lines(records(judged, form)))
         assert read_tuning_file(path).form == read_as
     with pytest.raises(DataError, match="no judgement says anything"):

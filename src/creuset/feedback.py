@@ -108,6 +108,13 @@ class Judgement:
             raise UsageError("no order", got=self.order_shown, expected=", ".join(get_args(Order)))
         if self.edit is not None and not self.edit.strip():
             raise UsageError("an edit that is empty", where="edit", expected="a text, or none")
+        if self.edit in (self.a, self.b):
+            raise UsageError(
+                "an edit that equals an answer says what the verdict says",
+                where="edit",
+                got=str(self.edit)[:80],
+                expected="an answer of the judge's own, or none",
+            )
 
     @property
     def preferred(self) -> str | None:
@@ -208,7 +215,9 @@ class FeedbackStore:
         self.close()
 
     def _migrate(self) -> None:
-        """Brings an older file to this version, in one transaction."""
+        """Brings an older file to this version, in one transaction; a file of today is not locked for it."""
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] == len(_MIGRATIONS):
+            return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -266,7 +275,7 @@ def records(judgements: Sequence[Judgement], form: Form) -> list[dict[str, Any]]
     Args:
         judgements: In any order, which is kept.
         form: "dpo": {"prompt", "chosen", "rejected"}, of each judgement with a winner, and of each edit
-            against every answer that it differs from; "kto": {"prompt", "completion", "label"}, of each
+            against both answers; "kto": {"prompt", "completion", "label"}, of each
             answer that was found better, worse or bad, and of edits; "sft": {"messages"}, of edits, else of
             winners.
     """
@@ -299,7 +308,7 @@ def _answer(text: str) -> dict[str, str]:
 def _pairs(each: Judgement, prompt: list[dict[str, str]]) -> list[dict[str, Any]]:
     found: list[tuple[str, str]] = []
     if each.edit is not None:
-        found += [(each.edit, text) for text in (each.a, each.b) if text != each.edit]
+        found += [(each.edit, each.a), (each.edit, each.b)]
     if each.preferred is not None:
         found.append((each.preferred, each.b if each.verdict == "a" else each.a))
     return [

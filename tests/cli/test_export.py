@@ -87,7 +87,28 @@ def test_an_export_is_certified(words: list[str], path: str, certificate: str, t
     assert document["passed"]
     assert document["num_prompts"] == 8
     assert document["same_tokens"]
+    assert document["about"]["base"] == "base"
     assert not [found for found in tmp_path.rglob(".*") if found.name != ".lock"]
+
+
+def test_what_else_an_adapter_trained_is_not_lost(tmp_path: Path) -> None:
+    found = load_adapter(tmp_path / "tuned", CONFIG, "llama")
+    others = {"score.weight": torch.ones(2, 64)}
+    save_adapter(tmp_path / "scored", found.adapter, CONFIG, "llama", base="org/base", others=others)
+    answer = run_command(["export", "base", "--adapter", "scored", "--to", "gguf"])
+    assert answer.exit_code == 2
+    assert "score.weight" in answer.stderr
+    again = run_command(["export", "base", "--adapter", "scored", "--to", "peft", "--out", "again"])
+    assert again.exit_code == 0, again.stderr
+    kept = load_adapter(tmp_path / "again", CONFIG, "llama")
+    assert torch.equal(kept.others["score.weight"], others["score.weight"])
+    assert kept.settings.base == "org/base"
+
+
+def test_names_keep_their_dots(tmp_path: Path) -> None:
+    (tmp_path / "base").rename(tmp_path / "Model-0.5B")
+    answer = run_command(["export", "Model-0.5B", "--to", "gguf"])
+    assert answer.stdout.splitlines()[0] == "Model-0.5B.q8_0.gguf"
 
 
 def test_what_was_exported_is_the_tuned_model(tmp_path: Path) -> None:

@@ -113,6 +113,14 @@ def test_what_is_wrong_is_said(
     assert message in answer.stderr
 
 
+def test_a_broken_line_is_named_as_what_it_is(tmp_path: Path) -> None:
+    path = Path(written(tmp_path, *GOOD))
+    path.write_text("{broken\n" + path.read_text())
+    answer = run_command(["data", "validate", str(path)])
+    assert answer.exit_code == 2
+    assert "rows.jsonl:1:2: this is no JSON" in answer.stderr
+
+
 def test_pairs_of_texts_are_validated_as_before(tmp_path: Path) -> None:
     pairs = [{"source": f"a {number}", "target": f"b {number}"} for number in range(30)]
     answer = run_command(["data", "validate", written(tmp_path, *pairs)])
@@ -121,7 +129,7 @@ def test_pairs_of_texts_are_validated_as_before(tmp_path: Path) -> None:
 
 
 def test_what_a_terminal_would_obey_is_shown_as_what_it_is(tmp_path: Path) -> None:
-    path = written(tmp_path, {"prompt": "a\u001b[2Jb", "completion": "c"})
+    path = written(tmp_path, {"prompt": "a\u001b[2Jb", "completion": "c", "\u001b]0;x\u0007": 1})
     answer = run_command(["data", "validate", path, "--base", bases(tmp_path)[0]])
     assert "\u001b" not in answer.terminal
     assert "a\\u001b[2Jb" in answer.stdout

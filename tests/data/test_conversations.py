@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from creuset.data.conversations import Conversation, LabelledText, Preference, read_tuning_file
+from creuset.data.conversations import (
+    Conversation,
+    LabelledText,
+    Preference,
+    RatedAnswer,
+    read_tuning_file,
+)
 from creuset.errors import DataError
 
 ASKED = {"role": "user", "content": "2 + 2?"}
@@ -79,6 +85,13 @@ def test_an_instruction_with_an_input(tmp_path: Path) -> None:
             "rejected": {"from": "gpt", "value": "5"},
         },
         {"messages": [ASKED], "chosen": ANSWER, "rejected": WRONG},
+        {  # ultrafeedback_binarized
+            "prompt": "2 + 2? ",
+            "messages": [ASKED, ANSWER],
+            "chosen": [ASKED, ANSWER],
+            "rejected": [ASKED, WRONG],
+        },
+        {"chosen": "\n\nHuman: 2 + 2?\n\nAssistant: 4", "rejected": "\n\nHuman: 2 + 2?\n\nAssistant: 5"},
     ],
 )
 def test_forms_of_one_preference(record: dict[str, Any], tmp_path: Path) -> None:
@@ -88,6 +101,52 @@ def test_forms_of_one_preference(record: dict[str, Any], tmp_path: Path) -> None
         Preference(turns=(ASKED,), chosen=(ANSWER,), rejected=(WRONG,), place="rows.jsonl:1"),
     )
     assert found.unread == ()
+
+
+def test_a_form_reads_its_own_names_alone(tmp_path: Path) -> None:
+    record = {"instruction": "2 + 2?", "input": None, "output": "4", "prompt": "### 2 + 2? ### 4"}
+    found = read_tuning_file(written(tmp_path, record))
+    assert found.rows == (Conversation(turns=(ASKED, ANSWER), place="rows.jsonl:1"),)
+    assert found.unread == ("prompt",)
+    record = {"prompt": "2 + 2?", "completion": "4", "text": "2 + 2? 4"}
+    assert read_tuning_file(written(tmp_path, record)).form == "prompt"
+    assert read_tuning_file(written(tmp_path, record), form="text").rows[0].text == "2 + 2? 4"
+    with pytest.raises(DataError, match='no "label"'):
+        read_tuning_file(written(tmp_path, record), form="labelled")
+
+
+def test_turns_with_the_weight_0_are_not_trained(tmp_path: Path) -> None:
+    turns = [ASKED, {**WRONG, "weight": 0}, ASKED, {**ANSWER, "weight": 1}]
+    (row,) = read_tuning_file(written(tmp_path, {"messages": turns})).rows
+    assert row == Conversation(
+        turns=(ASKED, WRONG, ASKED, ANSWER), place="rows.jsonl:1", untrained=frozenset({1})
+    )
+    for weights, message in (((0, 0), "weight 0, so there is nothing"), ((0, 2), "neither 0 nor 1")):
+        turns = [ASKED, {**WRONG, "weight": weights[0]}, ASKED, {**ANSWER, "weight": weights[1]}]
+        with pytest.raises(DataError, match=message):
+            read_tuning_file(written(tmp_path, {"messages": turns}))
+
+
+def test_calls_of_tools_have_objects_for_arguments(tmp_path: Path) -> None:
+    function = {"name": "add", "arguments": '{"a": 2, "b": 2}'}
+    calls = {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": function}]}
+    older = {"role": "assistant", "content": None, "function_call": function}
+    result = {"role": "function", "name": "add", "content": "4"}
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    for record in (
+        {"messages": [ASKED, calls, result, ANSWER], "tools": tools},
+        {"messages": [ASKED, older, result, ANSWER], "tools": json.dumps(tools)},
+    ):
+        (row,) = read_tuning_file(written(tmp_path, record)).rows
+        assert row.turns[1]["tool_calls"][0]["function"] == {"name": "add", "arguments": {"a": 2, "b": 2}}
+        assert row.turns[2] == {"role": "tool", "content": "4", "name": "add"}
+        assert row.tools == tuple(tools)
+
+
+def test_rated_answers_are_no_conversations(tmp_path: Path) -> None:
+    found = read_tuning_file(written(tmp_path, {"prompt": "2 + 2?", "completion": "5", "label": False}))
+    assert found.form == "kto"
+    assert found.rows == (RatedAnswer(turns=(ASKED,), answer=(WRONG,), good=False, place="rows.jsonl:1"),)
 
 
 def test_texts_with_and_without_classes(tmp_path: Path) -> None:
@@ -106,10 +165,18 @@ def test_texts_with_and_without_classes(tmp_path: Path) -> None:
         ({"messages": []}, '"messages" is no list of messages, but empty'),
         ({"messages": "hello"}, '"messages" is no list of messages, but str'),
         ({"messages": [ASKED, {"role": "assistent", "content": "4"}]}, 'did you mean "assistant"'),
+        ({"messages": [ASKED, {"role": ["a"], "content": "4"}]}, r'nobody speaks as \["a"\]'),
+        ({"messages": [ASKED, {"role": "assistant", "content": []}]}, "an empty answer"),
+        ({"messages": [ASKED, {"role": "assistant", "content": "", "tool_calls": []}]}, "an empty answer"),
+        (
+            {"messages": [ASKED, {**ANSWER, "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]},
+            "no JSON",
+        ),
         ({"messages": [ASKED, {"role": "assistant"}]}, r'"messages\[1\]\.content" is no text'),
         ({"messages": [ASKED, 4]}, "is no message, but int"),
         ({"messages": [ASKED, {"role": "assistant", "content": "\ud800"}]}, "half a character"),
-        ({"messages": [ASKED, ANSWER], "tools": "all"}, '"tools" is no list'),
+        ({"messages": [ASKED, ANSWER], "tools": "all"}, '"tools" is no JSON'),
+        ({"messages": [ASKED, ANSWER], "tools": {"a": 1}}, '"tools" is no list'),
     ],
 )
 def test_what_cannot_be_learned_from_is_named(record: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -124,9 +191,11 @@ def test_what_cannot_be_learned_from_is_named(record: dict[str, Any], message: s
         ({"prompt": "a", "chosen": "4", "rejected": "4"}, "chosen equals rejected"),
         ({"chosen": [ASKED, ANSWER], "rejected": [ASKED, ANSWER]}, "chosen equals rejected"),
         ({"chosen": [ASKED, ANSWER], "rejected": [SYSTEM, WRONG]}, "share no turn"),
+        ({"prompt": "3 + 3?", "chosen": [ASKED, ANSWER], "rejected": [ASKED, WRONG]}, "another question"),
+        ({"prompt": "a", "chosen": [SYSTEM, ANSWER], "rejected": [ASKED, WRONG]}, "begins with system"),
         ({"chosen": "4", "rejected": "5"}, "share no turn"),
         ({"prompt": "a", "chosen": "4", "rejected": " "}, '"rejected" is empty'),
-        ({"messages": [ASKED, ANSWER], "chosen": "4", "rejected": "5"}, "ends with the assistant's turn"),
+        ({"messages": [ASKED, ANSWER], "chosen": "4", "rejected": "5"}, "share no turn"),
         ({"conversations": [{"from": "alien", "value": "a"}], "chosen": "4", "rejected": "5"}, "speaks as"),
     ],
 )

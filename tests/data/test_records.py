@@ -35,7 +35,9 @@ def test_each_kind_of_file_holds_the_same_records(tmp_path: Path) -> None:
     with gzip.open(tmp_path / "a.csv.gz", "wt") as packed:
         packed.write(table)
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "a.parquet")
-    for path in [*files, tmp_path / "a.csv.gz", tmp_path / "a.parquet"]:
+    with gzip.open(tmp_path / "a.jsonl.gz", "wt") as packed:
+        packed.write(lines)
+    for path in [*files, *(tmp_path / name for name in ("a.csv.gz", "a.jsonl.gz", "a.parquet"))]:
         assert [dict(record.values) for record in read_records(path)] == ROWS, path.name
 
 
@@ -60,6 +62,7 @@ def test_a_record_knows_where_it_begins(tmp_path: Path) -> None:
         ("a.json", '[{"a": 1},\n {"a":\n x}]', r"a\.json:3:2: this is no JSON"),
         ("a.json", '[{"a": 1}, 7]', r"a\.json:1:12: this is no object, but int"),
         ("a.json", "[]", "no records in this file"),
+        ("a.json", '[{"a": 1}]\n[{"a": 2}]', r"a\.json:2:1: .*something stands behind the array"),
         ("a.json", "[" * 100_000, "this is no JSON"),
         ("a.csv", "a,b\n1\n", r"a\.csv:2:1: 1 cell where 2 are expected"),
         ("a.parquet", "no table", "no Parquet file|not installed"),

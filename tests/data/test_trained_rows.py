@@ -36,6 +36,14 @@ def test_answers_and_their_ends_are_trained() -> None:
     assert not text.straddles
 
 
+def test_turns_that_are_not_to_be_learned_are_context() -> None:
+    tokenizer, template = by_bytes(), ChatTemplate(CHATML)
+    conversation = Conversation(turns=TURNS, place="a:1", untrained=frozenset({1}))
+    text = chat_text(conversation, template, tokenizer)
+    assert written(text, tokenizer) == "good bye<|im_end|>\n"
+    assert text.ids == chat_text(Conversation(turns=TURNS, place="a:1"), template, tokenizer).ids
+
+
 def test_of_a_preference_the_answer_alone_is_trained() -> None:
     tokenizer, template = by_bytes(), ChatTemplate(CHATML)
     text = answer_text(TURNS[:3], TURNS[3:], template, tokenizer)

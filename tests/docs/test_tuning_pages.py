@@ -37,7 +37,6 @@ def test_limits_are_those_of_certificates() -> None:
         kind: [
             "-" if limits.largest_difference is None else f"{limits.largest_difference:g}",
             "-" if limits.mean_divergence is None else f"{limits.mean_divergence:g}",
-            "yes" if limits.same_stop else "no",
         ]
         for kind, limits in LIMITS.items()
     }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from creuset.adapters.adapter import taken
 from creuset.adapters.lora import LoraForm, attach
-from creuset.adapters.switch import merge
+from creuset.adapters.switch import merge, merged_state
 from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
@@ -102,6 +102,27 @@ def test_a_good_export_is_certified(kind: Stored, seed: int, tmp_path: Path) -> 
     assert found.num_places >= len(PROMPTS)
     document = found.to_json()
     assert (document["format"], document["kind"], document["passed"]) == (1, kind, True)
+    assert found.num_same_ends == found.num_ends
+
+
+def test_an_export_that_never_ends_is_refused(tmp_path: Path) -> None:
+    body = tuned()
+    path = tmp_path / "model.gguf"
+    ending = LiveModel(body=body, tokenizer=tokenizer(), template=TEMPLATE, eos_ids=(7,))
+    with torch.no_grad():  # the end token is what it says first; llama.cpp knows <|im_end|> by its name
+        body.token_embedding.weight[7] = 0
+        states = body.hidden(torch.tensor([ending.ids_of(PROMPTS[0])]))[0, -1]
+        body.token_embedding.weight[7] = 40 * states / states.square().sum()
+    state = merged_state(body)
+    for ends, passed in (((7,), True), ((5,), False)):
+        write_gguf(
+            path, CONFIG, state, tokenizer(), chat_template=TEMPLATE, stored="f32", name="a", eos_ids=ends
+        )
+        with LlamaCpp(path, context_length=128, num_threads=1) as engine:
+            found = certify(ending, engine, kind="f32", sha256="0", prompts=PROMPTS[:1])
+        assert found.num_ends == 1
+        assert found.passed == passed, found.reasons
+    assert "1 of 1 answers go on where the live model ends" in found.reasons
 
 
 def without_the_adapter(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -71,6 +71,14 @@ def test_orpo_is_the_formula() -> None:
     assert orpo_nats(chosen, rejected).tolist() == pytest.approx(slow, rel=1e-9)
 
 
+def test_an_answer_that_is_certain_has_finite_odds() -> None:
+    certain = torch.tensor([0.0, -1e-30], requires_grad=True)
+    loss = orpo_nats(certain, torch.tensor([-1.0, 0.0]))
+    loss.sum().backward()
+    assert certain.grad is not None
+    assert bool(torch.isfinite(loss).all() and torch.isfinite(certain.grad).all())
+
+
 @pytest.mark.parametrize("log_prob", [-1e-6, -0.5, -math.log(2), -0.7, -50.0])
 def test_odds_keep_their_digits_and_gradients(log_prob: float) -> None:
     exact = torch.tensor([log_prob], dtype=torch.float64, requires_grad=True)

@@ -19,10 +19,15 @@ from creuset.adapters.adapter import given, taken
 from creuset.adapters.lora import LoraForm, attach
 from creuset.adapters.switch import merge, switched
 from creuset.adapters.whole import train_whole
-from creuset.errors import CheckpointError, NotFoundError, UsageError
+from creuset.errors import BlockedError, CheckpointError, NotFoundError, UsageError
 from creuset.models.transformer import Transformer
 from creuset.pretrained.folder import load_folder
-from creuset.pretrained.peft_folder import ADAPTER_WEIGHTS, load_adapter, save_adapter
+from creuset.pretrained.peft_folder import (
+    ADAPTER_WEIGHTS,
+    load_adapter,
+    save_adapter,
+    with_own_head,
+)
 from creuset.pretrained.peft_settings import ADAPTER_CONFIG
 from small_decoders import random_decoder, token_ids
 from small_encoders import ENCODER_DECODERS, random_model
@@ -174,17 +179,49 @@ def test_what_is_trained_here_loads_in_peft(name: str, variant: str, tmp_path: P
     assert torch.allclose(ours_outputs(second, name), wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_the_head_of_a_tied_base(tmp_path: Path) -> None:
-    settings = {"r": 2, "target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}
+@pytest.mark.parametrize("whole", [["lm_head"], ["embed_tokens"], ["embed_tokens", "lm_head"]])
+def test_what_shares_its_weights_and_is_trained_whole(whole: list[str], tmp_path: Path) -> None:
+    settings = {"r": 2, "target_modules": ["q_proj"], "modules_to_save": whole}
     adapted = trained_by_peft(base(TIED, tmp_path / "base"), settings, tmp_path / "theirs")
+    wanted = theirs_outputs(adapted, TIED)
     found = load_folder(tmp_path / "base")
     loaded = load_adapter(tmp_path / "theirs", found.config, found.model_type)
-    assert set(loaded.adapter.whole) == {"head.weight"}
-    untied = {**found.state, "head.weight": found.state["token_embedding.weight"].clone()}
-    model = Transformer.from_weights(replace(found.config, tied_head=False), untied)
+    config, weights = with_own_head(loaded, found.config, found.state)
+    assert not config.tied_head
+    model = Transformer.from_weights(config, weights)
     given(model, loaded.adapter, "one")
-    wanted = theirs_outputs(adapted, TIED)
     assert torch.allclose(ours_outputs(model, TIED), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_an_embedding_that_the_head_follows_is_written_as_both(tmp_path: Path) -> None:
+    import transformers
+
+    base(TIED, tmp_path / "base")
+    found = load_folder(tmp_path / "base")
+    model = found.model()
+    torch.manual_seed(0)
+    attach(model, {"decoder.blocks.0.attention.query": LoraForm(rank=2, alpha=4)}, "one")
+    train_whole(model, ["token_embedding"], "one")
+    adapter = taken(model, "one")
+    stirred({**adapter.updates, **adapter.whole})
+    save_adapter(tmp_path / "ours", adapter, found.config, found.model_type)
+    theirs = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "base")
+    adapted = peft.PeftModel.from_pretrained(theirs, tmp_path / "ours")
+    wanted = ours_outputs(model, TIED)
+    assert torch.allclose(theirs_outputs(adapted, TIED), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_an_older_or_a_resized_adapter_is_named(tmp_path: Path) -> None:
+    trained_by_peft(base(LLAMA, tmp_path / "base"), CASES["lora on llama"][1], tmp_path / "theirs")
+    found = load_folder(tmp_path / "base")
+    path = tmp_path / "theirs" / ADAPTER_WEIGHTS
+    resized = {**load_file(path), "base_model.model.model.embed_tokens.weight": torch.zeros(63, 32)}
+    save_file(resized, path)
+    with pytest.raises(CheckpointError, match="vocabulary was changed"):
+        load_adapter(tmp_path / "theirs", found.config, found.model_type)
+    path.rename(tmp_path / "theirs" / "adapter_model.bin")
+    with pytest.raises(BlockedError, match="pickle"):
+        load_adapter(tmp_path / "theirs", found.config, found.model_type)
 
 
 def changed_settings(folder: Path, **values: Any) -> None:
@@ -226,7 +263,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
     key = next(iter(tensors))
     for changed, match in (
         ({"strange": tensors[key].clone()}, "no names of an adapter's tensors"),
-        ({"base_model.model.lm_head.weight": tensors[key].clone()}, "settings do not ask for"),
+        ({"base_model.model.model.norm.weight": tensors[key].clone()}, "settings do not ask for"),
         (
             {"base_model.model.model.embed_tokens.lora_embedding_A": tensors[key].clone()},
             "updates of embeddings",

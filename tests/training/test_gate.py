@@ -83,6 +83,19 @@ def test_a_planted_mistake_is_refused_with_its_row(name: str) -> None:
     assert "assistant" in str(error.value)
 
 
+def test_marks_are_found_in_parts_and_calls_as_well() -> None:
+    from creuset.data.turns import turn_of
+
+    call = {"function": {"name": "f", "arguments": {"a": "x<|im_end|>"}}}
+    for turn in (
+        {"role": "user", "content": [{"type": "text", "text": "x<|im_end|>"}]},
+        {"role": "assistant", "content": "a", "tool_calls": [call]},
+    ):
+        conversation = Conversation(turns=(turn_of(turn, "turn"),), place="rows.jsonl:3")
+        wrong = replace(GOOD[0], place="rows.jsonl:3", messages=messages_of(conversation))
+        assert [finding.name for finding in found([GOOD[1], wrong]).findings] == ["marks in a message"]
+
+
 def test_a_mistake_in_the_evaluation_is_found_as_well() -> None:
     report = found(GOOD, [masked()])
     assert [finding.name for finding in report.findings] == ["nothing trained"]

@@ -109,8 +109,13 @@ def test_rewards_are_numbers() -> None:
     assert found.dtype == torch.float32
     assert set(found[1].tolist()) <= {1.0, 2.0}
     assert rewards_of(lambda _prompt, _answer: True, ["a", "b"], groups).tolist() == [[1.0] * 3] * 2
-    with pytest.raises(DataError, match="no number"):
-        rewards_of(lambda _prompt, _answer: "good", ["a", "b"], groups)  # type: ignore[arg-type,return-value]
+    assert (
+        rewards_of(lambda _prompt, _answer: torch.tensor(0.5), ["a", "b"], groups).tolist() == [[0.5] * 3] * 2
+    )
+    with pytest.raises(DataError, match="gives no number"):
+        rewards_of(lambda _prompt, _answer: "good", ["a", "b"], groups)
+    with pytest.raises(DataError, match="ZeroDivisionError"):
+        rewards_of(lambda _prompt, _answer: 1 / 0, ["a", "b"], groups)
     with pytest.raises(NumericalError, match="not finite"):
         rewards_of(lambda _prompt, _answer: math.nan, ["a", "b"], groups)
 
@@ -123,7 +128,12 @@ def test_a_reward_that_is_constant_is_refused() -> None:
 
 def test_a_reward_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
-    path.write_text("def short(prompt, answer):\n    return -len(answer)\n\nnothing = 3\n")
+    (tmp_path / "beside.py").write_text("SIGN = -1\n")
+    path.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom beside import SIGN\n"
+        "@dataclass\nclass Weights:\n    length: float = 1.0\n"
+        "def short(prompt, answer):\n    return SIGN * Weights().length * len(answer)\n\nnothing = 3\n"
+    )
     assert load_reward(f"{path}:short")("a", "bcd") == -3
     for place, kind, message in (
         (str(path), UsageError, "names no function"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say, table
+from creuset.cli.example_sheet import write_examples
 from creuset.cli.tokens import print_tokens
 from creuset.cli.tuning_data import validate_tuning
 
@@ -142,7 +143,7 @@ def show_command(out: Path | None, tokenizer: str | None, as_json: bool, **optio
         return
     dataset = _load(**options)
     if out is not None:
-        _write_sheet(dataset, out)
+        write_examples(dataset, out)
     if as_json:
         emit_json({**_document(dataset), "examples": _examples(dataset)})
     else:
@@ -379,30 +380,3 @@ def _print_findings(dataset: "Dataset", near: "list[NearDuplicates]") -> None:
         say("near duplicates: not looked for in sound, where recordings of one voice are too much alike")
     elif dataset.spec.kind != "images":
         say("near duplicates: only looked for among pictures")
-
-
-def _write_sheet(dataset: "Dataset", out: Path) -> None:
-    """Ten training pictures of each class, a row a class; without classes, ten rows of ten."""
-    import torch
-
-    from creuset.data.pixels import to_bytes
-    from creuset.errors import UsageError
-    from creuset.files import write_atomic
-    from creuset.reporting.sheet import picture_sheet
-
-    if dataset.spec.kind != "images":
-        what = "a table has" if dataset.spec.kind == "table" else "texts have"
-        raise UsageError(f"{what} no pictures", where="--out", next_step="leave --out away")
-    if out.suffix != ".png":
-        raise UsageError("sheets are written as .png", where=out, next_step=f"write --out {out.stem}.png")
-    dataset = dataset.shown
-    split = dataset.splits["train"]
-    if split.labels is None:
-        chosen = torch.arange(min(_EXAMPLES**2, split.num_samples))
-    else:
-        # A class with fewer pictures shows some of them again, so that each row is one class.
-        rows = [torch.nonzero(split.labels == label).flatten() for label in range(dataset.spec.num_classes)]
-        chosen = torch.cat([row[torch.arange(_EXAMPLES) % len(row)] for row in rows[:_MAX_CLASSES]])
-    pictures = to_bytes(split.inputs[chosen], dataset.spec.num_levels).permute(0, 2, 3, 1).numpy()
-    sheet = picture_sheet(pictures, alt=f"Examples of {dataset.report.origin}", columns=_EXAMPLES)
-    write_atomic(out, sheet.png)

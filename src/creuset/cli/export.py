@@ -70,6 +70,6 @@ def command(
         say(f"prompts      {found.num_prompts}, the same tokens; {found.num_places} places compared")
         say(f"difference   {found.largest_difference:.2g} nats at most, of the 20 likeliest tokens")
         say(f"divergence   {found.mean_divergence:.2g} nats on average")
-        say(f"endings      {found.num_same_stop} of {found.num_prompts} for the same reason")
+        say(f"endings      {found.num_same_ends} of {found.num_ends} where the model surely ends")
     if target in ("gguf", "safetensors"):
         next_step(f"creuset chat {done.path}")

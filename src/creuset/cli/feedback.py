@@ -120,15 +120,16 @@ def stats_command(as_json: bool) -> None:
     else:
         say(f"judgements  {counts.num_judgements:,}, {counts.num_edits:,} with an answer of the judge's own")
         say("verdicts    " + ", ".join(f"{name} {number:,}" for name, number in counts.verdicts.items()))
-        say("judges      " + ", ".join(f"{name} {number:,}" for name, number in counts.judges.items()))
+        judges = ", ".join(f"{name} {number:,}" for name, number in counts.judges.items())
+        say(shown(f"judges      {judges}"))
         say(
             f"order       the answer shown first was preferred {counts.first_shown_preferred:,} times "
             f"of {counts.num_with_winner:,}"
         )
         for score in scores:
-            say(f"rating      {score}")
+            say(shown(f"rating      {score}"))
         if why_not is not None:
-            say(f"rating      none: {why_not}")
+            say(shown(f"rating      none: {why_not}"))
     next_step("creuset feedback export --to dpo --out pairs.jsonl")
 
 
@@ -175,7 +176,7 @@ def _store(*, create: bool = False) -> "FeedbackStore":
 
 def _row(each: "Judgement") -> list[str]:
     texts = (each.prompt[-1]["content"], each.a, each.b)
-    return [str(each.id), each.time[:19], _short(each.judge), each.verdict, *map(_short, texts)]
+    return [str(each.id), shown(each.time[:19]), _short(each.judge), each.verdict, *map(_short, texts)]
 
 
 def _short(text: str) -> str:

@@ -53,7 +53,7 @@ def _refuse_other_options(context: click.Context) -> None:
 
 
 def _print(looked: "LookedAt") -> None:
-    say(f"form      {looked.file.told}")
+    say(harmless(f"form      {looked.file.told}"))
     report = looked.report
     if report is None:
         return

@@ -5,71 +5,87 @@
     sharegpt        {"conversations": [{"from": ..., "value": ...}, ...]}       a conversation
     prompt          {"prompt": ..., "completion": ...}                          a conversation
     instruction     {"instruction": ..., "input": ..., "output": ...}           a conversation
+    kto             {"prompt": ..., "completion": ..., "label": true}           an answer, good or bad
     preference      "chosen" and "rejected" beside any of these, or alone       two answers to compare
     labelled        {"text": ..., "label": ...}                                 a text and its class
     text            {"text": ...}                                               a text
 
-Prompts, completions and answers are texts or lists of messages. Where `chosen` and `rejected` stand alone,
-each is a whole conversation, and they part at the answer; beside a prompt they may begin with it or not. The
-form is that of all records of a file: it is read from the names, and said. What cannot be learned from is
-named by its line, all of it together: turns without an answer, an empty answer, two equal answers.
+Prompts, completions and answers are texts or lists of messages (`turns.py`). Where `chosen` and `rejected`
+are whole conversations, they part at the answer, and what stands beside them must be what they answer. The
+form is that of all records of a file: it is told by the names of values, and said; values that a form does
+not read are named. A turn of the assistant with "weight": 0 is read and not trained. What cannot be learned
+from is named by its line: turns without an answer, an empty answer, two equal answers.
 
-Source: the words of the forms: ShareGPT; Taori et al. 2023, "Stanford Alpaca"; the data formats of TRL.
+Source: the words of the forms: ShareGPT; Taori et al. 2023, "Stanford Alpaca"; the data formats of TRL and of
+OpenAI's fine-tuning.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from creuset.data.chat_template import ROLES
 from creuset.data.records import Record, read_records, refusal
 from creuset.data.source import counted
+from creuset.data.turns import Fault, Turn, as_turns, is_empty, system_turn, text_of, tools_of, turns_of
 from creuset.errors import DataError, Problem, did_you_mean
 
-Form = Literal["messages", "sharegpt", "prompt", "instruction", "preference", "labelled", "text"]
+Form = Literal["messages", "sharegpt", "prompt", "instruction", "kto", "preference", "labelled", "text"]
 CHAT_FORMS: tuple[Form, ...] = ("messages", "sharegpt", "prompt", "instruction")
 
-Turn = Mapping[str, Any]
-"""{"role": one of ROLES, "content": a text}, perhaps with more that templates read, such as tool_calls."""
-
-_SPEAKERS = {
-    "human": "user",
-    "gpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "function_call": "assistant",
-    "function": "tool",
-    "observation": "tool",
-    **{role: role for role in ROLES},
+_NEEDED: Mapping[Form, tuple[str, ...]] = {
+    "preference": ("chosen", "rejected"),
+    "messages": ("messages",),
+    "sharegpt": ("conversations",),
+    "kto": ("prompt", "completion", "label"),
+    "prompt": ("prompt", "completion"),
+    "instruction": ("instruction", "output"),
+    "labelled": ("text", "label"),
+    "text": ("text",),
 }
-"""Who speaks in ShareGPT's words."""
-_ALSO_READ = {
-    "messages": {"messages", "tools"},
-    "sharegpt": {"conversations", "system", "tools"},
-    "prompt": {"prompt", "completion", "system", "tools"},
-    "instruction": {"instruction", "input", "output", "system"},
-    "preference": {"chosen", "rejected"},
-    "labelled": {"text", "label"},
-    "text": {"text"},
+"""The names that a record of each form has; of several forms that fit, the first."""
+_ALSO_READ: Mapping[Form, tuple[str, ...]] = {
+    "messages": ("tools",),
+    "sharegpt": ("system", "tools"),
+    "kto": ("system", "tools"),
+    "prompt": ("system", "tools"),
+    "instruction": ("input", "system"),
+    "preference": ("messages", "conversations", "prompt", "instruction", "input", "system"),
 }
-_PROMPTS = {"messages", "conversations", "prompt", "instruction", "input", "system"}
-"""Names that say what the answers of a preference were given to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conversation:
-    """Turns, the last of them an answer.
+    """Turns, at least one of them an answer.
 
     Args:
         turns: Oldest first.
         place: file:line.
         tools: Descriptions of functions, for templates that know them.
+        untrained: The numbers of the assistant's turns that are not to be learned.
     """
 
     turns: tuple[Turn, ...]
     place: str
     tools: tuple[Mapping[str, Any], ...] = ()
+    untrained: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatedAnswer:
+    """An answer that was found good or bad.
+
+    Args:
+        turns: What it answers.
+        answer: The answer.
+        good: Whether it is.
+        place: file:line.
+    """
+
+    turns: tuple[Turn, ...]
+    answer: tuple[Turn, ...]
+    good: bool
+    place: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +120,7 @@ class LabelledText:
     place: str
 
 
-Row = Conversation | Preference | LabelledText
+Row = Conversation | RatedAnswer | Preference | LabelledText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,49 +162,39 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
     rows: list[Row] = []
     problems: list[Problem] = []
     for record in records:
+        missing = [name for name in _NEEDED[found] if name not in record.values]
         try:
+            if missing:
+                raise Fault(f'no "{missing[0]}"{did_you_mean(missing[0], list(record.values)[:20])}')
             rows.append(read(record))
-        except _Fault as fault:
+        except Fault as fault:
             problems.append(record.problem(str(fault)))
     if problems:
         raise refusal(problems)
-    names = dict.fromkeys(name for record in records for name in record.values)
-    known = _ALSO_READ[found] | (_PROMPTS if found == "preference" else set())
+    names = dict.fromkeys(str(name) for record in records for name in record.values)
+    known = {*_NEEDED[found], *_ALSO_READ.get(found, ())}
     return TuningFile(form=found, rows=tuple(rows), unread=tuple(name for name in names if name not in known))
 
 
-class _Fault(Exception):
-    """What is wrong with a record."""
-
-
-def form_of(names: Mapping[str, Any]) -> Form | None:
+def form_of(values: Mapping[str, Any]) -> Form | None:
     """The form of a record by the names of its values; None where it has none."""
-    there = set(names)
-    for form, wanted in (
-        ("preference", {"chosen", "rejected"}),
-        ("messages", {"messages"}),
-        ("sharegpt", {"conversations"}),
-        ("prompt", {"prompt", "completion"}),
-        ("instruction", {"instruction", "output"}),
-        ("labelled", {"text", "label"}),
-        ("text", {"text"}),
-    ):
-        if wanted <= there:
-            assert form in get_args(Form)
-            return form  # type: ignore[return-value]
+    for form, needed in _NEEDED.items():
+        is_rating = form != "kto" or isinstance(values.get("label"), bool)
+        if values.keys() >= set(needed) and is_rating:
+            return form
     return None
 
 
 def _form_of_all(records: Sequence[Record]) -> Form:
     first = form_of(records[0].values)
     if first is None:
-        names = list(records[0].values)
-        known = [name for each in _ALSO_READ.values() for name in sorted(each)]
+        names = [str(name) for name in records[0].values]
+        known = [name for each in (_NEEDED, _ALSO_READ) for group in each.values() for name in group]
         hints = [did_you_mean(name, known) for name in names]
         raise DataError(
             f"{records[0].problem('a record of no form that is known')}"
             + next((hint for hint in hints if "did you mean" in hint), ""),
-            got=", ".join(map(str, names[:10])) or "an empty object",
+            got=", ".join(names[:10]) or "an empty object",
             expected="messages; conversations; prompt and completion; instruction and output; chosen and "
             "rejected; text and label; or text",
             next_step="rename the values",
@@ -203,83 +209,13 @@ def _form_of_all(records: Sequence[Record]) -> Form:
     return first
 
 
-def _text(value: Any, name: str, *, empty: bool = False) -> str:
-    """A value that is a text."""
-    if not isinstance(value, str):
-        raise _Fault(f'"{name}" is no text, but {type(value).__name__}')
-    if not empty and not value.strip():
-        raise _Fault(f'"{name}" is empty')
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise _Fault(f'"{name}" holds half a character (a lone surrogate), which no text can')
-    return value
-
-
-def _turns(value: Any, name: str) -> list[Turn]:
-    """A list of messages, in the words of either form."""
-    if not isinstance(value, list) or not value:
-        raise _Fault(f'"{name}" is no list of messages, but {type(value).__name__ if value else "empty"}')
-    return [_turn(message, f"{name}[{number}]") for number, message in enumerate(value)]
-
-
-def _turn(message: Any, name: str) -> Turn:
-    if not isinstance(message, Mapping):
-        raise _Fault(f'"{name}" is no message, but {type(message).__name__}')
-    turn: dict[str, Any] = {key: value for key, value in message.items() if value is not None}
-    if "from" in turn and "value" in turn:
-        speaker = turn["from"]
-        if speaker not in _SPEAKERS:
-            raise _Fault(f'"{name}": nobody speaks as "{speaker}"{did_you_mean(str(speaker), _SPEAKERS)}')
-        return {"role": _SPEAKERS[speaker], "content": _text(turn["value"], f"{name}.value", empty=True)}
-    role = turn.get("role")
-    if role not in ROLES:
-        raise _Fault(f'"{name}": no role "{role}"{did_you_mean(str(role), ROLES)}')
-    content = turn.get("content")
-    if not isinstance(content, list) and not (content is None and "tool_calls" in turn):
-        turn["content"] = _text(content, f"{name}.content", empty=True)
-    return turn
-
-
-def _as_turns(value: Any, name: str, role: str) -> list[Turn]:
-    """A text as one turn of `role`, a message as itself, or a list of messages."""
-    if isinstance(value, str):
-        return [{"role": role, "content": _text(value, name)}]
-    if isinstance(value, Mapping):
-        return [_turn(value, name)]
-    return _turns(value, name)
-
-
-def _system(values: Mapping[str, Any]) -> list[Turn]:
-    """The turn of the system that a value of that name asks for."""
-    system = values.get("system")
-    return [{"role": "system", "content": _text(system, "system")}] if system else []
-
-
-def _tools(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    tools = values.get("tools")
-    if not tools:
-        return ()
-    if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
-        raise _Fault('"tools" is no list of descriptions of functions')
-    return tuple(tools)
-
-
-def _prompt_turns(values: Mapping[str, Any]) -> list[Turn]:
-    """What is to be answered, in any form that a record says it in; empty where it says none."""
-    if "messages" in values:
-        return _turns(values["messages"], "messages")
-    if "conversations" in values:
-        return [*_system(values), *_turns(values["conversations"], "conversations")]
-    if "prompt" in values:
-        return [*_system(values), *_as_turns(values["prompt"], "prompt", "user")]
-    if "instruction" in values:
-        asked = _text(values["instruction"], "instruction")
-        given = values.get("input")
-        given = "" if given is None else _text(given, "input", empty=True)
-        return [
-            *_system(values),
-            {"role": "user", "content": f"{asked}\n\n{given}" if given.strip() else asked},
-        ]
-    return []
+def _instruction(values: Mapping[str, Any]) -> list[Turn]:
+    """What an instruction with its input asks."""
+    asked = text_of(values["instruction"], "instruction")
+    given = values.get("input")
+    given = "" if given is None else text_of(given, "input", empty=True)
+    content = f"{asked}\n\n{given}" if given.strip() else asked
+    return [*system_turn(values), {"role": "user", "content": content}]
 
 
 def _require_answer(turns: Sequence[Turn], name: str) -> None:
@@ -287,45 +223,109 @@ def _require_answer(turns: Sequence[Turn], name: str) -> None:
     answers = [turn for turn in turns if turn["role"] == "assistant"]
     if not answers:
         roles = ", ".join(dict.fromkeys(turn["role"] for turn in turns))
-        raise _Fault(f"no turn of the assistant in {name}, so there is nothing to learn (roles: {roles})")
-    for turn in answers:
-        content = turn.get("content")
-        if isinstance(content, str) and not content.strip() and "tool_calls" not in turn:
-            raise _Fault(f"an empty answer in {name}")
+        raise Fault(f"no turn of the assistant in {name}, so there is nothing to learn (roles: {roles})")
+    if any(map(is_empty, answers)):
+        raise Fault(f"an empty answer in {name}")
     if turns[0]["role"] == "assistant":
-        raise _Fault(f"{name} begins with the assistant, which answers nothing")
+        raise Fault(f"{name} begins with the assistant, which answers nothing")
 
 
-def _conversation(record: Record) -> Conversation:
-    values = record.values
-    turns = _prompt_turns(values)
-    if "completion" in values:
-        turns += _as_turns(values["completion"], "completion", "assistant")
-    elif "output" in values and "instruction" in values:
-        turns += _as_turns(values["output"], "output", "assistant")
-    name = next(each for each in ("messages", "conversations", "completion", "output") if each in values)
+def _conversation(record: Record, turns: Sequence[Turn], name: str) -> Conversation:
     _require_answer(turns, f'"{name}"')
-    return Conversation(turns=tuple(turns), place=record.place, tools=_tools(values))
+    untrained = frozenset(number for number, turn in enumerate(turns) if turn.get("weight") == 0)
+    if all(number in untrained for number, turn in enumerate(turns) if turn["role"] == "assistant"):
+        raise Fault(f'each turn of the assistant in "{name}" has the weight 0, so there is nothing to learn')
+    return Conversation(
+        turns=tuple({key: value for key, value in turn.items() if key != "weight"} for turn in turns),
+        place=record.place,
+        tools=tools_of(record.values),
+        untrained=untrained,
+    )
+
+
+def _messages(record: Record) -> Conversation:
+    return _conversation(record, turns_of(record.values["messages"], "messages"), "messages")
+
+
+def _sharegpt(record: Record) -> Conversation:
+    turns = turns_of(record.values["conversations"], "conversations")
+    return _conversation(record, [*system_turn(record.values), *turns], "conversations")
+
+
+def _completed(record: Record) -> tuple[list[Turn], list[Turn]]:
+    values = record.values
+    before = [*system_turn(values), *as_turns(values["prompt"], "prompt", "user")]
+    return before, as_turns(values["completion"], "completion", "assistant")
+
+
+def _prompt(record: Record) -> Conversation:
+    before, answer = _completed(record)
+    return _conversation(record, [*before, *answer], "completion")
+
+
+def _alpaca(record: Record) -> Conversation:
+    answer = as_turns(record.values["output"], "output", "assistant")
+    return _conversation(record, [*_instruction(record.values), *answer], "output")
+
+
+def _rated(record: Record) -> RatedAnswer:
+    before, answer = _completed(record)
+    _require_begun(answer, "completion")
+    return RatedAnswer(
+        turns=tuple(before), answer=tuple(answer), good=record.values["label"], place=record.place
+    )
 
 
 def _preference(record: Record) -> Preference:
     values = record.values
-    before = _prompt_turns(values)
-    chosen, rejected = (_as_turns(values[name], name, "assistant") for name in ("chosen", "rejected"))
+    chosen, rejected = (as_turns(values[name], name, "assistant") for name in ("chosen", "rejected"))
     if chosen == rejected:
-        raise _Fault("chosen equals rejected, so neither is preferred")
+        raise Fault("chosen equals rejected, so neither is preferred")
+    given = _given(values)
     shared = _shared(chosen, rejected)
-    if not before:
+    if shared:
         before, chosen, rejected = chosen[:shared], chosen[shared:], rejected[shared:]
-    elif chosen[: len(before)] == before and shared >= len(before):  # whole conversations beside a prompt
-        chosen, rejected = chosen[len(before) :], rejected[len(before) :]
+        if given and not _same_question(given, before):
+            raise Fault("chosen and rejected begin with another question than the one beside them")
+    else:
+        before = given
     if not before:
-        raise _Fault("chosen and rejected share no turn that they answer; give a prompt")
+        raise Fault("chosen and rejected share no turn that they answer; give a prompt")
     for name, answer in (("chosen", chosen), ("rejected", rejected)):
-        _require_answer([{"role": "user", "content": "?"}, *answer], f'"{name}"')
+        _require_begun(answer, name)
     if before[-1]["role"] == "assistant":
-        raise _Fault("what is to be answered ends with the assistant's turn")
+        raise Fault("what is to be answered ends with the assistant's turn")
     return Preference(turns=tuple(before), chosen=tuple(chosen), rejected=tuple(rejected), place=record.place)
+
+
+def _given(values: Mapping[str, Any]) -> list[Turn]:
+    """What stands beside two answers as what they answer, in any form; empty where nothing does."""
+    if "prompt" in values:
+        return [*system_turn(values), *as_turns(values["prompt"], "prompt", "user")]
+    if "instruction" in values:
+        return _instruction(values)
+    for name in ("conversations", "messages"):
+        if name in values:
+            turns = [*system_turn(values), *turns_of(values[name], name)]
+            return turns if turns[-1]["role"] != "assistant" else []  # the chosen conversation once more
+    return []
+
+
+def _same_question(first: Sequence[Turn], second: Sequence[Turn]) -> bool:
+    """Whether the last turns ask the same, but for white space around it."""
+    one, other = (turns[-1].get("content") for turns in (first, second))
+    if isinstance(one, str) and isinstance(other, str):
+        return one.strip() == other.strip()
+    return one == other
+
+
+def _require_begun(answer: Sequence[Turn], name: str) -> None:
+    """Refuses an answer that does not begin with the assistant."""
+    if not answer or answer[0]["role"] != "assistant":
+        who = answer[0]["role"] if answer else "nobody"
+        raise Fault(f'"{name}" is no answer: behind what both share it begins with {who}')
+    if any(is_empty(turn) for turn in answer if turn["role"] == "assistant"):
+        raise Fault(f'an empty answer in "{name}"')
 
 
 def _shared(first: Sequence[Turn], second: Sequence[Turn]) -> int:
@@ -336,18 +336,22 @@ def _shared(first: Sequence[Turn], second: Sequence[Turn]) -> int:
 
 def _labelled(record: Record) -> LabelledText:
     label = record.values["label"]
-    if isinstance(label, bool) or not isinstance(label, str | int) or not str(label).strip():
-        raise _Fault(f'"label" is no class, but {label!r}')
-    text = _text(record.values["text"], "text")
-    return LabelledText(text=text, label=str(label).strip(), place=record.place)
+    if not isinstance(label, str | int) or not str(label).strip():
+        raise Fault(f'"label" is no class, but {label!r}')
+    name = str(label).lower() if isinstance(label, bool) else str(label).strip()
+    return LabelledText(text=text_of(record.values["text"], "text"), label=name, place=record.place)
 
 
 def _plain_text(record: Record) -> LabelledText:
-    return LabelledText(text=_text(record.values["text"], "text"), label="", place=record.place)
+    return LabelledText(text=text_of(record.values["text"], "text"), label="", place=record.place)
 
 
-_READERS: dict[Form, Callable[[Record], Row]] = {
-    **dict.fromkeys(CHAT_FORMS, _conversation),
+_READERS: Mapping[Form, Callable[[Record], Row]] = {
+    "messages": _messages,
+    "sharegpt": _sharegpt,
+    "prompt": _prompt,
+    "instruction": _alpaca,
+    "kto": _rated,
     "preference": _preference,
     "labelled": _labelled,
     "text": _plain_text,

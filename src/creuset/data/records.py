@@ -1,6 +1,6 @@
 """Files of records, objects with named values, whatever they are about.
 
-.jsonl, .ndjson   an object a line
+.jsonl, .ndjson   an object a line; .jsonl.gz too
 .json             an array of objects
 .csv, .tsv        a header and a row a record, whose values are texts (`text_file.py`); with .gz too
 .parquet          a table, read by pyarrow where that is installed
@@ -85,7 +85,8 @@ def refusal(problems: list[Problem], *, next_step: str = _NEXT) -> DataError:
 
 
 def _json_lines(path: Path, problems: list[Problem]) -> Iterator[Record]:
-    for number, line in enumerate(read_lines(path), 1):
+    packed = path.name.lower().endswith(".gz")
+    for number, line in enumerate(read_text(path).split("\n") if packed else read_lines(path), 1):
         if not line.strip():
             continue
         try:
@@ -124,6 +125,10 @@ def _json_array(path: Path, problems: list[Problem]) -> Iterator[Record]:
             message = "this is no JSON: a comma or ] is missing"
             problems.append(Problem(file=str(path), line=place.line, column=place.column, message=message))
             return
+    place.pass_space()
+    if place.index < len(text):
+        message = "this is no JSON: something stands behind the array"
+        problems.append(Problem(file=str(path), line=place.line, column=place.column, message=message))
 
 
 class _Place:
@@ -217,7 +222,7 @@ def _parquet(path: Path, _problems: list[Problem]) -> Iterator[Record]:
 
 
 _READERS: dict[tuple[str, ...], Callable[[Path, list[Problem]], Iterator[Record]]] = {
-    (".jsonl", ".ndjson"): _json_lines,
+    (".jsonl", ".ndjson", ".jsonl.gz"): _json_lines,
     (".json",): _json_array,
     (".csv", ".tsv", ".csv.gz", ".tsv.gz"): _table,
     (".parquet",): _parquet,

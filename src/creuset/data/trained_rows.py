@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from creuset.data.chat_template import ChatTemplate
-from creuset.data.conversations import Conversation, Turn
+from creuset.data.conversations import Conversation
 from creuset.data.text_pairs import TokenRows
 from creuset.data.token_stream import IGNORED
 from creuset.data.tokenizer import Tokenizer
+from creuset.data.turns import Turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +95,20 @@ class TrainedRows:
 
 
 def chat_text(conversation: Conversation, template: ChatTemplate, tokenizer: Tokenizer) -> TrainedText:
-    """A conversation as the template writes it; the assistant's turns with their ends are trained.
+    """A conversation as the template writes it; the assistant's turns with their ends are trained, but for
+    those that it says are not.
 
     Raises:
         UsageError, DataError: See `ChatTemplate.trained_spans`.
     """
     found = template.trained_spans(conversation.turns, tools=conversation.tools or None)
-    return _trained(found.text, found.spans, tokenizer)
+    answers = [number for number, turn in enumerate(conversation.turns) if turn["role"] == "assistant"]
+    spans = [
+        span
+        for number, span in zip(answers, found.spans, strict=True)
+        if number not in conversation.untrained
+    ]
+    return _trained(found.text, spans, tokenizer)
 
 
 def answer_text(

@@ -19,14 +19,14 @@ from creuset.data.conversations import (
     Preference,
     Row,
     TuningFile,
-    Turn,
 )
 from creuset.data.hashing import Hashes, sample_hashes
 from creuset.data.records import refusal
 from creuset.data.split import cut
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.trained_rows import TrainedText, answer_text, chat_text, plain_text
-from creuset.errors import CreusetError, DataError, Problem, UsageError
+from creuset.data.turns import Turn, strings_in
+from creuset.errors import CreusetError, Problem, UsageError
 
 Indices = NDArray[np.int64]
 T = TypeVar("T")
@@ -82,7 +82,8 @@ def conversation_rows(
         DataError: Conversations that the template does not take, each by its place.
     """
     if file.form in CHAT_FORMS:
-        return _all(file.rows, lambda row: _conversation(row, _required(template), tokenizer))
+        chats = _required(template)
+        return _all(file.rows, lambda row: _conversation(row, chats, tokenizer))
     if file.form != "text":
         raise UsageError(
             "this tuning learns from conversations or plain texts",
@@ -105,7 +106,8 @@ def answer_pairs(file: TuningFile, tokenizer: Tokenizer, template: ChatTemplate 
             got=f"records of the form {file.form}",
             expected="chosen and rejected",
         )
-    return _all(file.rows, lambda row: _pair(row, _required(template), tokenizer))
+    chats = _required(template)
+    return _all(file.rows, lambda row: _pair(row, chats, tokenizer))
 
 
 def split_by_question(
@@ -136,16 +138,17 @@ def split_by_question(
 
 
 def messages_of(row: Row) -> tuple[str, ...]:
-    """The contents of the messages of a row, as they stand in the file."""
+    """All texts that the messages of a row hold, as they stand in the file: contents, parts, tool calls."""
     if isinstance(row, Conversation):
-        return _contents(row.turns)
+        return (*_texts(row.turns), *strings_in(row.tools))
     if isinstance(row, Preference):
-        return _contents((*row.turns, *row.chosen, *row.rejected))
+        return _texts((*row.turns, *row.chosen, *row.rejected))
     return ()
 
 
-def _contents(turns: Sequence[Turn]) -> tuple[str, ...]:
-    return tuple(turn["content"] for turn in turns if isinstance(turn.get("content"), str))
+def _texts(turns: Sequence[Turn]) -> tuple[str, ...]:
+    said = [{key: value for key, value in turn.items() if key != "role"} for turn in turns]
+    return tuple(text for turn in said for text in strings_in(list(turn.values())))
 
 
 def _all(rows: Sequence[Row], make: Callable[[Row], T]) -> list[T]:
@@ -155,7 +158,7 @@ def _all(rows: Sequence[Row], make: Callable[[Row], T]) -> list[T]:
     for row in rows:
         try:
             made.append(make(row))
-        except DataError as error:
+        except UsageError as error:  # DataError is one
             file, _, line = row.place.rpartition(":")
             problems.append(Problem(file=file, line=int(line), column=1, message=_reason(error)))
     if problems:

@@ -87,7 +87,7 @@ def orpo_nats(chosen: Tensor, rejected: Tensor) -> Tensor:
     """The loss of each pair's odds.
 
     Args:
-        chosen: The mean log-probability of the tokens of each chosen answer, (B,), below 0.
+        chosen: The mean log-probability of the tokens of each chosen answer, (B,), at most 0.
         rejected: That of each rejected one, (B,).
 
     Returns:
@@ -97,7 +97,11 @@ def orpo_nats(chosen: Tensor, rejected: Tensor) -> Tensor:
 
 
 def _log_odds(log_prob: Tensor) -> Tensor:
-    """log p - log(1 - p); the log of 1 - p by the one of two forms that loses no digits (Maechler 2012)."""
+    """log p - log(1 - p); the log of 1 - p by the one of two forms that loses no digits (Maechler 2012).
+
+    A p that was rounded to 1 counts as the next number below, whose odds are finite.
+    """
+    log_prob = log_prob.clamp(max=-torch.finfo(log_prob.dtype).eps)
     near_one = torch.log(-torch.expm1(log_prob.clamp(min=-math.log(2))))
     far = torch.log1p(-torch.exp(log_prob.clamp(max=-math.log(2))))
     return log_prob - torch.where(log_prob > -math.log(2), near_one, far)

@@ -80,7 +80,7 @@ class Pretrained:
     @property
     def eos_ids(self) -> tuple[int, ...]:
         """The ids that end generation, of one or of a list; empty where none is known."""
-        return _ids(self.generation, "eos_token_id")
+        return ids_of(self.generation, "eos_token_id")
 
     def model(self) -> Transformer:
         """The Transformer, in evaluation mode, with these tensors for its own.
@@ -124,7 +124,7 @@ def load_folder(path: Path | str, *, dtype: torch.dtype | None = None) -> Pretra
         state=state,
         model_type=family.model_type,
         tokenizer=tokenizer,
-        generation=_read_generation(folder, values),
+        generation=read_generation(folder, values),
         chat_template=_read_template(folder),
     )
     for number in found.eos_ids:
@@ -255,15 +255,24 @@ def _stored_dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
     return counts.most_common(1)[0][0]
 
 
-def _read_generation(folder: Path, values: Json) -> dict[str, Any]:
-    """generation_config.json, with the ids of special tokens that only config.json has."""
+def read_generation(folder: Path, values: Json) -> dict[str, Any]:
+    """generation_config.json, with the ids of special tokens that only config.json has.
+
+    Args:
+        folder: The model's.
+        values: What its config.json says.
+    """
     older = {name: values[name] for name in _TOKEN_IDS if values.get(name) is not None}
     newer = read_settings(folder / GENERATION_FILE)
     return {**older, **{name: value for name, value in newer.items() if value is not None}}
 
 
-def _ids(settings: Mapping[str, Any], name: str) -> tuple[int, ...]:
-    """An id or a list of them; empty where there is none."""
+def ids_of(settings: Mapping[str, Any], name: str) -> tuple[int, ...]:
+    """An id or a list of them; empty where there is none.
+
+    Raises:
+        DataError: It is neither.
+    """
     value = settings.get(name)
     if value is None:
         return ()

@@ -16,27 +16,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from creuset.adapters.adapter import Adapter
 from creuset.adapters.lora import LoraForm
 from creuset.data.tokenizer_files import as_json, read_settings
-from creuset.errors import CheckpointError, NotFoundError, UsageError
+from creuset.errors import BlockedError, CheckpointError, NotFoundError, UsageError
 from creuset.files import atomic_folder, write_atomic
-from creuset.layers.form_only import form_only
-from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.folder import FORMATS
 from creuset.pretrained.hub_format import HubFormat
+from creuset.pretrained.peft_modules import DOWN, MAGNITUDE, UP, PeftModule, joined_update, modules_of
 from creuset.pretrained.peft_settings import ADAPTER_CONFIG, PeftSettings, require_targets
 from creuset.pretrained.safetensors_file import read_safetensors, write_safetensors
 from creuset.pretrained.tensor_links import Link, require_names
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+_TABLE = "token_embedding.weight"
+_PICKLE = "adapter_model.bin"
 _PREFIX = "base_model.model."
-_DOWN, _UP, _MAGNITUDE = ".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector"
 _EMBEDDING = ".lora_embedding_"
+_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "lm_head.weight", "lm_head.base_layer.weight")
+"""What PEFT saves unasked where a vocabulary was resized."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +56,6 @@ class PeftAdapter:
     others: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Module:
-    """One linear layer of theirs, and what it is of ours: one layer, or pieces in order."""
-
-    name: str
-    ours: tuple[str, ...]
-    transposed: bool
-
-
 def load_adapter(path: Path | str, config: TransformerConfig, model_type: str) -> PeftAdapter:
     """An adapter's folder, as PEFT or creuset wrote it.
 
@@ -74,11 +66,20 @@ def load_adapter(path: Path | str, config: TransformerConfig, model_type: str) -
 
     Raises:
         NotFoundError: There is no such folder, or a file of it is missing.
+        BlockedError: Its weights are in pickle.
         UsageError: Another method than LoRA, or a setting that is not known or not supported; it is named.
         CheckpointError: Tensors are missing, left over or of another rank; they are named.
         DataError: A damaged file.
     """
     folder = Path(path)
+    if (folder / _PICKLE).is_file() and not (folder / ADAPTER_WEIGHTS).is_file():
+        raise BlockedError(
+            "an adapter in pickle is not read: a pickle runs what it says",
+            where=folder / _PICKLE,
+            expected=ADAPTER_WEIGHTS,
+            next_step="where you trust it, have PEFT load it and save_pretrained it again, which writes "
+            "safetensors",
+        )
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
         if not (folder / name).is_file():
             raise NotFoundError(
@@ -91,12 +92,12 @@ def load_adapter(path: Path | str, config: TransformerConfig, model_type: str) -
     tensors = _stripped(read_safetensors(folder / ADAPTER_WEIGHTS).tensors, folder)
     whole_names = any(name.startswith(family.prefix) for name in tensors)
     links = _links(config, family, prefixed=whole_names)
-    modules = _modules(config, links)
+    modules = modules_of(config, links)
     names = require_targets(settings, [module.name for module in modules])
     chosen = [module for module in modules if module.name in set(names)]
     updates = {name: tensor for name, tensor in tensors.items() if ".lora_" in name}
     rest = {name: tensor for name, tensor in tensors.items() if name not in updates}
-    endings = (_DOWN, _UP, _MAGNITUDE) if settings.decomposed else (_DOWN, _UP)
+    endings = (DOWN, UP, MAGNITUDE) if settings.decomposed else (DOWN, UP)
     require_names(updates, {name + ending for name in names for ending in endings}, where=str(folder))
     whole, others = _whole(rest, links, settings, folder)
     found = Adapter(forms={}, updates={}, whole=whole)
@@ -141,16 +142,20 @@ def save_adapter(
         )
     family = _family(model_type)
     links = _links(config, family, prefixed=config.head != "none")
-    modules = _modules(config, links)
+    modules = modules_of(config, links)
     joined = {
-        module.name: _joined(adapter, module, config)
+        module.name: joined_update(adapter, module, config)
         for module in modules
         if any(name in adapter.forms for name in module.ours)
     }
     by_ours = {link.ours: link for link in links}
     if "head.weight" in adapter.whole and "head.weight" not in by_ours:  # a tied base's head, trained apart
         by_ours |= {link.ours: link for link in family.links(replace(config, tied_head=False))}
-    whole = {by_ours[name].theirs: _theirs(by_ours[name], tensor) for name, tensor in adapter.whole.items()}
+    trained = dict(adapter.whole)
+    if config.tied_head and _TABLE in trained and "head.weight" not in trained:
+        trained["head.weight"] = trained[_TABLE]  # ours follows the embedding; PEFT's would not
+        by_ours |= {link.ours: link for link in family.links(replace(config, tied_head=False))}
+    whole = {by_ours[name].theirs: _theirs(by_ours[name], tensor) for name, tensor in trained.items()}
     whole |= others or {}
     tensors = {
         f"{_PREFIX}{name}{ending}": tensor.detach().cpu().contiguous()
@@ -170,6 +175,25 @@ def save_adapter(
         write_safetensors(place / ADAPTER_WEIGHTS, tensors, {"format": "pt"})
 
 
+def with_own_head(
+    loaded: PeftAdapter, config: TransformerConfig, weights: Mapping[str, Tensor]
+) -> tuple[TransformerConfig, dict[str, Tensor]]:
+    """The base as the adapter changes it: its head apart from the embedding where only one of the two that
+    share their weights was trained, as PEFT leaves it.
+
+    Args:
+        loaded: The adapter.
+        config: The base's form.
+        weights: Its tensors.
+    """
+    whole, state = loaded.adapter.whole, dict(weights)
+    parted = "head.weight" in whole or (_TABLE in whole and not loaded.settings.ties_head)
+    if not (config.tied_head and parted):
+        return config, state
+    state["head.weight"] = state[_TABLE].clone()
+    return replace(config, tied_head=False), state
+
+
 def _family(model_type: str) -> HubFormat:
     return next(each for each in FORMATS if each.model_type == model_type)
 
@@ -180,28 +204,6 @@ def _links(config: TransformerConfig, family: HubFormat, *, prefixed: bool) -> l
     if prefixed:
         return links
     return [replace(link, theirs=link.theirs.removeprefix(family.prefix)) for link in links]
-
-
-def _modules(config: TransformerConfig, links: Sequence[Link]) -> list[_Module]:
-    """Their linear layers of the Transformer, in order."""
-    with form_only():
-        transformer = Transformer(config)
-    linear = {name for name, child in transformer.named_modules() if isinstance(child, nn.Linear)}
-    found: dict[str, list[Link]] = {}
-    for link in links:
-        layer, _, kind = link.ours.rpartition(".")
-        if kind == "weight" and layer in linear:
-            found.setdefault(link.theirs.removesuffix(".weight"), []).append(link)
-    return [
-        _Module(
-            name=name,
-            ours=tuple(
-                link.ours.removesuffix(".weight") for link in sorted(links, key=lambda each: each.piece)
-            ),
-            transposed=links[0].transposed,
-        )
-        for name, links in found.items()
-    ]
 
 
 def _stripped(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
@@ -225,11 +227,11 @@ def _stripped(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
 
 
 def _with_module(
-    found: Adapter, module: _Module, tensors: Mapping[str, Tensor], settings: PeftSettings, folder: Path
+    found: Adapter, module: PeftModule, tensors: Mapping[str, Tensor], settings: PeftSettings, folder: Path
 ) -> Adapter:
     """The adapter with one more of their modules."""
     rank, count = settings.rank_of(module.name), len(module.ours)
-    down, up = tensors[module.name + _DOWN], tensors[module.name + _UP]
+    down, up = tensors[module.name + DOWN], tensors[module.name + UP]
     if down.ndim != 2 or up.ndim != 2 or len(down) != rank or up.shape[1] != rank or len(up) % count:
         raise CheckpointError(
             f"the update of {module.name} has another form than {ADAPTER_CONFIG} says",
@@ -248,7 +250,7 @@ def _with_module(
     for name, piece in zip(module.ours, up.chunk(count), strict=True):
         updates |= {f"{name}.down": down, f"{name}.up": piece}
     if settings.decomposed:
-        pieces = tensors[module.name + _MAGNITUDE].flatten().chunk(count)
+        pieces = tensors[module.name + MAGNITUDE].flatten().chunk(count)
         updates |= {f"{name}.magnitude": piece for name, piece in zip(module.ours, pieces, strict=True)}
     return replace(
         found,
@@ -262,6 +264,15 @@ def _whole(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """What was trained whole: in our names what the Transformer has, in theirs what it has not."""
     strange = [name for name in tensors if not settings.trained_whole([name.rpartition(".")[0]])]
+    resized = [name for name in strange if name.endswith(_EMBEDDINGS)]
+    if resized:
+        raise CheckpointError(
+            "this adapter was trained on a base whose vocabulary was changed, and holds its embeddings",
+            where=folder / ADAPTER_WEIGHTS,
+            got=f"{resized[0]} {tuple(tensors[resized[0]].shape)}",
+            expected="embeddings among modules_to_save, or none",
+            next_step="merge it by PEFT with the base that it was trained on",
+        )
     if strange:
         raise CheckpointError(
             "tensors that the adapter's settings do not ask for",
@@ -294,59 +305,6 @@ def _theirs(link: Link, tensor: Tensor) -> Tensor:
             expected=link.theirs,
         )
     return tensor.T if link.transposed else tensor
-
-
-def _joined(
-    adapter: Adapter, module: _Module, config: TransformerConfig
-) -> tuple[LoraForm, dict[str, Tensor]]:
-    """The update of one of their modules: ours, or several of ours in one."""
-    forms = [adapter.forms.get(name) for name in module.ours]
-    form = next(each for each in forms if each is not None)
-    downs = [adapter.updates.get(f"{name}.down") for name in module.ours]
-    first = downs[0]
-    shared = first is not None and all(
-        each == form and down is not None and torch.equal(down, first)
-        for each, down in zip(forms, downs, strict=True)
-    )
-    if shared:
-        assert first is not None
-        parts = {_DOWN: first, _UP: torch.cat([adapter.updates[f"{name}.up"] for name in module.ours])}
-    else:
-        form, parts = _stacked(adapter, module, config)
-    if form.decomposed:
-        if any(each is None for each in forms):
-            raise UsageError(
-                "DoRA changes all rows of one of their layers, or none",
-                got=", ".join(name for name in module.ours if name in adapter.forms),
-                expected=", ".join(module.ours),
-            )
-        parts[_MAGNITUDE] = torch.cat([adapter.updates[f"{name}.magnitude"] for name in module.ours])
-    return form, parts
-
-
-def _stacked(
-    adapter: Adapter, module: _Module, config: TransformerConfig
-) -> tuple[LoraForm, dict[str, Tensor]]:
-    """Updates with A's of their own as one of a larger rank, whose scale is 1."""
-    with form_only():
-        layers = dict(Transformer(config).named_modules())
-    ours = [layers[name] for name in module.ours]
-    rows = [layer.out_features for layer in ours if isinstance(layer, nn.Linear)]
-    there = [name for name in module.ours if name in adapter.forms]
-    rank = sum(adapter.forms[name].rank for name in there)
-    down = torch.cat([adapter.updates[f"{name}.down"] for name in there])
-    up = torch.zeros(sum(rows), rank)
-    row = column = 0
-    for name, num_rows in zip(module.ours, rows, strict=True):
-        if name in adapter.forms:
-            width = adapter.forms[name].rank
-            part = adapter.forms[name].scale * adapter.updates[f"{name}.up"]
-            up[row : row + num_rows, column : column + width] = part
-            column += width
-        row += num_rows
-    form = adapter.forms[there[0]]
-    alpha = rank**0.5 if form.rank_stabilised else float(rank)
-    return replace(form, rank=rank, alpha=alpha), {_DOWN: down, _UP: up}
 
 
 def _settings(

@@ -26,11 +26,11 @@ _OFF: Mapping[str, tuple[object, ...]] = {
 """Settings that change what is computed or which tensors there are, with the values that switch them off."""
 _WITHOUT_EFFECT = (
     *("auto_mapping", "peft_version", "revision", "inference_mode", "megatron_core", "qalora_group_size"),
-    *("ensure_weight_tying", "runtime_config"),
+    "runtime_config",
 )
-_FIRST_WEIGHTS = (True, False, "gaussian", "orthogonal", "eva", "loftq")
-"""Values of init_lora_weights that leave the base as it is. Others (pissa, olora, ...) train against a base
-that they have changed, which the folder does not hold."""
+_FIRST_WEIGHTS = (True, False, "gaussian", "orthogonal")
+"""Values of init_lora_weights that leave the base as it is. Others (pissa, olora, loftq, ...) train against a
+base that they have changed, which the folder does not hold."""
 _TASKS = {"decoder": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
 
 
@@ -50,6 +50,7 @@ class PeftSettings:
         rank_pattern: Endings, as regular expressions, to other ranks.
         alpha_pattern: The same for alpha.
         transposed: Whether the base stores weights as (in, out), as GPT-2's folders do.
+        ties_head: Whether a head that shares the embedding's weights follows when these are trained whole.
         base: The name of the base, or "".
     """
 
@@ -64,6 +65,7 @@ class PeftSettings:
     rank_pattern: Mapping[str, int] = field(default_factory=dict)
     alpha_pattern: Mapping[str, float] = field(default_factory=dict)
     transposed: bool = False
+    ties_head: bool = False
     base: str = ""
 
     @classmethod
@@ -93,6 +95,7 @@ class PeftSettings:
             rank_pattern=_pattern(settings, values, "rank_pattern"),
             alpha_pattern=_pattern(settings, values, "alpha_pattern"),
             transposed=settings.flag("fan_in_fan_out", False),
+            ties_head=settings.flag("ensure_weight_tying", False),
             base=base if isinstance(base, str) else "",
         )
         settings.finish()

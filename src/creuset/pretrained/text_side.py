@@ -10,7 +10,7 @@ from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import read_settings
 from creuset.errors import NotFoundError
-from creuset.pretrained.folder import FORMATS, MODEL_CONFIG
+from creuset.pretrained.folder import FORMATS, MODEL_CONFIG, ids_of, read_generation
 from creuset.pretrained.gguf.config import read_config as read_gguf_config
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.tokenizer import read_chat_template, read_tokenizer
@@ -61,9 +61,10 @@ def open_text_side(path: Path) -> TextSide:
         template = ChatTemplate.from_folder(path)
     except NotFoundError:
         template = None
+    ends = ids_of(read_generation(path, values), "eos_token_id")
     return TextSide(
         tokenizer=tokenizer,
         chat_template=template,
-        eos_ids=tokenizer.special.eos,
+        eos_ids=tuple(dict.fromkeys((*ends, *tokenizer.special.eos))),
         context_length=read_config(values, FORMATS)[1].context_length,
     )

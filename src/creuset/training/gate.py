@@ -166,7 +166,8 @@ def look(
                 Finding(
                     name=check.name,
                     fatal=check.fatal,
-                    message=f"{counted(len(wrong), 'row')} {check.message.format(context=context)}",
+                    message=f"{counted(len(wrong), 'row')} "
+                    + check.message.format(context=context, ends=_names(looked.ends, tokenizer)),
                     places=tuple(row.place for row in wrong),
                     shown=shown_row(wrong[0].text, tokenizer),
                     next_step=check.next_step,
@@ -205,6 +206,11 @@ def shown_row(text: TrainedText, tokenizer: Tokenizer) -> str:
     shown = "".join(parts).replace("\n", "\\n")
     half = _SHOWN_CHARACTERS // 2
     return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:half]} [...] {shown[-half:]}"
+
+
+def _names(ids: frozenset[int], tokenizer: Tokenizer) -> str:
+    """Tokens for people."""
+    return " or ".join(tokenizer.readable(number) for number in sorted(ids)) or "any token that ends texts"
 
 
 def _ends(row: TunedRow, ends: frozenset[int]) -> bool:
@@ -261,8 +267,9 @@ CHECKS = (
     _Check(
         name="no end",
         find=lambda looked: looked.rows(lambda row: row.asks and not _ends(row, looked.ends)),
-        message="whose answer has no end: the model would not learn to stop",
-        next_step="use a template that ends turns, and keep answers whole",
+        message="whose answer does not end with {ends}: the model would not learn to stop",
+        next_step="use a template that ends turns with a token that ends the base's answers, and keep "
+        "answers whole",
     ),
     _Check(
         name="doubled start",

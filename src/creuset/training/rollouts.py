@@ -7,11 +7,14 @@ Python, or a reward model.
 Legend of shapes: P prompts, G answers to each.
 """
 
+import hashlib
 import importlib.util
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,9 +28,11 @@ from creuset.generation.sampling import Sampling
 from creuset.generation.written_text import TextRequest
 from creuset.models.transformer import Transformer
 
-Reward = Callable[[str, str], float]
+Reward = Callable[[str, str], Any]
 """The prompt and the answer, as texts, to a number: the higher, the better."""
 _LARGEST_SEED = 2**32 - 2
+_SHOWN = 80
+"""Characters of a prompt or an answer in an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,18 +125,37 @@ def rewards_of(reward: Reward, prompts: Sequence[str], rollouts: Sequence[Sequen
     for prompt, answers in zip(prompts, rollouts, strict=True):
         row = []
         for rollout in answers:
-            value = reward(prompt, rollout.answer)
-            if isinstance(value, bool):
-                value = float(value)
-            if not isinstance(value, int | float):
-                raise DataError(
-                    "the reward is no number", got=repr(value)[:80], expected="a float for each answer"
-                )
+            value = _value(reward, prompt, rollout.answer)
             if not math.isfinite(value):
-                raise NumericalError("the reward is not finite", got=value, expected="a finite number")
-            row.append(float(value))
+                raise NumericalError(
+                    "the reward is not finite",
+                    where=_short(prompt),
+                    got=f"{value} for {_short(rollout.answer)}",
+                    expected="a finite number",
+                )
+            row.append(value)
         rows.append(row)
     return torch.tensor(rows, dtype=torch.float32)
+
+
+def _value(reward: Reward, prompt: str, answer: str) -> float:
+    """What one answer is worth; what a stranger's function raises is named with the answer."""
+    try:
+        value = reward(prompt, answer)
+        if isinstance(value, str | None):
+            raise TypeError(f"{value!r} is no number")
+        return float(value)
+    except Exception as error:
+        raise DataError(
+            "the reward gives no number",
+            where=_short(prompt),
+            got=f"{error!r:.200} for {_short(answer)}",
+            expected="a float for each answer",
+        ) from error
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def require_varied(rewards: Sequence[Tensor], *, where: str = "reward") -> None:
@@ -171,14 +195,19 @@ def load_reward(place: str) -> Reward:
     path = Path(file).expanduser()
     if not path.is_file():
         raise NotFoundError("no such file", where=path, expected="a Python file with the reward")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    unique = f"creuset_reward_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(unique, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module  # as dataclasses in it ask for it
+    sys.path.insert(0, str(path.resolve().parent))  # for files beside it
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a stranger's code raises
         raise UsageError("this file cannot be run", where=path, got=repr(error)[:200]) from error
+    finally:
+        sys.path.pop(0)
     reward = getattr(module, name, None)
     if not callable(reward):
         raise NotFoundError(

@@ -9,12 +9,14 @@ nothing is left of it. The certificate lies beside it: FILE.certificate.json, or
     peft          the adapter alone, which PEFT adds to the base
 """
 
+import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -37,8 +39,7 @@ from creuset.pretrained.folder import FORMATS, Pretrained, save_folder
 from creuset.pretrained.gguf.lora_writing import write_lora_gguf
 from creuset.pretrained.gguf.writing import Stored, write_gguf
 from creuset.pretrained.hub_format import write_config
-from creuset.pretrained.peft_folder import load_adapter, save_adapter
-from creuset.pretrained.safetensors_file import SINGLE
+from creuset.pretrained.peft_folder import load_adapter, save_adapter, with_own_head
 from creuset.progress import Progress, Silent
 
 Target = Literal["safetensors", "gguf", "gguf-lora", "peft"]
@@ -61,6 +62,8 @@ class Exportable:
         model_type: Its family, as config.json names it.
         place: The base's file or folder.
         has_adapter: Whether there is one.
+        base_name: What an adapter's folder says that its base is called.
+        others: What the adapter trained beside the Transformer, in PEFT's names: a classifier's head.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Exportable:
     model_type: str
     place: Path
     has_adapter: bool
+    base_name: str
+    others: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def live(self) -> LiveModel:
@@ -116,20 +121,22 @@ def open_exportable(base: str, adapter: Path | None = None) -> Exportable:
     model_type = write_config(model.config, FORMATS)[0].model_type
     config, weights = model.config, dict(model.weights)
     loaded = None if adapter is None else load_adapter(adapter, config, model_type)
-    if loaded is not None and config.tied_head and "head.weight" in loaded.adapter.whole:
-        config = replace(config, tied_head=False)  # the head was trained apart from the embedding
-        weights["head.weight"] = weights["token_embedding.weight"].clone()
+    if loaded is not None:
+        config, weights = with_own_head(loaded, config, weights)
     body = Transformer.from_weights(config, weights)
     if loaded is not None:
         given(body, loaded.adapter, ADAPTER)
+    named = path if adapter is None else adapter
     return Exportable(
-        name=path.stem if adapter is None else adapter.name,
+        name=named.resolve().name.removesuffix(".gguf"),
         config=config,
         body=body,
         model=model,
         model_type=model_type,
         place=path,
         has_adapter=loaded is not None,
+        base_name=base if loaded is None or not loaded.settings.base else loaded.settings.base,
+        others={} if loaded is None else loaded.others,
     )
 
 
@@ -165,18 +172,19 @@ def export(
             expected="safetensors or gguf",
             next_step="name the adapter's folder: --adapter FOLDER",
         )
+    if source.others and to != "peft":
+        raise UsageError(
+            "this adapter trained more than the language model, which this export would lose",
+            where="--to",
+            got=", ".join(sorted(source.others)[:3]),
+            expected="--to peft",
+        )
     beside = path.with_name(f"{path.name}.{CERTIFICATE}")
-    for place in (path, beside):
-        if place.exists():
-            raise UsageError(
-                "there is something at this place already",
-                where=place,
-                next_step="name a place that is new",
-            )
+    _require_free(path, beside)
     is_folder = to in ("safetensors", "peft")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
         try:
             place = folder / path.name
             watcher.say(f"writing {to}")
@@ -188,9 +196,10 @@ def export(
             own = place / CERTIFICATE if is_folder else folder / beside.name
             own.write_text(document)
             sync_file(own)
+            _require_free(path, beside)  # minutes have gone by
+            place.replace(path)
             if not is_folder:
                 own.replace(beside)
-            place.replace(path)
             sync_folder(path.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -199,6 +208,16 @@ def export(
         certificate=certificate,
         certificate_path=path / CERTIFICATE if is_folder else beside,
     )
+
+
+def _require_free(*places: Path) -> None:
+    for place in places:
+        if place.exists():
+            raise UsageError(
+                "there is something at this place already",
+                where=place,
+                next_step="name a place that is new",
+            )
 
 
 def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
@@ -212,6 +231,7 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
             chat_template=template,
             stored=stored,
             name=source.name,
+            eos_ids=source.model.eos_ids,
         )
     elif to == "safetensors":
         ids = list(source.model.eos_ids)
@@ -228,7 +248,14 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
         )
     elif to == "peft":
         adapter = taken(source.body, ADAPTER)
-        save_adapter(place, adapter, source.model.config, source.model_type, base=str(source.place))
+        save_adapter(
+            place,
+            adapter,
+            source.model.config,
+            source.model_type,
+            base=source.base_name,
+            others=source.others,
+        )
     else:
         write_lora_gguf(place, taken(source.body, ADAPTER), source.model.config, name=source.name)
 
@@ -238,7 +265,18 @@ def _certified(source: Exportable, to: Target, place: Path, stored: Stored) -> C
     with _opened(source, to, place) as engine:
         if to == "gguf-lora":
             kind = "f16"  # its numbers are f32; keys and values are f16
-        return certify(source.live, engine, kind=kind, sha256=_sha256(place))
+        return certify(source.live, engine, kind=kind, sha256=_sha256(place), about=_about(source, to))
+
+
+def _about(source: Exportable, to: Target) -> dict[str, str]:
+    """What a certificate is about."""
+    return {
+        "model": source.name,
+        "base": source.base_name,
+        "to": to,
+        "tokenizer": source.model.tokenizer.fingerprint,
+        **{name: version(name) for name in ("creuset", "torch", "xllamacpp")},
+    }
 
 
 @contextmanager
@@ -269,14 +307,18 @@ def _opened(source: Exportable, to: Target, place: Path) -> Iterator[TokenEngine
                 chat_template=source.model.chat_template,
                 stored="f32",
                 name="base",
+                eos_ids=source.model.eos_ids,
             )
             with LlamaCpp(base, context_length=length, adapter=place) as llama:
                 yield llama
 
 
 def _sha256(place: Path) -> str:
+    """Of a file; of a folder with one file of weights, of that; of several, of sha256sum's list of them."""
     if not place.is_dir():
         return sha256_of(place)
-    weights = sorted(place.glob("*.safetensors"))
-    single = place / SINGLE
-    return sha256_of(single if single.exists() else weights[0])
+    shards = sorted(place.glob("*.safetensors"))
+    if len(shards) == 1:
+        return sha256_of(shards[0])
+    told = "".join(f"{sha256_of(shard)}  {shard.name}\n" for shard in shards)
+    return hashlib.sha256(told.encode()).hexdigest()

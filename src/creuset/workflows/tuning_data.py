@@ -1,14 +1,16 @@
 """Files to tune a language model on, looked at before any training: their form, and what the gate finds."""
 
+import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from creuset.assets import resolve
 from creuset.data.conversations import CHAT_FORMS, TuningFile, form_of, read_tuning_file
-from creuset.data.records import read_records
 from creuset.data.tuning_rows import TunedRow, answer_pairs, conversation_rows
-from creuset.errors import CreusetError, UsageError
+from creuset.errors import UsageError
 from creuset.pretrained.text_side import TextSide, open_text_side
 from creuset.training.gate import GateReport, look, pieces_of
 
@@ -16,6 +18,8 @@ _ALWAYS = (".json", ".ndjson", ".parquet")
 """Files of records alone."""
 _PERHAPS = ".jsonl"
 """Records, or pairs of texts."""
+_MOST_LINES = 1000
+"""That are looked at for one that is an object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +57,25 @@ class LookedAt:
 
 
 def is_for_tuning(path: Path) -> bool:
-    """Whether a file holds records to tune on, as far as its name and its first record tell."""
+    """Whether a file holds records to tune on, as far as its name and its first whole record tell."""
     name = path.name.lower()
     if not path.is_file() or name.endswith(_ALWAYS):
         return path.is_file()
-    if not name.endswith(_PERHAPS):
-        return False
+    return name.endswith(_PERHAPS) and _first_form(path)
+
+
+def _first_form(path: Path) -> bool:
+    """Whether the first line of a file that is an object has the form of a record to tune on."""
     try:
-        return form_of(read_records(path)[0].values) is not None
-    except CreusetError:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            for line in islice(file, _MOST_LINES):
+                with suppress(ValueError, RecursionError):
+                    found = json.loads(line)
+                    if isinstance(found, dict):
+                        return form_of(found) is not None
+    except OSError:
         return False
+    return False
 
 
 def look_at(path: Path, base: str | None = None) -> LookedAt:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers
@@ -20,6 +21,7 @@ from creuset.models.transformer import Transformer
 from creuset.pretrained.gguf.config import read_config
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.tokenizer import read_chat_template, read_tokenizer
+from creuset.pretrained.gguf.tokenizer_writing import tokenizer_keys
 from creuset.pretrained.gguf.weights import read_model_weights
 from creuset.pretrained.gguf.writing import STORED, Stored, permuted, write_gguf
 from small_decoders import ours_of, random_decoder, token_ids
@@ -181,6 +183,67 @@ def test_a_way_to_cut_words_without_a_name_is_refused(tmp_path: Path) -> None:
             stored="f32",
             name="a model",
         )
+
+
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+AFTER_WORDS = {**BYTE_LEVEL, "trim_offsets": False, "use_regex": False}
+WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s" + (
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def split(digits: str) -> dict[str, Any]:
+    pattern = {"Regex": WORDS % digits}
+    return {
+        "type": "Sequence",
+        "pretokenizers": [
+            {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False},
+            AFTER_WORDS,
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "cutting", "normalizer", "ignores_merges"),
+    [
+        (
+            "smollm",
+            {
+                "type": "Sequence",
+                "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTE_LEVEL],
+            },
+            None,
+            False,
+        ),
+        ("gpt-2", BYTE_LEVEL, None, False),
+        ("llama-bpe", split(r"\p{N}{1,3}"), None, True),
+        ("qwen2", split(r"\p{N}"), {"type": "NFC"}, False),
+    ],
+)
+def test_ways_to_cut_words_as_released_tokenizers_write_them(
+    name: str, cutting: dict[str, Any], normalizer: dict[str, Any] | None, ignores_merges: bool
+) -> None:
+    content = json.loads(tokenizer().to_json())
+    content |= {"pre_tokenizer": cutting, "normalizer": normalizer}
+    content["model"]["ignore_merges"] = ignores_merges
+    backend = tokenizers.Tokenizer.from_str(json.dumps(content))
+    keys = tokenizer_keys(Tokenizer(backend), 61, None, ())
+    assert keys["tokenizer.ggml.pre"] == name
+
+
+def test_ends_that_only_the_model_knows_are_written(tmp_path: Path) -> None:
+    source = model("llama, all key-value heads")
+    write_gguf(
+        tmp_path / "model.gguf",
+        source.config,
+        source.state_dict(),
+        Tokenizer(tokenizers.Tokenizer.from_str(tokenizer().to_json())),
+        chat_template=None,
+        stored="f32",
+        name="a model",
+        eos_ids=(56, 55),
+    )
+    assert read_tokenizer(GgufFile(tmp_path / "model.gguf").metadata).special.eos == (56, 55)
 
 
 def test_a_missing_tensor_is_named(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def write_lora_gguf(path: Path, adapter: Adapter, config: TransformerConfig, *, 
     alpha = next(iter(adapter.forms.values())).alpha
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as folder:
             place = Path(folder) / "adapter.gguf"
             writer = GGUFWriter(place, architecture)
             writer.add_type("adapter")

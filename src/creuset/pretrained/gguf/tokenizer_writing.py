@@ -6,7 +6,7 @@ part; where none does, the file would cut texts otherwise than the model learned
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from creuset.data.chat_template import ChatTemplate
@@ -23,7 +23,10 @@ _PREFERRED = ("gpt-2", "smollm", "llama-bpe", "qwen2")
 
 
 def tokenizer_keys(
-    tokenizer: Tokenizer, vocab_size: int, chat_template: ChatTemplate | None
+    tokenizer: Tokenizer,
+    vocab_size: int,
+    chat_template: ChatTemplate | None,
+    eos_ids: Sequence[int],
 ) -> dict[str, Any]:
     """The keys and values.
 
@@ -31,6 +34,7 @@ def tokenizer_keys(
         tokenizer: Of byte-level BPE.
         vocab_size: Rows of the model's embedding, the last of which may have no token.
         chat_template: How chats are written; None for none.
+        eos_ids: The tokens that end an answer, those of the model's own files among them.
 
     Raises:
         UsageError: Another kind of tokenizer, or a way to cut words that llama.cpp has no name for.
@@ -61,14 +65,14 @@ def tokenizer_keys(
         "tokenizer.ggml.add_eos_token": _puts(behind, special.eos[:1], "behind a text"),
     }
     singles = {"bos": special.bos, "padding": special.pad, "unknown": special.unk}
-    ends = dict(zip(END_KEYS, special.eos, strict=False))
+    ends = dict(zip(END_KEYS, eos_ids, strict=False))
     for word, number in {**singles, **ends}.items():
         if number is not None:
             keys[f"tokenizer.ggml.{word}_token_id"] = number
-    if len(special.eos) > len(END_KEYS):
+    if len(eos_ids) > len(END_KEYS):
         raise UsageError(
             "more tokens end a text than a GGUF file can name",
-            got=len(special.eos),
+            got=len(eos_ids),
             expected=f"at most {len(END_KEYS)}",
         )
     if chat_template is not None:
@@ -110,7 +114,12 @@ def _parts(component: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _bare(component: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in component.items() if key not in _NO_MATTER}
+    """A component without what does not matter, and with one way to write "once" in a pattern."""
+    bare = {key: value for key, value in component.items() if key not in _NO_MATTER}
+    pattern = bare.get("pattern")
+    if isinstance(pattern, dict) and "Regex" in pattern:
+        bare["pattern"] = {"Regex": pattern["Regex"].replace("{1,1}", "")}
+    return bare
 
 
 def _type(number: int, names: Mapping[int, str], added: Mapping[int, Mapping[str, Any]]) -> int:

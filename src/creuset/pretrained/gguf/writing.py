@@ -12,7 +12,7 @@ Legend of shapes: H heads, D features of a head, E features of a token.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +56,7 @@ def write_gguf(
     chat_template: ChatTemplate | None,
     stored: Stored,
     name: str,
+    eos_ids: Sequence[int] | None = None,
 ) -> None:
     """Writes the file, complete or not at all.
 
@@ -67,6 +68,7 @@ def write_gguf(
         chat_template: How chats are written for it; None where it knows none.
         stored: How numbers are stored.
         name: What people call the model.
+        eos_ids: The tokens that end an answer; None for those of the tokenizer.
 
     Raises:
         UsageError: No architecture of GGUF files read here computes what this model computes, or llama.cpp
@@ -79,7 +81,7 @@ def write_gguf(
     architecture = architecture_for(config)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as folder:
             place = Path(folder) / "model.gguf"
             writer = GGUFWriter(place, architecture)
             writer.add_string("general.name", name)
@@ -87,7 +89,8 @@ def write_gguf(
             writer.add_uint32("general.quantization_version", _QUANTIZATION_VERSION)
             for key, value in _keys(config, ARCHITECTURES[architecture]).items():
                 _add(writer, f"{architecture}.{key}", value)
-            for key, value in tokenizer_keys(tokenizer, config.vocab_size, chat_template).items():
+            ends = tokenizer.special.eos if eos_ids is None else eos_ids
+            for key, value in tokenizer_keys(tokenizer, config.vocab_size, chat_template, ends).items():
                 _add(writer, key, value)
             for tensor_name, tensor in _tensors(config, state, ARCHITECTURES[architecture]):
                 data, kind = _stored(tensor, stored)
