@@ -34,10 +34,11 @@ parameters.chat_template = "chatml"
 try:
     server = xllamacpp.Server(parameters)
 except RuntimeError:
-    os._exit(1)
+    sys.exit(1)
 os._exit(0)
 """
-"""Only errors are told. The server is kept: to free one whose thread has not begun waits forever."""
+"""Only errors are told, by a thread that is waited for at a usual end. The server is kept: to free one whose
+thread has not begun waits forever."""
 _WITHOUT_DEBUGGER = {"GGML_NO_BACKTRACE": "1"}
 """Else llama.cpp has a debugger write a page about each failure."""
 
