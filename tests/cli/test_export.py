@@ -1,6 +1,7 @@
 """`creuset export`: what is written is opened again by whoever will read it, and must answer alike."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,31 +16,13 @@ from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.models.transformer import Transformer
-from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.folder import Pretrained, load_folder, save_folder
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.peft_folder import load_adapter, save_adapter
 from small_tokenizers import byte_level
+from small_transformers import OF_BYTES
 
-CONFIG = TransformerConfig(
-    architecture="decoder",
-    vocab_size=330,
-    embed_dim=64,
-    num_layers=2,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=16,
-    feedforward_dim=96,
-    context_length=256,
-    norm="rms",
-    norm_eps=1e-5,
-    positions="rotary",
-    rope_theta=10_000.0,
-    activation="silu",
-    gated=True,
-    tied_head=True,
-    init_std=0.06,
-)
+CONFIG = replace(OF_BYTES, context_length=256)
 
 
 @pytest.fixture(autouse=True)

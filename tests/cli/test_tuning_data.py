@@ -91,7 +91,7 @@ def test_a_fatal_finding_ends_with_4_and_the_row(tmp_path: Path) -> None:
     answer = run_command(["data", "validate", written(tmp_path, *GOOD, long), "--base", bases(tmp_path)[0]])
     assert answer.exit_code == 4
     assert "too long: 1 row of more than 200 tokens (rows.jsonl:4)" in answer.stderr
-    assert "raise data.context" in answer.stderr
+    assert "shorten these rows" in answer.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 It keeps keys and values in f16, so numbers differ by a few hundredths.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,31 +21,13 @@ from creuset.data.tokenizer_files import SpecialTokens
 from creuset.engines.llamacpp import LlamaCpp
 from creuset.errors import UsageError
 from creuset.models.transformer import Transformer
-from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.gguf.lora_writing import write_lora_gguf
 from creuset.pretrained.gguf.writing import Stored, write_gguf
 from small_tokenizers import byte_level
+from small_transformers import OF_BYTES
 
 IDS = [5, 40, 7, 90, 200, 11, 33, 60, 8, 19]
-CONFIG = TransformerConfig(
-    architecture="decoder",
-    vocab_size=330,
-    embed_dim=64,
-    num_layers=2,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=16,
-    feedforward_dim=96,
-    context_length=64,
-    norm="rms",
-    norm_eps=1e-5,
-    positions="rotary",
-    rope_theta=10_000.0,
-    activation="silu",
-    gated=True,
-    tied_head=True,
-    init_std=0.3,
-)
+CONFIG = replace(OF_BYTES, context_length=64, init_std=0.3)
 
 
 def model() -> Transformer:

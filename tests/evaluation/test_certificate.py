@@ -21,6 +21,7 @@ from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.gguf.writing import Stored, write_gguf
 from small_tokenizers import byte_level
+from small_transformers import OF_BYTES
 
 PROMPTS = ("a fox", "def f(x):", "été 12")
 SPECIAL = SpecialTokens(bos=0, eos=(2,))
@@ -28,25 +29,7 @@ TEMPLATE = ChatTemplate(
     "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>{% endif %}"
 )
-CONFIG = TransformerConfig(
-    architecture="decoder",
-    vocab_size=330,
-    embed_dim=64,
-    num_layers=2,
-    num_heads=4,
-    num_kv_heads=2,
-    head_dim=16,
-    feedforward_dim=96,
-    context_length=128,
-    norm="rms",
-    norm_eps=1e-5,
-    positions="rotary",
-    rope_theta=10_000.0,
-    activation="silu",
-    gated=True,
-    tied_head=True,
-    init_std=0.06,
-)
+CONFIG = OF_BYTES
 WILD = replace(CONFIG, init_std=0.1)
 """Whose answers differ the more, the more is wrong; also by rounding, so that few bits say nothing of it."""
 

@@ -41,6 +41,26 @@ MODERN = TransformerConfig(
     init_std=0.3,
 )
 """RMSNorm, rotations, SwiGLU, fewer key-value heads, a tied head."""
+OF_BYTES = TransformerConfig(
+    architecture="decoder",
+    vocab_size=330,
+    embed_dim=64,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=16,
+    feedforward_dim=96,
+    context_length=128,
+    norm="rms",
+    norm_eps=1e-5,
+    positions="rotary",
+    rope_theta=10_000.0,
+    activation="silu",
+    gated=True,
+    tied_head=True,
+    init_std=0.06,
+)
+"""Of Llama's form, for the tokens of small_tokenizers.byte_level; rows are whole blocks of 32."""
 
 
 def corpus_spec(

@@ -174,9 +174,8 @@ def _required(template: ChatTemplate | None) -> ChatTemplate:
     if template is None:
         raise UsageError(
             "this base knows no chat template, so that conversations cannot be written for it",
-            where="data.source",
             expected="a base that was tuned on chats, or plain texts",
-            next_step="tune an instruction model, or name a template's file in data.template",
+            next_step="take an instruction model for a base",
         )
     return template
 

@@ -104,7 +104,7 @@ class GateReport:
             raise GateError(
                 "the gate refuses this tuning\n  " + "\n  ".join(map(str, fatal)),
                 got=f"{counted(len(fatal), 'fatal finding')}; {self.told}",
-                next_step="correct the data; --dry-run shows what is trained",
+                next_step="correct these rows, or remove them",
             )
 
 
@@ -281,7 +281,7 @@ CHECKS = (
         name="too long",
         find=lambda looked: looked.rows(lambda row: len(row.text.ids) > looked.context),
         message="of more than {context:,} tokens",
-        next_step="raise data.context, or set data.too_long: leave_out",
+        next_step="shorten these rows, or take a base that reads longer texts",
     ),
     _Check(
         name="marks in a message",
