@@ -10,18 +10,16 @@ queries and keys are permuted as the model's are (`writing.py`).
 Legend of shapes: R rank, I inputs, O outputs.
 """
 
-import tempfile
 from pathlib import Path
 
 from torch import Tensor
 
 from creuset.adapters.adapter import Adapter
 from creuset.errors import UsageError
-from creuset.files import disk_errors, sync_file, sync_folder
 from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.gguf.config import ARCHITECTURES
 from creuset.pretrained.gguf.weights import expected_tensors
-from creuset.pretrained.gguf.writing import architecture_for, permuted
+from creuset.pretrained.gguf.writing import architecture_for, new_gguf, permuted
 
 
 def write_lora_gguf(path: Path, adapter: Adapter, config: TransformerConfig, *, name: str) -> None:
@@ -37,39 +35,24 @@ def write_lora_gguf(path: Path, adapter: Adapter, config: TransformerConfig, *, 
         UsageError: An update that llama.cpp does not know, or a base that is not written as GGUF.
         ResourceError: The disk is full.
     """
-    from gguf import GGUFWriter
-
     architecture = architecture_for(config)
     _require_sayable(adapter)
     theirs = {ours: named for named, (ours, _) in expected_tensors(config)}
     alpha = next(iter(adapter.forms.values())).alpha
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as folder:
-            place = Path(folder) / "adapter.gguf"
-            writer = GGUFWriter(place, architecture)
-            writer.add_type("adapter")
-            writer.add_string("general.name", name)
-            writer.add_string("adapter.type", "lora")
-            writer.add_float32("adapter.lora.alpha", float(alpha))
-            for layer, form in adapter.forms.items():
-                down = adapter.updates[f"{layer}.down"]
-                up = adapter.updates[f"{layer}.up"] * (form.scale * form.rank / alpha)
-                if ARCHITECTURES[architecture].permuted:
-                    up = _permuted(layer, up, config)
-                target = theirs[f"{layer}.weight"]
-                for ending, tensor in (("lora_a", down), ("lora_b", up)):
-                    writer.add_tensor(
-                        f"{target}.{ending}", tensor.detach().float().contiguous().cpu().numpy()
-                    )
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
-            writer.close()
-            sync_file(place)
-            place.chmod(0o644)
-            place.replace(path)
-        sync_folder(path.parent)
+    with new_gguf(path, architecture) as writer:
+        writer.add_type("adapter")
+        writer.add_string("general.name", name)
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", float(alpha))
+        for layer, form in adapter.forms.items():
+            down = adapter.updates[f"{layer}.down"]
+            up = adapter.updates[f"{layer}.up"] * (form.scale * form.rank / alpha)
+            if ARCHITECTURES[architecture].permuted:
+                up = _permuted(layer, up, config)
+            target = theirs[f"{layer}.weight"]
+            for ending, tensor in (("lora_a", down), ("lora_b", up)):
+                numbers = tensor.detach().float().contiguous().cpu().numpy()
+                writer.add_tensor(f"{target}.{ending}", numbers)
 
 
 def _require_sayable(adapter: Adapter) -> None:

@@ -12,7 +12,8 @@ Legend of shapes: H heads, D features of a head, E features of a token.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -76,30 +77,49 @@ def write_gguf(
         CheckpointError: A tensor of the form is missing.
         ResourceError: The disk is full.
     """
+    architecture = architecture_for(config)
+    with new_gguf(
+        path, architecture, lambda place: _require_same_form(place, config, architecture)
+    ) as writer:
+        writer.add_string("general.name", name)
+        writer.add_uint32("general.file_type", STORED[stored][1])
+        writer.add_uint32("general.quantization_version", _QUANTIZATION_VERSION)
+        for key, value in _keys(config, ARCHITECTURES[architecture]).items():
+            _add(writer, f"{architecture}.{key}", value)
+        ends = tokenizer.special.eos if eos_ids is None else eos_ids
+        for key, value in tokenizer_keys(tokenizer, config.vocab_size, chat_template, ends).items():
+            _add(writer, key, value)
+        for tensor_name, tensor in _tensors(config, state, ARCHITECTURES[architecture]):
+            data, kind = _stored(tensor, stored)
+            writer.add_tensor(tensor_name, data, raw_dtype=kind)
+
+
+@contextmanager
+def new_gguf(path: Path, architecture: str, check: Callable[[Path], None] | None = None) -> Iterator[Any]:
+    """gguf-py's writer, whose keys and tensors are at `path` when the block ends, all of them or none.
+
+    Args:
+        path: The file; what is there is replaced.
+        architecture: The value of general.architecture.
+        check: Looks at the file before it is in its place; what it raises leaves nothing. None for no look.
+
+    Raises:
+        ResourceError: The disk is full.
+    """
     from gguf import GGUFWriter
 
-    architecture = architecture_for(config)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp") as folder:
-            place = Path(folder) / "model.gguf"
+            place = Path(folder) / "new.gguf"
             writer = GGUFWriter(place, architecture)
-            writer.add_string("general.name", name)
-            writer.add_uint32("general.file_type", STORED[stored][1])
-            writer.add_uint32("general.quantization_version", _QUANTIZATION_VERSION)
-            for key, value in _keys(config, ARCHITECTURES[architecture]).items():
-                _add(writer, f"{architecture}.{key}", value)
-            ends = tokenizer.special.eos if eos_ids is None else eos_ids
-            for key, value in tokenizer_keys(tokenizer, config.vocab_size, chat_template, ends).items():
-                _add(writer, key, value)
-            for tensor_name, tensor in _tensors(config, state, ARCHITECTURES[architecture]):
-                data, kind = _stored(tensor, stored)
-                writer.add_tensor(tensor_name, data, raw_dtype=kind)
+            yield writer
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_tensors_to_file()
             writer.close()
-            _require_same_form(place, config, architecture)
+            if check is not None:
+                check(place)
             sync_file(place)
             place.chmod(0o644)
             place.replace(path)
