@@ -22,6 +22,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from creuset.objectives.twice_differentiable import TwiceDifferentiable
+
 Critic = Callable[[Tensor], Tensor]
 """Samples (B, ...) to scores (S,), one for each B / S samples that follow each other."""
 
@@ -38,7 +40,10 @@ def wasserstein_gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, wei
     weights = weights.repeat_interleave(len(real) // len(weights)).view(-1, *[1] * (real.ndim - 1))
     between = torch.lerp(fake, real, weights.to(real.dtype)).requires_grad_()
     with torch.enable_grad():
-        norms: Tensor = torch.linalg.vector_norm(_gradients(critic(between), between), dim=1)
+        with TwiceDifferentiable() as quick:
+            scores = critic(between)
+        gradients = quick.gradients(scores.sum(), between).reshape(len(scores), -1)
+        norms: Tensor = torch.linalg.vector_norm(gradients, dim=1)
         return (norms - 1).square()
 
 
