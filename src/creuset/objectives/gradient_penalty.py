@@ -38,7 +38,10 @@ def wasserstein_gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, wei
         weights: One number in [0, 1] a score, (S,), drawn uniformly: samples of a pack have the same.
     """
     weights = weights.repeat_interleave(len(real) // len(weights)).view(-1, *[1] * (real.ndim - 1))
-    between = torch.lerp(fake, real, weights.to(real.dtype)).requires_grad_()
+    between = torch.lerp(fake, real, weights.to(real.dtype))
+    if between.ndim == 4:  # the order of memory in which convolutions are quickest (layers/channels_last.py)
+        between = between.contiguous(memory_format=torch.channels_last)
+    between.requires_grad_()
     with torch.enable_grad():
         with TwiceDifferentiable() as quick:
             scores = critic(between)
