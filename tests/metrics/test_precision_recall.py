@@ -7,6 +7,7 @@ from prdc import compute_prdc
 from creuset.errors import DataError, UsageError
 from creuset.metrics import blocks
 from creuset.metrics.features import Extractor
+from creuset.metrics.intervals import wilson_interval
 from creuset.metrics.jackknife import block_numbers
 from creuset.metrics.precision_recall import BallCounts, precision_recall_scores
 
@@ -100,7 +101,16 @@ def test_recall_and_coverage_have_intervals_where_blocks_are_left_out() -> None:
     for score in precision_recall_scores(BallCounts.from_features(generated, real, blocks=blocks))[1::2]:
         assert score.interval is not None
         assert 0 <= score.interval[0] < score.value < score.interval[1] <= 1
-        assert "|interval:jackknife20_t95_fixed_reference|" in score.signature
+        assert "|interval:jackknife20_t95_or_wilson95_fixed_reference|" in score.signature
+
+
+def test_where_every_sample_is_found_the_interval_is_of_the_reference_samples() -> None:
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(80, 2))
+    generated = np.repeat(real, 3, axis=0) + 1e-6 * rng.normal(size=(240, 2))
+    balls = BallCounts.from_features(generated, real, blocks=block_numbers(240, 20, rng))
+    coverage = precision_recall_scores(balls)[3]
+    assert (coverage.value, coverage.interval) == (1, wilson_interval(80, 80))
 
 
 def test_all_hold_their_values_against_one_reference() -> None:
