@@ -7,7 +7,7 @@ each reference, sets of generated samples are drawn; the mean of their values is
 share of intervals that hold it is printed, over all references, beside the mean width of an interval over
 that of 95% of the values. Intervals of a jackknife are wider rather than narrower than they should be (Efron
 and Stein 1981); exit code 1 where a share is below 90%, or where an interval is on average more than three
-times as wide as the values spread (where those vary by more than a hundredth). Eight minutes on one core.
+times as wide as the values spread (where those vary by more than a hundredth). Six minutes on one core.
 """
 
 import argparse
