@@ -13,6 +13,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "tour": ("creuset.cli.tour", "Train, sample, measure and report on real digits and text."),
     "doctor": ("creuset.cli.doctor", "Say what this machine has and what is missing."),
     "train": ("creuset.cli.train", "Train what a recipe describes, into a run folder."),
+    "finetune": ("creuset.cli.finetune", "Tune a language model on your own data, into a run folder."),
     "runs": ("creuset.cli.runs", "List, show, follow, stop and remove runs."),
     "generate": ("creuset.cli.generate", "Draw samples, reconstructions or interpolations from a run."),
     "chat": ("creuset.cli.chat", "Talk to a language model in the terminal."),
