@@ -88,7 +88,11 @@ def split_labelled(file: TuningFile, config: DataConfig, base: TextSide, *, seed
         tokenizer_size=base.tokenizer.vocab_size,
     )
     within = {name: split.num_samples - len(groups(split.hashes)[0]) for name, split in splits.items()}
-    cut_texts = {name: int((split.num_tokens > max_tokens).sum()) for name, split in splits.items()}  # type: ignore[operator]
+    cut_texts = {
+        name: int((split.num_tokens > max_tokens).sum())
+        for name, split in splits.items()
+        if split.num_tokens is not None
+    }
     report = DataReport(
         origin=config.source,
         own_splits=(),

@@ -13,6 +13,7 @@ from creuset.data.conversations import TuningFile, read_tuning_file
 from creuset.data.dataset import Dataset, Split, make_dataset
 from creuset.data.hashing import Hashes, groups, sample_hashes
 from creuset.data.report import DataReport
+from creuset.data.source import SPLITS
 from creuset.data.spec import DataSpec, Kind
 from creuset.data.text_side import TextSide
 from creuset.data.tuning_rows import TuningRows, answer_pairs, conversation_rows, split_by_question
@@ -56,7 +57,8 @@ def split_tuning(file: TuningFile, config: DataConfig, base: TextSide, *, seed: 
         train = places["train"]
         chosen = limited(_hashes([contents[index] for index in train]), None, config.limit, seed)
         places["train"] = train[chosen]
-    parts = {name: rows.select(places[name]) for name in ("train", "validation", "test") if name in places}
+    order = [name for name in SPLITS if name in places]
+    parts = {name: rows.select(places[name]) for name in order}
     if config.test_source is not None:
         parts["test"] = _own_test(config.test_source, kind, base)
     splits = {name: _split(part) for name, part in parts.items()}

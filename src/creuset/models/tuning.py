@@ -181,7 +181,7 @@ def token_log_probs(body: Transformer, states: Tensor, targets: Tensor) -> Tenso
         states: As of `asked_states`, (N, E).
         targets: int64 (N,).
     """
-    parts = zip(states.split(_TOKENS_AT_ONCE), targets.split(_TOKENS_AT_ONCE), strict=True)
+    parts = zip(torch.split(states, _TOKENS_AT_ONCE), torch.split(targets, _TOKENS_AT_ONCE), strict=True)
     # the scores of a part are made again for its gradient: those of all parts would not fit into memory
     nats = [checkpoint(_each_nats, body, part, wanted, use_reentrant=False) for part, wanted in parts]
     return -torch.cat(nats)

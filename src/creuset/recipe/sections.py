@@ -42,7 +42,7 @@ class FamilyConfig(Section):
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
     own_sections: ClassVar[tuple[str, ...]] = ()
     num_importance_samples: ClassVar[int] = 200
-    only_for: ClassVar[dict[str, str]] = {}
+    only_for: ClassVar[Mapping[str, str]] = {}
     exact_likelihood: ClassVar[bool] = False
 
     family: str = Field(description="The model family, a file of creuset/models.")

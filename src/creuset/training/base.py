@@ -11,16 +11,13 @@ from creuset.models.transformer import Transformer
 from creuset.pretrained.folder import load_folder
 from creuset.pretrained.whole_base import WholeBase, load_whole_base
 
+_GGUF = ".gguf"
 _BEHIND_THE_BODY = ("head.", "pooler.")
 """How the names of tensors begin that belong to no body."""
 
 
-def base_path(base: str, *, folder: bool = False) -> Path:
-    """Where a base lies: a path as it is, or the file or folder that a name stands for.
-
-    Args:
-        base: A path or a name.
-        folder: Whether the folder is asked for where a name stands for a file in it.
+def base_path(base: str) -> Path:
+    """Where a base lies: a path as it is, or the GGUF file or the folder that a name stands for.
 
     Raises:
         NotFoundError: There is no such path or name.
@@ -29,7 +26,8 @@ def base_path(base: str, *, folder: bool = False) -> Path:
     if path.exists():
         return path
     found = resolve(base)
-    return found.path if folder or found.file is None else found.file
+    is_gguf = found.file is not None and found.file.suffix == _GGUF
+    return found.file if is_gguf and found.file is not None else found.path
 
 
 def whole_base(base: str, spec: DataSpec) -> WholeBase:
@@ -69,7 +67,7 @@ def base_body(base: str, spec: DataSpec, *, dropout: float) -> Transformer:
         UsageError: The data is cut by another tokenizer, or the folder holds no body that is known.
         DataError, CheckpointError, BlockedError: See `load_folder`.
     """
-    found = load_folder(base_path(base, folder=True))
+    found = load_folder(base_path(base))
     if found.tokenizer is None or found.tokenizer.fingerprint != spec.tokenizer:
         raise UsageError(
             f"{base} reads other tokens than the data is cut into",

@@ -38,7 +38,7 @@ def with_frozen_features(model: Model, dataset: Dataset, device: torch.device) -
         order = torch.argsort(text_lengths(inputs))
         features = torch.empty(len(inputs), model.output.in_features)
         size = max(1, _TOKENS_AT_ONCE // max(1, inputs.shape[1]))
-        for places in order.split(size):
+        for places in torch.split(order, size):
             longest = int(text_lengths(inputs[places]).max())
             batch = inputs[places, :longest].long().to(device)
             features[places] = model.text_vectors(batch).float().cpu()

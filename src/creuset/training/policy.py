@@ -217,7 +217,7 @@ def held_out_rewards(
     seed: int,
     num_each: int = 1,
 ) -> Tensor:
-    """What answers to the first prompts of a split are worth, float32 (B, num_each); the same draws each time.
+    """What answers to the first prompts of a split are worth, float32 (B, num_each); the draws are fixed.
 
     Args:
         model: What answers.
