@@ -6,7 +6,8 @@ The file has the columns domain, id, rating and text, as the data that VADER was
 is positive where people rated it above 0 on average, negative below, and left out at 0. Sentences of one
 document, which share the domain and the id up to its first "_", stand in one split. The classifier is
 `creuset finetune minilm --method classify`; the first call sets up VADER's own environment under
-benchmarks/.venvs. VADER says positive where its compound score is 0 or more. It was made with these ratings at hand, and learns nothing.
+benchmarks/.venvs. VADER says positive where its compound score is 0 or more. It was made with these ratings
+at hand, and learns nothing.
 
 Accuracy and F1, the mean over both classes, each with its interval over test rows, and McNemar's counts.
 """
