@@ -68,3 +68,46 @@ def test_what_cannot_be_tuned_has_its_exit_code(
     assert done.exit_code == code, done.stderr
     assert message in done.stderr
     assert not Path("runs").exists()
+
+
+def test_judgements_are_tuned_on() -> None:
+    none = run_command(["finetune", "base", "--from-feedback", *FEW])
+    assert none.exit_code == 3
+    assert "nothing was judged here yet" in none.stderr
+    for number in range(20):
+        prompt = f"red {number}?"
+        words = ["--prompt", prompt, "--a", f"yes {number}", "--b", f"no {number}", "--verdict", "ab"[number % 2]]
+        added = run_command(["feedback", "add", *words, "--judge", "me"])
+        assert added.exit_code == 0, added.stderr
+    done = run_command(["finetune", "base", "--from-feedback", *FEW, "--no-eval", "--name", "judged"])
+    assert done.exit_code == 0, done.stderr
+    (file,) = Path("feedback").iterdir()
+    assert len(file.read_text().splitlines()) == 20
+    manifest = json.loads(run_command(["runs", "show", "judged", "--json"]).stdout)["manifest"]
+    assert manifest["data_source"] == str(file.resolve())
+    recipe = Path("runs/judged/recipe.yaml").read_text()
+    assert "name: dpo" in recipe
+    refused = run_command(["finetune", "base", "--from-feedback", "--method", "classify"])
+    assert refused.exit_code == 2
+    assert "does not learn from judgements" in refused.stderr
+    for words in ([], ["--data", "chats.jsonl", "--from-feedback"]):
+        assert run_command(["finetune", "base", *words]).exit_code == 2
+
+
+def test_a_tuned_run_is_tuned_further_and_shows_where_it_comes_from() -> None:
+    run_command(["finetune", "base", "--data", "chats.jsonl", *FEW, "--no-eval", "--name", "first"])
+    write_rows(Path("pairs.jsonl"), preferences())
+    second = run_command(["finetune", "first", "--data", "pairs.jsonl", *FEW, "--no-eval", "--name", "second"])
+    assert second.exit_code == 0, second.stderr
+    assert "first: merging step-00000004" in second.stderr
+    assert Path("runs/first/merged/step-00000004/certificate.json").exists()
+    shown = json.loads(run_command(["runs", "show", "second", "--json"]).stdout)
+    assert shown["manifest"]["parent"] == "first"
+    assert shown["lineage"] == [str(Path("base").resolve()), "first", "second"]
+    again = run_command(["finetune", "run:first", "--data", "pairs.jsonl", *FEW, "--no-eval"])
+    assert again.exit_code == 0, again.stderr
+    assert "merging" not in again.stderr
+    removed = run_command(["runs", "rm", "first", "--yes"])
+    assert removed.exit_code == 0, removed.stderr
+    lines = run_command(["runs", "show", "second"]).stdout
+    assert "first (gone) -> second" in lines

@@ -17,7 +17,13 @@ _METHODS = (
 
 @click.command("finetune")
 @click.argument("base")
-@click.option("--data", required=True, metavar="FILE", help="Conversations, texts or preferences to tune on.")
+@click.option("--data", metavar="FILE", help="Conversations, texts or preferences to tune on.")
+@click.option(
+    "--from-feedback",
+    is_flag=True,
+    help="Tune on the judgements of creuset feedback, in place of --data: on pairs of answers, with sft on the "
+    "better ones.",
+)
 @click.option(
     "--method",
     type=click.Choice(_METHODS),
@@ -53,7 +59,8 @@ _METHODS = (
 @json_option
 def command(
     base: str,
-    data: str,
+    data: str | None,
+    from_feedback: bool,
     method: Any,
     weights: str | None,
     test_data: str | None,
@@ -68,7 +75,7 @@ def command(
     no_eval: bool,
     as_json: bool,
 ) -> None:
-    """Tune BASE (a name such as smollm2-135m, a GGUF file or a folder) on your own data.
+    """Tune BASE (a name such as smollm2-135m, a GGUF file, a folder, or a run that was tuned) on your own data.
 
     The gate looks at the rows before the first step, and refuses what would fail silently (exit code 4). The
     run is like any other: creuset train --resume goes on with it, creuset chat talks to it, creuset export
@@ -78,6 +85,12 @@ def command(
 
     if dry_run and estimate:
         raise click.UsageError("--dry-run or --estimate, not both")
+    if (data is None) != from_feedback:
+        raise click.UsageError("one of --data FILE and --from-feedback")
+    if data is None:
+        from creuset.workflows.feedback_data import feedback_data
+
+        data = str(feedback_data(method))
     asked = Tuning(
         base=base,
         data=data,

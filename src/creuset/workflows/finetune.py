@@ -18,6 +18,7 @@ from creuset.progress import Progress
 from creuset.recipe.render import flow
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.sections import DataConfig
+from creuset.workflows.merged_run import base_place
 from creuset.workflows.plan import Settings
 from creuset.workflows.train import Run, train
 
@@ -62,7 +63,7 @@ class Tuning:
     """What is asked for.
 
     Args:
-        base: A GGUF file, a folder, or a name such as smollm2-135m.
+        base: A GGUF file, a folder, a name such as smollm2-135m, or a tuned run, which is tuned further.
         data: The file to tune on.
         method: What is learned, or which weights; None: what the data's form says.
         weights: "lora", "full", "head", or "last:K" for the last K blocks; None: what the method says, else
@@ -145,7 +146,7 @@ def tuning_recipe(asked: Tuning, settings: Settings = (), seed: int | None = Non
     lines = [
         "model:",
         f"  family: {'tuned_classifier' if is_classifier else 'tuned'}",
-        f"  base: {flow(asked.base)}",
+        f"  base: {flow(base_place(asked.base))}",
         "adapter:",
         f"  kind: {kind}",
         *([] if num_last is None else [f"  num_last: {num_last}"]),

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.assets import workspace
+from creuset.assets.places import aliases
 from creuset.data.labelled_split import base_ids
 from creuset.data.spec import CodeForm, DataSpec, SoundForm
 from creuset.data.vocabulary import encode
@@ -83,7 +84,7 @@ class Loaded(PictureHandle, TextHandle):
 
 
 def find_run(name: str | Path) -> RunFolder:
-    """The run that a name stands for: a path, an ID under the workspace's runs/, or run:ID.
+    """The run that a name stands for: a path, an ID under the workspace's runs/, run:ID, or an alias.
 
     Raises:
         NotFoundError: There is none.
@@ -92,7 +93,12 @@ def find_run(name: str | Path) -> RunFolder:
     try:
         if len(path.parts) > 1 or (path / "manifest.json").is_file():
             return RunFolder.open(path if path.name not in ("", "..") else path.resolve())
-        return RunFolder.open(workspace() / "runs" / path)
+        own = workspace() / "runs" / path
+        if not own.exists() and not str(name).startswith(RUN):
+            target = aliases().get(str(name), "")
+            if target.startswith(RUN):
+                return find_run(target)
+        return RunFolder.open(own)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise

@@ -25,6 +25,7 @@ from creuset.workflows.evaluate import stored_scores
 from creuset.workflows.execute import carry_out, make_session
 from creuset.workflows.execute import measure as measure_run
 from creuset.workflows.leakage import leakage_remark, look_for_leakage
+from creuset.workflows.lineage import parent_of
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.outdated import outdated_scores
 from creuset.workflows.plan import Plan, Settings, read, with_absolute_source
@@ -290,10 +291,18 @@ def _create_at(path: Path, plan: Plan, leakage: dict[str, Any]) -> RunFolder:
             "near_duplicates": leakage,
             **({} if plan.gate is None else {"gate": plan.gate.to_json()}),
         },
-        parent=None if plan.dataset.spec.codes is None else plan.dataset.spec.codes.run,
+        parent=_parent_of(plan),
         base=base_of(recipe.model),
     )
     return RunFolder.create(path, recipe.to_yaml(), manifest, tokenizer=plan.dataset.tokenizer)
+
+
+def _parent_of(plan: Plan) -> str | None:
+    """The run whose codes are learned, or whose model is tuned further."""
+    if plan.dataset.spec.codes is not None:
+        return plan.dataset.spec.codes.run
+    name = plan.recipe.model.base_name
+    return None if name is None or plan.family.tune is None else parent_of(base_path(name))
 
 
 def base_of(model: FamilyConfig) -> dict[str, str] | None:
