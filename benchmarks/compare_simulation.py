@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from creuset.evaluation.distances import kept_rows
 from creuset.metrics.comparison import Comparison, compare_paired, compare_unpaired
 from creuset.metrics.comparison_methods import compare_kept
+from creuset.metrics.feature_sets import FeatureSets, Measuring
 from creuset.metrics.frechet import frechet_distance
 from creuset.metrics.kernel import kernel_distance
 from creuset.metrics.replicates import Replicates, compare_replicates
@@ -109,7 +110,10 @@ def generators(first: float, second: float) -> Callable[[Draw], dict[str, Compar
     def simulate(draw: Draw) -> dict[str, Comparison]:
         reference = draw.normal(size=_SAMPLES)
         sets = [draw.normal(shift, size=_SAMPLES) for shift in (first, second)]
-        a, b = (kept_rows(generated, reference, _CONTEXT) for generated in sets)
+        a, b = (
+            kept_rows(Measuring(FeatureSets(generated=generated, reference=reference), _CONTEXT))
+            for generated in sets
+        )
         distances = {
             "fd": [frechet_distance(generated, reference, context=_CONTEXT) for generated in sets],
             "kd": [kernel_distance(generated, reference, context=_CONTEXT) for generated in sets],

@@ -78,7 +78,9 @@ def main() -> int:
     if arguments.work:
         way, folder, tasks = arguments.work
         work(way, Path(folder), tasks.split(","))
-        return 0
+        # A thread of gloo may still be giving up a tensor, for which it wants Python's lock: at an ordinary
+        # exit that aborts the process (https://github.com/pytorch/pytorch/pull/179291).
+        os._exit(0)
     with tempfile.TemporaryDirectory() as folder:
         agreements = list(compare(Path(folder)))
     if arguments.json:
@@ -148,7 +150,7 @@ def work(way: str, folder: Path, tasks: list[str]) -> None:
             import torch
 
             torch.save(results, _file(folder, way, task))
-    plan.processes.close()
+    plan.processes.wait()
 
 
 def _train(plan: Any, kept: Path, folder: Path, source: str | None) -> dict[str, "Tensor"]:
@@ -202,7 +204,7 @@ def _launch(way: str, folder: Path, tasks: str) -> None:
     command += [__file__, "--work", way, str(folder), tasks]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
-        raise SystemExit(f"torchrun ended with {finished.returncode}:\n{finished.stderr}")
+        raise SystemExit(f"torchrun for {way} ended with {finished.returncode}:\n{finished.stderr}")
 
 
 def _file(folder: Path, way: str, task: str) -> Path:

@@ -14,7 +14,8 @@ both players; the other two draw one for each. First weights are torch's on all 
 
 What stands beside the speed is how far generated pictures are from test pictures after these steps: the
 sliced Wasserstein distance by one formula with the same directions and noise (peers/measuring.py), of the
-last weights.
+last weights. Each round has a seed of its own, the same on all sides, so the distances of the rounds say how
+much of a difference is luck.
 
 The times are those of the loop: batches, forward, backward, update, and what each side tells of its losses as
 it goes, every 50 steps; of torch-mimicry also its checkpoint behind the last step. creuset in bfloat16 is
@@ -68,8 +69,7 @@ def main() -> None:
         data = prepare(options.mnist, Path(folder))
         for kind in kinds:
             num_steps = max(1, round(STEPS[kind] * options.share))
-            trainings = commands(kind, data, num_steps, options.threads)
-            found[kind] = compared(trainings, options.rounds, options.threads)
+            found[kind] = compared(kind, data, num_steps, options.rounds, options.threads)
     document = {
         "benchmark": "gan_steps",
         "rounds": options.rounds,
@@ -104,9 +104,9 @@ def _in_colour(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(np.pad(images, ((0, 0), (2, 2), (2, 2)))[..., None], 3, axis=3)
 
 
-def commands(kind: str, data: Path, num_steps: int, threads: int) -> dict[str, list[str]]:
+def commands(kind: str, data: Path, num_steps: int, threads: int, seed: int) -> dict[str, list[str]]:
     """What trains each contender; the peer is the first."""
-    numbers = [kind, str(data), str(num_steps), str(threads)]
+    numbers = [kind, str(data), str(num_steps), str(threads), str(seed)]
     own = [sys.executable, str(HERE / "peers" / "gan_creuset.py")]
     return {
         PEER: [str(peer_python("mimicry", PINNED)), str(HERE / "peers" / "gan_mimicry.py"), *numbers],
@@ -116,9 +116,13 @@ def commands(kind: str, data: Path, num_steps: int, threads: int) -> dict[str, l
     }
 
 
-def compared(trainings: dict[str, list[str]], num_rounds: int, threads: int) -> Rows:
-    """The rows of all contenders, which did the same work."""
-    rows = in_turn(trainings, num_rounds, lambda name, _: measure(trainings[name], threads), progress)
+def compared(kind: str, data: Path, num_steps: int, num_rounds: int, threads: int) -> Rows:
+    """The rows of all contenders, which did the same work; the seed of a round is its number, from 0."""
+
+    def trained(name: str, seed: int) -> dict[str, Any]:
+        return measure(commands(kind, data, num_steps, threads, seed)[name], threads)
+
+    rows = in_turn(commands(kind, data, num_steps, threads, seed=0), num_rounds, trained, progress)
     require_equal(rows, EQUAL)
     return rows
 
@@ -144,12 +148,11 @@ def summary(document: dict[str, Any]) -> str:
             f"{row['num_steps']:,} steps, rounds {document['rounds']}"
         )
         for name, found in rows.items():
-            speed, memory, distance = medians(
-                found, "steps_per_second", "peak_memory_bytes", "picture_distance"
-            )
+            speed, memory = medians(found, "steps_per_second", "peak_memory_bytes")
+            distances = ", ".join(f"{row['picture_distance']:.4f}" for row in found)
             told.append(
                 f"  {name:17} {speed:6.2f} steps/s  peak {memory / 1e6:5.0f} MB  "
-                f"distance of samples {distance:.4f}"
+                f"distance of samples, by seed: {distances}"
             )
         told += [f"  {line}" for line in lines_of_times(document["ratios"][kind], PEER)]
     return "\n".join(told)

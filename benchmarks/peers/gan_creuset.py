@@ -1,6 +1,6 @@
 """Trains the benchmark's GAN with `creuset.train`; prints a JSON line (gan_steps.py).
 
-    gan_creuset.py PRECISION KIND DATA STEPS THREADS
+    gan_creuset.py PRECISION KIND DATA STEPS THREADS SEED
 
 The loop is `Loop.take_step` and the journal lines of the losses. The validation, the checkpoint and the
 sheet of samples at the end are outside of it.
@@ -41,12 +41,12 @@ training:
   validate_every: {steps}
   checkpoint_every: {steps}
   sample_every: {steps}
-  seed: 0
+  seed: {seed}
 evaluation: {{suite: none}}
 """
 
 
-def main(precision: str, kind: str, data: str, num_steps: int, threads: int) -> None:
+def main(precision: str, kind: str, data: str, num_steps: int, threads: int, seed: int) -> None:
     torch.set_num_threads(threads)
     loop = Stopwatch()
     for name in ("take_step", "_log"):
@@ -64,6 +64,7 @@ def main(precision: str, kind: str, data: str, num_steps: int, threads: int) -> 
         betas=list(BETAS[kind]),
         threads=threads,
         precision=precision,
+        seed=seed,
     )
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "gan.yaml"
@@ -90,4 +91,4 @@ def main(precision: str, kind: str, data: str, num_steps: int, threads: int) -> 
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], *map(int, sys.argv[4:6]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], *map(int, sys.argv[4:7]))

@@ -1,6 +1,6 @@
 """Trains the benchmark's GAN with torch-mimicry; prints a JSON line (gan_steps.py).
 
-    gan_mimicry.py KIND DATA STEPS THREADS
+    gan_mimicry.py KIND DATA STEPS THREADS SEED
 
 Its `Trainer` and the steps of its base classes (`nets.gan`, `nets.wgan_gp`), with the benchmark's networks in
 them. It writes and prints its losses every 50 steps as it does, draws no sheets and makes no checkpoint
@@ -76,9 +76,9 @@ def networks(kind: str) -> tuple[Any, Any]:
     return OwnGenerator(), OwnCritic()
 
 
-def main(kind: str, data: str, num_steps: int, threads: int) -> None:
+def main(kind: str, data: str, num_steps: int, threads: int, seed: int) -> None:
     torch.set_num_threads(threads)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     train = read(data, "train")
     pairs = TensorDataset(train, torch.zeros(len(train), dtype=torch.int64))
     generator, critic = networks(kind)
@@ -119,4 +119,4 @@ def main(kind: str, data: str, num_steps: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:5]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]))

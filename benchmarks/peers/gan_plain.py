@@ -1,6 +1,6 @@
 """Trains the benchmark's GAN by a plain loop of torch alone; prints a JSON line (gan_steps.py).
 
-    gan_plain.py KIND DATA STEPS THREADS
+    gan_plain.py KIND DATA STEPS THREADS SEED
 
 As in PyTorch's DCGAN tutorial: a DataLoader, binary cross entropy, one batch of generated pictures for both
 players; and with KIND wgan_gp the loop of Gulrajani et al. 2017, algorithm 1. The losses are read every 50
@@ -89,9 +89,9 @@ def endless(loader: DataLoader[tuple[Tensor, ...]]) -> Iterator[Tensor]:
             yield images
 
 
-def main(kind: str, data: str, num_steps: int, threads: int) -> None:
+def main(kind: str, data: str, num_steps: int, threads: int, seed: int) -> None:
     torch.set_num_threads(threads)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     train = read(data, "train")
     loader = DataLoader(TensorDataset(train), batch_size=BATCH_SIZE, shuffle=True, drop_last=True)
     players = Players(kind, endless(loader))
@@ -117,4 +117,4 @@ def main(kind: str, data: str, num_steps: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:5]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6]))

@@ -1,6 +1,7 @@
 """`creuset data validate` of records to tune a language model on, with and without a base."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,12 @@ from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.models.transformer import Transformer
-from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.folder import Pretrained, save_folder
 from creuset.pretrained.gguf.writing import write_gguf
 from small_tokenizers import byte_level
+from small_transformers import OF_BYTES
 
-CONFIG = TransformerConfig(
-    architecture="decoder",
-    vocab_size=330,
-    embed_dim=16,
-    num_layers=1,
-    num_heads=2,
-    num_kv_heads=2,
-    head_dim=8,
-    feedforward_dim=32,
-    context_length=200,
-    norm="rms",
-    norm_eps=1e-5,
-    positions="rotary",
-    rope_theta=10_000.0,
-    activation="silu",
-    gated=True,
-)
+CONFIG = replace(OF_BYTES, context_length=200)
 
 
 def bases(folder: Path) -> list[str]:

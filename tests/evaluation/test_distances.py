@@ -9,11 +9,12 @@ from torch import Tensor
 
 from creuset.evaluation.curves import distance_curves
 from creuset.evaluation.distances import DistanceSetting, distances_part, kept_rows
-from creuset.metrics.feature_sets import FeatureSets
+from creuset.metrics.feature_sets import FeatureSets, Measuring
 from creuset.metrics.frechet import frechet_distance
 from creuset.metrics.kernel import kernel_distance
 from creuset.metrics.precision_recall import BallCounts
-from creuset.metrics.signature import Context
+from creuset.metrics.rows import KeptRows
+from creuset.metrics.signature import NO_CONTEXT, Context
 from creuset.pretrained.features import FeatureNetwork
 from creuset.progress import Silent
 from picture_sets import picture_sets, pooled, quarters
@@ -31,6 +32,7 @@ def test_all_measures_stand_beside_those_of_training_pictures() -> None:
     assert [floor.metric for floor in found.floors] == [f"{name}_floor" for name in with_floor]
     assert all("extractor:quarters" in score.signature for score in found.scores)
     assert found.remarks == []
+    assert all(score.interval is not None for score in (*found.scores, *found.floors))
 
 
 def test_the_scores_are_those_of_the_features() -> None:
@@ -79,10 +81,14 @@ def test_what_is_missing_is_a_remark() -> None:
     assert refused.remarks[0].startswith("no distances: ")
 
 
+def rows_of(generated: np.ndarray, reference: np.ndarray, context: Context = NO_CONTEXT) -> KeptRows:
+    return kept_rows(Measuring(FeatureSets(generated=generated, reference=reference), context))
+
+
 def test_rows_are_what_is_left_without_each_part() -> None:
     draws = np.random.default_rng(0)
     generated, reference = draws.normal(size=(60, 3)), draws.normal(size=(50, 3))
-    rows = kept_rows(generated, reference, Context())
+    rows = rows_of(generated, reference)
     assert {name: values.shape for name, values in rows.items()} == {
         "fd": (20,),
         "kd_generated": (60,),
@@ -100,7 +106,7 @@ def test_rows_are_what_is_left_without_each_part() -> None:
     assert rows["density"] == pytest.approx(balls / 5)
     assert set(np.unique(rows["precision"])) <= {0, 1}
     assert rows["precision"].mean() == np.mean(balls > 0)
-    assert kept_rows(generated[:2], reference, Context()) == {}
+    assert rows_of(generated[:2], reference) == {}
 
 
 @pytest.mark.parametrize("num_features", [2, 80])
@@ -108,7 +114,7 @@ def test_blocks_are_left_out_by_moments_as_by_rows(num_features: int) -> None:
     """With many more samples than features by moments, else by the features themselves: the same numbers."""
     draws = np.random.default_rng(1)
     generated, reference = draws.normal(size=(100, num_features)), draws.normal(size=(90, num_features))
-    found = kept_rows(generated, reference, Context(seed=5))["fd"]
+    found = rows_of(generated, reference, Context(seed=5))["fd"]
     blocks = np.array_split(Context(seed=5).generator().permutation(100), 20)
     left = [frechet_distance(np.delete(generated, block, axis=0), reference).value for block in blocks]
     assert found == pytest.approx(left, rel=1e-6)

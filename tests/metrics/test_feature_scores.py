@@ -239,7 +239,7 @@ PLAIN = ("fd", "kd", "fd_intercept")
 
 
 def test_an_intercept_that_takes_long_is_for_the_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_scores, "MOST_FEATURES_OF_INTERCEPT", 11)
+    monkeypatch.setattr(feature_scores, "MOST_FEATURES_LEFT_OUT", 11)
     found = score_features(["fd"], sets())
     assert "fd_intercept" not in values(found)
     assert found.remarks[0] == (

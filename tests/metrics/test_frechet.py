@@ -12,7 +12,9 @@ from creuset.metrics.frechet import (
     frechet_distance,
     frechet_floor,
     frechet_intercept,
+    frechet_left_out,
 )
+from creuset.metrics.jackknife import random_blocks
 from creuset.metrics.moments import BlockMoments, FeatureMoments
 from creuset.metrics.signature import Context, Signature, require_comparable
 from fidelity import fidelity
@@ -79,6 +81,37 @@ def test_features_that_never_vary_do_no_harm() -> None:
     first, second = features(50, 8, 1), features(60, 8, 2)
     padded = [np.concatenate([rows, np.ones((len(rows), 3))], axis=1) for rows in (first, second)]
     assert frechet_distance(*padded).value == pytest.approx(frechet_distance(first, second).value)
+
+
+@pytest.mark.parametrize(("num", "dims"), [(100, 4), (60, 50), (60, 90)])
+def test_what_is_left_without_blocks_gives_the_interval(num: int, dims: int) -> None:
+    generated, reference = features(num, dims), features(80, dims, seed=1)
+    left_out = frechet_left_out(generated, reference, generator=np.random.default_rng(3))
+    blocks = random_blocks(num, 20, np.random.default_rng(3))
+    by_rows = [frechet_distance(np.delete(generated, block, axis=0), reference).value for block in blocks]
+    assert left_out == pytest.approx(by_rows, rel=1e-6)
+    score = frechet_distance(generated, reference, left_out=left_out)
+    error = np.sqrt(19 / 20 * np.square(left_out - left_out.mean()).sum())
+    half = 2.093024 * error  # Student's t with 19 degrees of freedom
+    assert score.interval == pytest.approx((max(0, score.value - half), score.value + half), rel=1e-5)
+    assert "|interval:jackknife20_t95_fixed_reference|" in score.signature
+
+
+@pytest.mark.parametrize("dims", [4, 60])
+def test_an_interval_holds_what_is_expected_of_as_many_samples(dims: int) -> None:
+    """Of samples like the reference's, whose distance itself is 0: far below what 50 samples are expected to
+    have."""
+    rng = np.random.default_rng(dims)
+    reference = rng.normal(size=(80, dims))
+    found = []
+    for _ in range(120):
+        generated = rng.normal(size=(50, dims))
+        left_out = frechet_left_out(generated, reference, generator=rng)
+        found.append(frechet_distance(generated, reference, left_out=left_out))
+    expected = np.mean([score.value for score in found])
+    held = [low <= expected <= high for low, high in (score.interval or (1, 0) for score in found)]
+    assert 0.9 <= np.mean(held) <= 1
+    assert not any(low <= 0 for low, _ in (score.interval or (0, 0) for score in found if dims == 60))
 
 
 def test_only_inception_features_give_a_fid() -> None:

@@ -3,11 +3,9 @@
 import numpy as np
 
 from creuset.evaluation.distances import kept_rows
+from creuset.metrics.feature_sets import FeatureSets, Measuring
 from creuset.metrics.features import Extractor
-from creuset.metrics.frechet import frechet_distance
 from creuset.metrics.inputs import FloatArray
-from creuset.metrics.kernel import kernel_distance
-from creuset.metrics.precision_recall import BallCounts, precision_recall_scores
 from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
@@ -22,13 +20,11 @@ def measured(
     generated: FloatArray, reference: FloatArray, *, extractor: Extractor = PLAIN, context: Context = DATA
 ) -> tuple[dict[str, Score], KeptRows]:
     """Scores by metric, and the rows kept beside them, of features (N, D) and (M, D)."""
-    balls = BallCounts.from_features(generated, reference)
-    scores = [
-        frechet_distance(generated, reference, extractor=extractor, context=context),
-        kernel_distance(generated, reference, extractor=extractor, context=context),
-        *precision_recall_scores(balls, extractor=extractor, context=context),
-    ]
-    return {score.metric: score for score in scores}, kept_rows(generated, reference, context)
+    sets = FeatureSets(generated=generated, reference=reference, extractor=extractor)
+    measuring = Measuring(sets, context)
+    names = ("fd", "kd", "precision", "recall", "density", "coverage")
+    scores = [score for name in names for score in measuring.scores(name)]
+    return {score.metric: score for score in scores}, kept_rows(measuring)
 
 
 def write_distances(

@@ -12,6 +12,7 @@ each of them ended. "share" trains nothing and writes what each process was told
 import gc
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -242,3 +243,6 @@ def _refuse_to_save(_checkpoint: Checkpoint, _best: bool) -> str:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    # A thread of gloo may still be giving up a tensor, for which it wants Python's lock: at an ordinary exit
+    # that aborts the process (https://github.com/pytorch/pytorch/pull/179291).
+    os._exit(0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say, table
-from creuset.cli.example_sheet import write_examples
+from creuset.cli.example_sheet import NUM_EXAMPLES, write_examples
 from creuset.cli.tokens import print_tokens
 from creuset.cli.tuning_data import validate_tuning
 
@@ -22,7 +22,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _MAX_CLASSES = 20
 """So many classes have a column of their own in the table of counts."""
 _MAX_COLUMNS = 30
-_EXAMPLES = 10
 
 
 @click.group()
@@ -276,19 +275,19 @@ def _examples(dataset: "Dataset") -> list[dict[str, Any]]:
     """The first training samples, with their class or their texts; of a corpus the first documents."""
     split = dataset.splits["train"]
     if split.stream is not None:
-        return [{"name": name, "class": None} for name in split.names[:_EXAMPLES]]
+        return [{"name": name, "class": None} for name in split.names[:NUM_EXAMPLES]]
     if split.pairs is not None:
         shown = zip(split.names, split.pairs.sources, split.pairs.targets, strict=True)
         return [
             {"name": name, "class": None, "source": source, "target": target}
-            for name, source, target in islice(shown, _EXAMPLES)
+            for name, source, target in islice(shown, NUM_EXAMPLES)
         ]
     return [
         {
             "name": split.names[index],
             "class": None if split.labels is None else dataset.spec.class_names[int(split.labels[index])],
         }
-        for index in range(min(_EXAMPLES, split.num_samples))
+        for index in range(min(NUM_EXAMPLES, split.num_samples))
     ]
 
 

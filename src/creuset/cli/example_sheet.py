@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from creuset.data.dataset import Dataset
 
 NUM_EXAMPLES = 10
-"""Of each class."""
+"""Samples that `creuset data show` shows, on a sheet of each class."""
 _MAX_CLASSES = 20
 """Rows of a sheet."""
 

@@ -6,10 +6,9 @@ ones: a perfect generator would do no better.
 Legend of shapes: N generated, M reference pictures; D features.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +18,11 @@ from creuset.evaluation.curves import distance_curves
 from creuset.evaluation.generated import PictureSets, channels_first, chosen_places
 from creuset.evaluation.suite import Evaluation
 from creuset.generation.pictures import Pictures
-from creuset.metrics.feature_scores import score_features
-from creuset.metrics.feature_sets import FeatureSets
-from creuset.metrics.frechet import frechet_distance
+from creuset.metrics.feature_scores import score_measuring
+from creuset.metrics.feature_sets import FeatureSets, Measuring
 from creuset.metrics.inputs import FloatArray
-from creuset.metrics.jackknife import NUM_BLOCKS, random_blocks
 from creuset.metrics.kernel import MOST_IN_FULL, KernelSums
-from creuset.metrics.moments import BlockMoments, FeatureMoments
-from creuset.metrics.precision_recall import NEAREST_K, BallCounts
-from creuset.metrics.signature import Context
+from creuset.metrics.precision_recall import NEAREST_K
 from creuset.pretrained.features import FeatureNetwork, extract
 from creuset.progress import Progress
 
@@ -64,11 +59,12 @@ def distances_part(sets: PictureSets, setting: DistanceSetting, progress: Progre
         features = _features(sets, setting.network, setting.cache, progress)
     except DataError as error:
         return Evaluation(suite="images", split=split, remarks=[f"no distances: {_reason(error)}"])
+    measuring = Measuring(features, sets.context)
     found = Evaluation(suite="images", split=split)
     notes: list[str] = []
     for names in _GROUPS:
         try:
-            measured = score_features(names, features, context=sets.context)
+            measured = score_measuring(names, measuring)
         except DataError as error:
             found.remarks.append(f"no {', '.join(names)}: {_reason(error)}")
             continue
@@ -82,13 +78,11 @@ def distances_part(sets: PictureSets, setting: DistanceSetting, progress: Progre
         floors=found.floors,
         remarks=found.remarks,
         details={"curves": distance_curves(features), **({"notes": notes} if notes else {})},
-        rows=kept_rows(features.generated, features.reference, sets.context),
+        rows=kept_rows(measuring),
     )
 
 
-def kept_rows(
-    generated: NDArray[Any], reference: NDArray[Any], context: Context
-) -> Mapping[str, FloatArray | NDArray[np.int64]]:
+def kept_rows(measuring: Measuring) -> Mapping[str, FloatArray | NDArray[np.int64]]:
     """What comparisons of two models are made of.
 
         fd              the Frechet distance without each of 20 blocks of generated pictures, (20,)
@@ -99,33 +93,19 @@ def kept_rows(
 
     What needs more pictures than there are is not among them.
     """
+    generated, reference = measuring.sets.generated, measuring.sets.reference
     rows: dict[str, FloatArray | NDArray[np.int64]] = {}
     fewest, most = sorted((len(generated), len(reference)))
-    if len(generated) >= 2 * NUM_BLOCKS and fewest >= 2:
-        rows["fd"] = _without_blocks(generated, reference, context)
+    if measuring.fills_blocks and fewest >= 2:
+        rows["fd"] = measuring.frechet_left_out
     if fewest >= 3 and most <= MOST_IN_FULL:
         left_out = KernelSums.from_features(generated, reference).left_out()
         rows["kd_generated"], rows["kd_reference"] = left_out
     if fewest > NEAREST_K:
-        balls = BallCounts.from_features(generated, reference).real_balls
+        balls = measuring.balls.real_balls
         rows["precision"] = (balls > 0).astype(np.int64)
         rows["density"] = balls / NEAREST_K
     return rows
-
-
-def _without_blocks(generated: NDArray[Any], reference: NDArray[Any], context: Context) -> FloatArray:
-    """The Frechet distance without each block, the reference held fixed; by moments where they are smaller
-    than the features themselves."""
-    draws = context.generator()
-    parts: Iterable[Any]
-    other: NDArray[Any] | FeatureMoments = reference
-    if len(generated) > 2 * generated.shape[1]:
-        parts = BlockMoments.from_features(generated, generator=draws).left_out()
-        other = FeatureMoments.from_features(reference) if len(reference) >= reference.shape[1] else reference
-    else:
-        blocks = random_blocks(len(generated), NUM_BLOCKS, draws)
-        parts = [np.delete(generated, block, axis=0) for block in blocks]
-    return np.array([frechet_distance(part, other).value for part in parts])
 
 
 def _features(

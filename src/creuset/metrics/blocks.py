@@ -98,6 +98,28 @@ def kth_neighbour(features: NDArray[Any], k: int) -> FloatArray:
     return widths
 
 
+def nearest_others(features: NDArray[Any], num: int) -> tuple[FloatArray, IntArray]:
+    """Of each row the squared distances to its nearest other rows, ascending, and which those are.
+
+    Args:
+        features: (N, D).
+        num: K, how many, in [1, N - 1].
+
+    Returns:
+        Distances (N, K) and indices (N, K).
+    """
+    nearest = np.full((len(features), num), np.inf)
+    indices = np.zeros((len(features), num), dtype=np.int64)
+    for block in own_distances(features):
+        if block.rows == block.columns:
+            np.fill_diagonal(block.distances, np.inf)
+        _keep_nearest_indexed(nearest, indices, block.rows, block.distances, block.columns.start)
+        if block.rows != block.columns:
+            _keep_nearest_indexed(nearest, indices, block.columns, block.distances.T, block.rows.start)
+    order = np.argsort(nearest, axis=1, kind="stable")
+    return np.take_along_axis(nearest, order, axis=1), np.take_along_axis(indices, order, axis=1)
+
+
 def nearest_rows(queries: NDArray[Any], bank: NDArray[Any]) -> tuple[FloatArray, IntArray]:
     """Of each query, the squared distance to the nearest row of the bank and that row's index, (N,) each."""
     distances = np.full(len(queries), np.inf)
@@ -119,6 +141,19 @@ def _keep_nearest(nearest: FloatArray, rows: slice, distances: FloatArray) -> No
     candidates = np.concatenate([kept[improved], distances[improved]], axis=1)
     candidates.partition(k - 1, axis=1)
     kept[improved] = candidates[:, :k]
+
+
+def _keep_nearest_indexed(
+    nearest: FloatArray, indices: IntArray, rows: slice, distances: FloatArray, first: int
+) -> None:
+    """As `_keep_nearest`, with the indices of those that are kept; `first` is that of the first distance."""
+    kept, num = nearest[rows], nearest.shape[1]
+    improved = np.flatnonzero(distances.min(axis=1) < kept.max(axis=1))
+    candidates = np.concatenate([kept[improved], distances[improved]], axis=1)
+    chosen = np.argpartition(candidates, num - 1, axis=1)[:, :num]
+    known = np.take_along_axis(indices[rows][improved], np.minimum(chosen, num - 1), axis=1)
+    indices[rows][improved] = np.where(chosen < num, known, first + chosen - num)
+    kept[improved] = np.take_along_axis(candidates, chosen, axis=1)
 
 
 def _distances(

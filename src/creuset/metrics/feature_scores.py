@@ -20,13 +20,20 @@ stands beside that of as many reference samples.
 Legend of shapes: N generated, M reference, T other real samples; D features; K classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from types import MappingProxyType
 
 from creuset.errors import DataError, UsageError, did_you_mean
-from creuset.metrics.feature_sets import KERNEL_BLOCKS, FeatureSets, Measuring, MeasuringReal, drawn_rows
+from creuset.metrics.feature_sets import (
+    KERNEL_BLOCKS,
+    MOST_FEATURES_LEFT_OUT,
+    FeatureSets,
+    Measuring,
+    MeasuringReal,
+    drawn_rows,
+)
 from creuset.metrics.frechet import SAMPLES_PER_FEATURE, frechet_floor
 from creuset.metrics.inception_score import NUM_SPLITS
 from creuset.metrics.inputs import as_features
@@ -60,10 +67,6 @@ _WITH_FLOOR = ("fd", "kd", *_OF_BALLS)
 
 USING_TRAINING = ("memorisation", *_WITH_FLOOR)
 """Metrics that are measured by training samples, or have their floors from them."""
-
-MOST_FEATURES_OF_INTERCEPT = 1536
-"""Up to which `fd` is given its intercept unasked: it takes 41 eigenproblems, whose time grows with the cube
-of the features: on a core 17 seconds of 1,280 features, 82 of 2,048."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,9 +175,17 @@ def score_features(
             without classes.
         DataError: Features that are empty, not finite, of unequal number a sample, or too few for a metric.
     """
-    chosen = feature_metrics(metrics)
+    return score_measuring(metrics, Measuring(sets, context))
+
+
+def score_measuring(metrics: Sequence[str], measuring: Measuring) -> FeatureScores:
+    """As `score_features`, of sets that are measured for something else too.
+
+    Raises:
+        UsageError, DataError: As `score_features`.
+    """
+    chosen, sets = feature_metrics(metrics), measuring.sets
     _require_inputs(chosen, sets)
-    measuring = Measuring(sets, context)
     found = FeatureScores(scores=[score for name in chosen for score in measuring.scores(name)])
     if "fd" in chosen and "fd-intercept" not in chosen:
         missing = _no_intercept(sets)
@@ -183,6 +194,7 @@ def score_features(
         else:
             found.remarks.append(f"no intercept on 1/N: {missing}")
     _add_floors(found, chosen, measuring)
+    found.remarks.extend(_no_intervals(chosen, measuring))
     if not sets.extractor.is_inception:
         found.remarks.extend(
             f"{name} is called {OTHER_NAMES[name]}: {name.partition('-')[0].upper()} is defined on the "
@@ -202,12 +214,28 @@ def _no_intercept(sets: FeatureSets) -> str | None:
             f"it needs {needed:,} samples on both sides ({SAMPLES_PER_FEATURE} a feature), "
             f"and there are {fewest:,}"
         )
-    if num_features > MOST_FEATURES_OF_INTERCEPT:
+    if num_features > MOST_FEATURES_LEFT_OUT:
         return (
             f"of {num_features:,} features it takes a minute or more; ask for it by fd-intercept "
-            f"(up to {MOST_FEATURES_OF_INTERCEPT:,} it comes by itself)"
+            f"(up to {MOST_FEATURES_LEFT_OUT:,} it comes by itself)"
         )
     return None
+
+
+def _no_intervals(chosen: Sequence[str], measuring: Measuring) -> Iterator[str]:
+    """Which measures have no interval, and why."""
+    names = [name for name in ("fd", "recall", "coverage") if name in chosen]
+    num, num_features = measuring.sets.generated.shape
+    if names and not measuring.fills_blocks:
+        yield (
+            f"no interval of {', '.join(names)}: blocks are left out of {2 * NUM_BLOCKS} generated samples "
+            f"or more, and there are {num:,}"
+        )
+    elif "fd" in names and not measuring.gives_frechet_interval:
+        yield (
+            f"no interval of fd: of {num_features:,} features it takes as long as half an intercept (up to "
+            f"{MOST_FEATURES_LEFT_OUT:,} it comes by itself)"
+        )
 
 
 def _require_inputs(chosen: Sequence[str], sets: FeatureSets) -> None:

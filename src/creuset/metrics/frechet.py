@@ -18,7 +18,7 @@ not from a line through subsets with a bootstrap, which resamples duplicates and
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +27,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from creuset.errors import DataError, UsageError
 from creuset.metrics.features import UNSTATED_EXTRACTOR, Extractor
-from creuset.metrics.inputs import FloatArray, IntArray, as_features, require_same_width
-from creuset.metrics.jackknife import NUM_BLOCKS, second_order_jackknife
+from creuset.metrics.inputs import FloatArray, IntArray, as_features, as_floats, require_same_width
+from creuset.metrics.intervals import within
+from creuset.metrics.jackknife import (
+    NUM_BLOCKS,
+    left_out_interval,
+    random_blocks,
+    second_order_jackknife,
+)
 from creuset.metrics.moments import BlockMoments, FeatureMoments, require_same_features
 from creuset.metrics.score import Score
-from creuset.metrics.signature import NO_CONTEXT, Context
+from creuset.metrics.signature import NO_CONTEXT, Context, FieldValue
 
 SAMPLES_PER_FEATURE = 4
 """Below 4 samples a feature the bias is not yet a line in 1/N."""
@@ -41,32 +47,76 @@ def frechet_distance(
     generated: ArrayLike | FeatureMoments,
     reference: ArrayLike | FeatureMoments,
     *,
+    left_out: ArrayLike | None = None,
     extractor: Extractor = UNSTATED_EXTRACTOR,
     context: Context = NO_CONTEXT,
 ) -> Score:
     """The Frechet distance at these numbers of samples: "fid" on Inception's features, else "fd".
 
-    It has no interval: the bias at N exceeds the spread by far. See `frechet_intercept`. What rounding takes
-    below 0, where a set without full rank is held against itself, is 0.
+    Its interval is of the distance expected of as many generated samples from this reference, which at N
+    exceeds that of infinitely many by far: see `frechet_intercept`. What rounding takes below 0, where a set
+    without full rank is held against itself, is 0.
 
     Args:
         generated: Features (N, D), or their moments.
         reference: Features (M, D), or their moments.
+        left_out: What `frechet_left_out` gave of them, (K,), for the interval; None for none.
         extractor: What made the features.
         context: Data, split and seed.
 
     Raises:
         DataError: Empty, not finite, a single sample, or unequal numbers of features.
     """
+    value = _distance_of(generated, reference)
+    fields: dict[str, FieldValue] = {**extractor.fields(), "reference_n": _count(reference)}
+    interval = None
+    if left_out is not None:
+        without = as_floats("left_out", left_out, "blocks")
+        interval = within(left_out_interval(value, without), 0)
+        fields["interval"] = f"jackknife{len(without)}_t95_fixed_reference"
     return context.score(
         metric=_metric(extractor),
-        value=_distance_of(generated, reference),
+        value=value,
         unit="squared_distance",
         better="lower",
-        interval=None,
+        interval=interval,
         n=_count(generated),
-        fields={**extractor.fields(), "reference_n": _count(reference)},
+        fields=fields,
     )
+
+
+def frechet_left_out(
+    generated: ArrayLike,
+    reference: ArrayLike | FeatureMoments,
+    *,
+    generator: np.random.Generator,
+    num_blocks: int = NUM_BLOCKS,
+) -> FloatArray:
+    """The distance without each block of generated samples in turn, the reference held fixed, (num_blocks,).
+
+    By moments where there are twice as many samples as features, else by the features themselves.
+
+    Args:
+        generated: Features (N, D).
+        reference: Features (M, D), or their moments.
+        generator: Deals the blocks.
+        num_blocks: How many.
+
+    Raises:
+        DataError: As `frechet_distance`, or too few samples for the blocks.
+    """
+    array = as_features("generated", generated)
+    other = reference
+    if not isinstance(reference, FeatureMoments):
+        rows = as_features("reference", reference)
+        other = rows if len(rows) < rows.shape[1] else FeatureMoments.from_features(rows)
+    parts: Iterable[ArrayLike | FeatureMoments]
+    if len(array) > 2 * array.shape[1]:
+        parts = BlockMoments.from_features(array, generator=generator, num_blocks=num_blocks).left_out()
+    else:
+        blocks = random_blocks(len(array), num_blocks, generator)
+        parts = (np.delete(array, block, axis=0) for block in blocks)
+    return np.array([_distance_of(part, other) for part in parts])
 
 
 def frechet_intercept(

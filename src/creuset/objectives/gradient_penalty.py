@@ -22,6 +22,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from creuset.objectives.twice_differentiable import TwiceDifferentiable
+
 Critic = Callable[[Tensor], Tensor]
 """Samples (B, ...) to scores (S,), one for each B / S samples that follow each other."""
 
@@ -36,9 +38,15 @@ def wasserstein_gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, wei
         weights: One number in [0, 1] a score, (S,), drawn uniformly: samples of a pack have the same.
     """
     weights = weights.repeat_interleave(len(real) // len(weights)).view(-1, *[1] * (real.ndim - 1))
-    between = torch.lerp(fake, real, weights.to(real.dtype)).requires_grad_()
+    between = torch.lerp(fake, real, weights.to(real.dtype))
+    if between.ndim == 4:  # the order of memory in which convolutions are quickest (layers/channels_last.py)
+        between = between.contiguous(memory_format=torch.channels_last)
+    between.requires_grad_()
     with torch.enable_grad():
-        norms: Tensor = torch.linalg.vector_norm(_gradients(critic(between), between), dim=1)
+        with TwiceDifferentiable() as quick:
+            scores = critic(between)
+        gradients = quick.gradients(scores.sum(), between).reshape(len(scores), -1)
+        norms: Tensor = torch.linalg.vector_norm(gradients, dim=1)
         return (norms - 1).square()
 
 
