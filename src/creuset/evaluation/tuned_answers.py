@@ -16,6 +16,7 @@ from creuset.data.dataset import Dataset
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tuning_rows import TunedRow
 from creuset.evaluation.suite import Evaluation, Subject
+from creuset.evaluation.forgetting import forgetting, told
 from creuset.evaluation.tuned_preferences import BASE, preferences_part
 from creuset.evaluation.tuned_rows import Pair, row_nats
 from creuset.generation.answers import Answered, answers, asking_rows, fast_form
@@ -69,9 +70,21 @@ def tuning_suite(
     assert isinstance(subject.model, Tuned)
     pair = Pair(tuned=subject.model, base=base)
     if dataset.spec.kind == "preferences":
-        return preferences_part(pair, dataset, split, context, progress)
-    found = _texts(pair, dataset, split, context, num_answered, progress)
-    return found if reward is None else _rewarded(found, pair, dataset, context, num_answered, reward)
+        found = preferences_part(pair, dataset, split, context, progress)
+    else:
+        found = _texts(pair, dataset, split, context, num_answered, progress)
+        if reward is not None:
+            found = _rewarded(found, pair, dataset, context, num_answered, reward)
+    if pair.tuned.objective.name == "reward":
+        return found  # it scores answers, and writes none
+    assert dataset.tokenizer is not None
+    scores, before = forgetting(pair, dataset.tokenizer, context, CHANGE, progress)
+    return replace(
+        found,
+        scores=[*found.scores, *scores],
+        floors=[*found.floors, before],
+        remarks=[*found.remarks, told(scores[0])],
+    )
 
 
 def _texts(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from creuset.data.dataset import Dataset
+from creuset.data.trained_rows import TrainedRows
 from creuset.metrics.inputs import FloatArray
 from creuset.models.base import Batch
 from creuset.models.tuned import Tuned
@@ -38,14 +39,21 @@ def each_row(
     """What is measured of each row, in batches of so many tokens, float64 (N,)."""
     tuning = dataset.split(split).tuning
     assert tuning is not None
-    lengths = tuning.trained.rows.lengths
+    return each_text(model, measure, tuning.trained, progress)
+
+
+def each_text(
+    model: Tuned, measure: Callable[[Batch], Tensor], rows: TrainedRows, progress: Progress
+) -> FloatArray:
+    """As `each_row`, of rows that are no split of a data set."""
+    lengths = rows.rows.lengths
     found = np.zeros(len(lengths))
     order = torch.argsort(lengths, descending=True)
     device = next(model.parameters()).device
     progress.start("likelihood", len(order), "rows")
     done = 0
     for places in _groups(order, lengths):
-        batch = {name: value.to(device) for name, value in tuning.trained.batch(places).items()}
+        batch = {name: value.to(device) for name, value in rows.batch(places).items()}
         found[places.numpy()] = measure(batch).double().cpu().numpy()
         done += len(places)
         progress.advance(done)
