@@ -40,9 +40,29 @@ def test_equal_samples_have_balls_of_no_width() -> None:
     np.testing.assert_allclose(whole.coverage_left_out, [balls.covered.mean() for balls in anew])  # type: ignore[arg-type]
 
 
-def test_blocks_that_leave_too_few_are_refused() -> None:
+@pytest.mark.parametrize("k", [1, 5])
+def test_blocks_of_neighbours_are_counted_right_as_well(k: int) -> None:
+    """Not dealt at random: all of a sample's nearest are of its own block, or of one other."""
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(70, 2))
+    generated = rng.normal(size=(90, 2))
+    numbers = np.argsort(np.argsort(generated[:, 0])) // 30
+    whole = BallCounts.from_features(generated, real, k=k, blocks=numbers)
+    anew = [BallCounts.from_features(generated[numbers != block], real, k=k) for block in range(3)]
+    np.testing.assert_allclose(whole.recall_left_out, [balls.recalled.mean() for balls in anew])  # type: ignore[arg-type]
+    np.testing.assert_allclose(whole.coverage_left_out, [balls.covered.mean() for balls in anew])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (np.arange(12) // 7, "12 samples, blocks of up to 7"),
+        (np.zeros(11, dtype=np.int64), "blocks"),
+        (np.arange(12) - 1, "out of range"),
+        (np.linspace(0, 1, 12), "blocks"),
+    ],
+)
+def test_blocks_that_are_none_are_refused(blocks: np.ndarray, message: str) -> None:
     rows = np.random.default_rng(0).normal(size=(12, 3))
-    with pytest.raises(DataError, match="12 samples, blocks of up to 7"):
-        BallsLeftOut(rows, 12, 5, np.arange(12) // 7)
-    with pytest.raises(DataError, match="not enough samples outside of a block"):
-        BallsLeftOut(rows, 12, 5, np.zeros(11, dtype=np.int64))
+    with pytest.raises(DataError, match=message):
+        BallsLeftOut(rows, 12, 5, blocks)

@@ -10,7 +10,7 @@ import torch
 from prdc import compute_prdc
 
 from creuset.errors import DataError, UsageError
-from creuset.metrics import feature_scores
+from creuset.metrics import feature_scores, feature_sets
 from creuset.metrics.feature_scores import (
     FEATURE_METRICS,
     FeatureScores,
@@ -134,6 +134,18 @@ def replace_logits(own: FeatureSets) -> FeatureSets:
     )
 
 
+def test_few_generated_samples_give_no_intervals_of_what_blocks_are_left_out_for() -> None:
+    names = ["fd", "precision", "recall", "coverage"]
+    few = score_features(names, sets(39))
+    assert [score.interval is None for score in few.scores] == [True, False, True, True]
+    assert few.remarks[-1] == (
+        "no interval of fd, recall, coverage: blocks are left out of 40 generated samples or more, and there "
+        "are 39"
+    )
+    enough = score_features(names, sets(40))
+    assert all(score.interval is not None for score in enough.scores if score.metric in names)
+
+
 def test_without_as_many_the_reference_is_parted() -> None:
     found = score_features(["fd", "precision"], sets(num_real=149))
     assert [floor.metric for floor in found.floors] == ["fd_floor"]
@@ -239,9 +251,15 @@ PLAIN = ("fd", "kd", "fd_intercept")
 
 
 def test_an_intercept_that_takes_long_is_for_the_asking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feature_scores, "MOST_FEATURES_LEFT_OUT", 11)
+    for module in (feature_scores, feature_sets):
+        monkeypatch.setattr(module, "MOST_FEATURES_LEFT_OUT", 11)
     found = score_features(["fd"], sets())
     assert "fd_intercept" not in values(found)
+    assert found.scores[0].interval is None
+    assert (
+        found.remarks[-1]
+        == "no interval of fd: of 150 samples with 12 features it takes half a minute or more"
+    )
     assert found.remarks[0] == (
         "no intercept on 1/N: of 12 features it takes a minute or more; ask for it by fd-intercept "
         "(up to 11 it comes by itself)"

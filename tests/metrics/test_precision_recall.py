@@ -101,7 +101,7 @@ def test_recall_and_coverage_have_intervals_where_blocks_are_left_out() -> None:
     for score in precision_recall_scores(BallCounts.from_features(generated, real, blocks=blocks))[1::2]:
         assert score.interval is not None
         assert 0 <= score.interval[0] < score.value < score.interval[1] <= 1
-        assert "|interval:jackknife20_t95_or_wilson95_fixed_reference|" in score.signature
+        assert "|interval:jackknife20_t95_fixed_reference|" in score.signature
 
 
 def test_where_every_sample_is_found_the_interval_is_of_the_reference_samples() -> None:
@@ -111,6 +111,7 @@ def test_where_every_sample_is_found_the_interval_is_of_the_reference_samples() 
     balls = BallCounts.from_features(generated, real, blocks=block_numbers(240, 20, rng))
     coverage = precision_recall_scores(balls)[3]
     assert (coverage.value, coverage.interval) == (1, wilson_interval(80, 80))
+    assert "|seed:0|" in coverage.signature
 
 
 def test_all_hold_their_values_against_one_reference() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from creuset.layers.critic import Critic
 from creuset.objectives.gradient_penalty import wasserstein_gradient_penalty
 from creuset.objectives.twice_differentiable import TwiceDifferentiable
 
@@ -118,6 +119,71 @@ def test_half_precision_is_that_of_the_block_around() -> None:
         (gradient,) = torch.autograd.grad(maps.float().square().sum(), x)
         found.append((maps, gradient))
     torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize("number_format", [torch.bfloat16, torch.float64])
+def test_the_penalty_in_a_block_of_half_precision(number_format: torch.dtype) -> None:
+    """As a training in bfloat16 computes it; float64 is left as it is, by torch as here."""
+    exact = number_format == torch.float64
+    net = critic() if exact else critic().float()
+    places = rows(6, 3, 8, 8), rows(6, 3, 8, 8, seed=2), torch.rand(6, dtype=torch.float64)
+    if not exact:
+        places = tuple(place.float() for place in places)  # type: ignore[assignment]
+    parameters = [value for name, value in net.named_parameters() if "weight" in name]
+    found = []
+    for penalty in (by_torch, wasserstein_gradient_penalty):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            value = penalty(net, *places).mean()
+        found.append((value, torch.autograd.grad(value, parameters)))
+    (theirs, expected), (ours, gradients) = found
+    torch.testing.assert_close(ours, theirs, rtol=1e-7 if exact else 2e-2, atol=0.0)
+    for one, other in zip(gradients, expected, strict=True):
+        assert one.dtype == other.dtype
+        assert float((one - other).norm()) <= (1e-7 if exact else 3e-2) * float(other.norm())
+
+
+@pytest.mark.parametrize("settings", [{}, {"spectral": True}, {"pack": 2}, {"num_classes": 3}, {"group": 4}])
+def test_the_penalty_of_creusets_own_critic(settings: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    net = Critic((2, 16, 16), [8], [6, 8], **settings).double()
+    labels = torch.arange(8) % 3 if "num_classes" in settings else None
+    changed = {name: 1.1 * value.detach() for name, value in net.named_parameters()}
+    for value in changed.values():
+        value.requires_grad_()
+    real, fake = rows(8, 2, 16, 16), rows(8, 2, 16, 16, seed=2).requires_grad_()
+
+    def scores(samples: Tensor) -> Tensor:
+        found: Tensor = torch.func.functional_call(net, changed, (samples, labels))
+        return found
+
+    num_scores = 8 // settings.get("pack", 1)
+    weights = torch.rand(num_scores, dtype=torch.float64)
+    each = weights.repeat_interleave(8 // num_scores).view(-1, 1, 1, 1)
+    between = torch.lerp(fake, real, each)
+    (slopes,) = torch.autograd.grad(scores(between).sum(), between, create_graph=True)
+    theirs = (slopes.reshape(num_scores, -1).norm(dim=1) - 1).square()
+    ours = wasserstein_gradient_penalty(scores, real, fake, weights)
+    torch.testing.assert_close(ours, theirs)
+    inputs = [*changed.values(), fake]  # unrolled steps of a critic reach the generated samples
+    expected = torch.autograd.grad(theirs.sum(), inputs, allow_unused=True)
+    found = torch.autograd.grad(ours.sum(), inputs, allow_unused=True)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(
+            *(torch.zeros(1).double() if x is None or not x.any() else x for x in (one, other))
+        )
+    # of a critic that is linear around each sample the penalty does not depend on where it stands
+    assert (found[-1] is not None) == ("group" in settings)
+
+
+def test_arguments_by_name_and_in_torchs_forms() -> None:
+    x, weight = rows(1, 2, 6, 6), rows(3, 2, 3, 3, seed=2)
+    for stride in (2, (2, 2), [2], (2,)):
+        with TwiceDifferentiable():
+            found = functional.conv2d(input=x, weight=weight, stride=stride)  # type: ignore[arg-type]
+        torch.testing.assert_close(found, functional.conv2d(x, weight, stride=2))
+    with TwiceDifferentiable():
+        torch.testing.assert_close(functional.conv2d(x[0], weight), functional.conv2d(x, weight)[0])
+        torch.testing.assert_close(functional.leaky_relu(input=x), functional.leaky_relu(x, 0.01))
 
 
 def test_by_inputs_alone_no_gradient_of_weights_is_taken() -> None:

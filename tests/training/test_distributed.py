@@ -41,7 +41,8 @@ def test_processes_agree_with_one() -> None:
     finished = subprocess.run(
         [sys.executable, str(script), "--json"], capture_output=True, text=True, timeout=300, check=False
     )
-    assert finished.stdout, finished.stderr
+    assert finished.returncode in (0, 1), finished.stderr
+    assert finished.stdout, finished.stderr  # a program that failed on its way ends with 1 as well
     agreements = json.loads(finished.stdout)["agreements"]
     found = {(one["what"], one["way"]) for one in agreements}
     for way in ("ddp", "fsdp"):

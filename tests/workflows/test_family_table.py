@@ -97,8 +97,9 @@ def test_a_bound_and_an_exact_likelihood_are_shown_and_not_ranked(families: list
     assert [cell.text for cell in rows["kind of NLL"][:2]] == ["bound by 3 importance samples", "exact"]
     assert not any(cell.marked for cell in rows["NLL"] if cell is not None)
     assert [cell.marked for cell in rows["precision"][:2]] == [True, False]
-    assert not any(cell.marked for cell in rows["Frechet distance"][:2])  # without intervals nothing is best
-    assert all(re.fullmatch(r"\[.+, .+\]", cell.small) for cell in rows["precision"][:2])
+    for name in ("Frechet distance", "recall", "coverage", "precision"):
+        assert [cell.marked for cell in rows[name][:2]] == [True, False]
+        assert all(re.fullmatch(r"\[.+, .+\]", cell.small) for cell in rows[name][:2])
 
 
 def test_what_training_and_drawing_took(families: list[RunFolder]) -> None:

@@ -30,9 +30,16 @@ if TYPE_CHECKING:
     from creuset.metrics.feature_sets import FeatureSets
     from creuset.metrics.features import Extractor
     from creuset.metrics.floors import PixelCounts, PixelMixture, likelihood_floors
-    from creuset.metrics.frechet import frechet_curve, frechet_distance, frechet_floor, frechet_intercept
+    from creuset.metrics.frechet import (
+        frechet_curve,
+        frechet_distance,
+        frechet_floor,
+        frechet_intercept,
+        frechet_left_out,
+    )
     from creuset.metrics.inception_score import score_classes
     from creuset.metrics.intervals import Bootstrap, MeanEstimate, bootstrap, mean_estimate, wilson_interval
+    from creuset.metrics.jackknife import block_numbers
     from creuset.metrics.kernel import KernelSums, kernel_distance
     from creuset.metrics.likelihood import (
         ImportanceBound,
@@ -160,6 +167,7 @@ __all__ = [
     "bits_per_dim",
     "bleu",
     "bleu_rows",
+    "block_numbers",
     "bootstrap",
     "brier_score",
     "calibration_bins",
@@ -195,6 +203,7 @@ __all__ = [
     "frechet_distance",
     "frechet_floor",
     "frechet_intercept",
+    "frechet_left_out",
     "grid_means",
     "holm",
     "idf_weights",
@@ -284,7 +293,14 @@ _NAMES = {
     "feature_sets": ("FeatureSets",),
     "features": ("Extractor",),
     "floors": ("PixelCounts", "PixelMixture", "likelihood_floors"),
-    "frechet": ("frechet_curve", "frechet_distance", "frechet_floor", "frechet_intercept"),
+    "frechet": (
+        "frechet_curve",
+        "frechet_distance",
+        "frechet_floor",
+        "frechet_intercept",
+        "frechet_left_out",
+    ),
+    "jackknife": ("block_numbers",),
     "inception_score": ("score_classes",),
     "intervals": ("Bootstrap", "MeanEstimate", "bootstrap", "mean_estimate", "wilson_interval"),
     "kernel": ("KernelSums", "kernel_distance"),

@@ -3,6 +3,7 @@
 Legend of shapes: N generated, M reference, T other real samples; D features; K classes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,9 +28,9 @@ KERNEL_BLOCKS = 10
 """So many at least where a kernel distance is taken in blocks: Student's t of fewer is wide."""
 
 MOST_FEATURES_LEFT_OUT = 1536
-"""Up to which a Frechet distance has its interval, and its intercept unasked: they take 20 and 41
-eigenproblems, whose time grows with the cube of the features: the intercept on a core 17 seconds of 1,280
-features, 82 of 2,048."""
+"""Up to which a Frechet distance has its interval (or up to so many generated samples), and its intercept
+unasked: they take 20 and 41 eigenproblems, whose time grows with the cube of the features: the intercept on a
+core 17 seconds of 1,280 features, 82 of 2,048."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,7 +96,9 @@ class Measuring:
 
     @property
     def gives_frechet_interval(self) -> bool:
-        return self.fills_blocks and self.sets.generated.shape[1] <= MOST_FEATURES_LEFT_OUT
+        """Whether its 20 eigenproblems, of as many rows as there are features or generated samples, are
+        soon done."""
+        return self.fills_blocks and min(self.sets.generated.shape) <= MOST_FEATURES_LEFT_OUT
 
     @cached_property
     def frechet_left_out(self) -> FloatArray:
@@ -139,27 +142,38 @@ class MeasuringReal:
         self._rows = drawn_rows(real, len(generated.sets.generated), generated.context)
 
     def scores(self, name: str) -> list[Score]:
-        if name != "fd" or len(self._rows) <= 2 * self._real.shape[1]:
+        if name != "fd":
             return self._of_copy.scores(name)
-        measuring = self._generated
-        sets, reference = measuring.sets, measuring.reference_moments
-        left_out = None
-        if measuring.gives_frechet_interval:
-            dealt = random_blocks(len(self._rows), NUM_BLOCKS, measuring.context.generator())
-            parts = [np.sort(self._rows[block]) for block in dealt]
-            blocks = BlockMoments(
-                lambda: (FeatureMoments.from_rows(self._real, part) for part in parts), len(parts)
-            )
-            left_out = [frechet_distance(part, reference).value for part in blocks.left_out()]
+        measuring, reference = self._generated, self._generated.reference_moments
+        draws = measuring.context.generator()
+        left_out: list[float] | FloatArray | None = None
+        rows: NDArray[Any] | FeatureMoments
+        if len(self._rows) <= 2 * self._real.shape[1]:
+            rows = self._real[self._rows]
+            if measuring.gives_frechet_interval:
+                left_out = frechet_left_out(rows, reference, generator=draws)
+        else:
+            rows = FeatureMoments.from_rows(self._real, self._rows)
+            if measuring.gives_frechet_interval:
+                left_out = [frechet_distance(part, reference).value for part in self._left_out(draws)]
         return [
             frechet_distance(
-                FeatureMoments.from_rows(self._real, self._rows),
+                rows,
                 reference,
                 left_out=left_out,
-                extractor=sets.extractor,
+                extractor=measuring.sets.extractor,
                 context=measuring.context,
             )
         ]
+
+    def _left_out(self, draws: np.random.Generator) -> Iterator[FeatureMoments]:
+        """The moments of the drawn rows without each of their blocks; rows are read, and never copied."""
+        dealt = random_blocks(len(self._rows), NUM_BLOCKS, draws)
+        parts = [np.sort(self._rows[block]) for block in dealt]
+        blocks = BlockMoments(
+            lambda: (FeatureMoments.from_rows(self._real, part) for part in parts), len(parts)
+        )
+        return blocks.left_out()
 
     @cached_property
     def _of_copy(self) -> Measuring:

@@ -82,6 +82,7 @@ def frechet_distance(
         interval=interval,
         n=_count(generated),
         fields=fields,
+        seeded=left_out is not None,
     )
 
 

@@ -109,18 +109,21 @@ def second_order_jackknife(estimate: float, left_out: ArrayLike, pairs_left_out:
 def left_out_interval(estimate: float, left_out: ArrayLike) -> Interval | None:
     """Where the statistic's expectation *at this number of samples* lies: estimate +- t(K - 1) error.
 
-    The bias of order 1/N stays, in the estimate as in what it is an interval of. On average the error is too
-    large rather than too small, whatever the statistic: Efron and Stein (1981), theorem 1. None where the
-    statistic never varies.
+    The bias of order 1/N stays, in the estimate as in what it is an interval of. The variance of the
+    statistic of one block fewer is on average not estimated too small: Efron and Stein (1981), theorem 1.
+    How often such intervals hold: benchmarks/fixed_reference_intervals.py. None where the statistic never
+    varies.
 
     Args:
         estimate: Of all samples.
-        left_out: Of all samples but one block, for each of K equal blocks, (K,), K from 2.
+        left_out: Of all samples but one block, for each of K equal blocks, (K,).
 
     Raises:
-        DataError: No blocks, or values that are not finite.
+        DataError: Fewer than 2 blocks, or values that are not finite.
     """
     values = as_floats("left_out", left_out, "blocks")
+    if len(values) < 2:
+        raise DataError("an interval needs 2 blocks", where="left_out", got=len(values))
     return student_estimate(estimate, leave_one_out_error(values), len(values)).interval
 
 

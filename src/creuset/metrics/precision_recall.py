@@ -16,8 +16,8 @@ Departures: in blocks, so memory does not grow with the number of pairs. All fou
 generated samples with the reference held fixed: of another reference the expected value is another. Those
 of recall and coverage come from a jackknife over blocks of generated samples, which decide these values
 together: Wilson's over the reference samples alone, with the generated ones held fixed, held the expected
-value of draws of both sets in 77 to 89%. How often all of them hold:
-benchmarks/fixed_reference_intervals.py.
+value of draws of both sets in 77 to 89%; it is joined to the jackknife's near 0 and 1. How often all of
+them hold: benchmarks/fixed_reference_intervals.py.
 
 Not to be confused with a classifier's precision and recall.
 
@@ -41,6 +41,9 @@ from creuset.metrics.signature import NO_CONTEXT, Context, FieldValue
 
 NEAREST_K = 5
 """Naeem et al. (2020), section 4; Kynkaanniemi et al. take 3."""
+
+_FEW = 10
+"""Reference samples: with fewer the values of left-out blocks are the same few numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,9 +125,10 @@ def precision_recall_scores(
     """Precision, recall, density and coverage, in this order.
 
     Over the n generated samples with the reference held fixed: Wilson's interval for precision, Student's for
-    density, cut at 0, and where blocks were left out the jackknife's for recall and coverage, cut at 0 and 1,
-    and at least as far as Wilson's over the reference samples: near 0 and 1 left-out blocks say too little. A
-    density that is the same for all samples has none.
+    density, cut at 0, and where blocks were left out the jackknife's for recall and coverage, cut at 0 and 1.
+    Where fewer than 10 reference samples are found, or fewer than 10 are not, left-out blocks say too little:
+    it reaches at least as far as Wilson's over the reference samples then. A density that is the same for all
+    samples has none.
 
     Args:
         balls: Of generated and real features.
@@ -134,13 +138,15 @@ def precision_recall_scores(
     num, num_real = len(balls.real_balls), len(balls.covered)
     shared: dict[str, FieldValue] = {**extractor.fields(), "k": balls.k, "reference_n": num_real}
 
-    def left_out(value: float, without: FloatArray | None) -> tuple[Interval | None, str | None]:
+    def left_out(hits: int, without: FloatArray | None) -> tuple[Interval | None, str | None]:
         if without is None:
             return None, None
-        wilson = wilson_interval(value * num_real, num_real)
-        jackknife = left_out_interval(value, without) or wilson
-        interval = within((min(jackknife[0], wilson[0]), max(jackknife[1], wilson[1])), 0, 1)
-        return interval, f"jackknife{len(without)}_t95_or_wilson95_fixed_reference"
+        interval = left_out_interval(hits / num_real, without)
+        if interval is None or min(hits, num_real - hits) < _FEW:
+            wilson = wilson_interval(hits, num_real)
+            low, high = wilson if interval is None else interval
+            interval = min(low, wilson[0]), max(high, wilson[1])
+        return within(interval, 0, 1), f"jackknife{len(without)}_t95_fixed_reference"
 
     def scored(metric: str, value: float, unit: str, interval: Interval | None, tag: str | None) -> Score:
         return context.score(
@@ -151,14 +157,15 @@ def precision_recall_scores(
             interval=interval,
             n=num,
             fields=shared if tag is None else {**shared, "interval": tag},
+            seeded=tag is not None and tag.startswith("jackknife"),
         )
 
     hits = int(np.count_nonzero(balls.real_balls))
     density = mean_estimate(balls.real_balls / balls.k)
-    recall, coverage = float(balls.recalled.mean()), float(balls.covered.mean())
+    recalled, covered = int(balls.recalled.sum()), int(balls.covered.sum())
     return [
         scored("precision", hits / num, "fraction", wilson_interval(hits, num), "wilson95_fixed_balls"),
-        scored("recall", recall, "fraction", *left_out(recall, balls.recall_left_out)),
+        scored("recall", recalled / num_real, "fraction", *left_out(recalled, balls.recall_left_out)),
         scored("density", density.mean, "ratio", within(density.interval, 0), "t95_fixed_balls"),
-        scored("coverage", coverage, "fraction", *left_out(coverage, balls.coverage_left_out)),
+        scored("coverage", covered / num_real, "fraction", *left_out(covered, balls.coverage_left_out)),
     ]

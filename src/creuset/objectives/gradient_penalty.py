@@ -25,7 +25,8 @@ from torch import Tensor
 from creuset.objectives.twice_differentiable import TwiceDifferentiable
 
 Critic = Callable[[Tensor], Tensor]
-"""Samples (B, ...) to scores (S,), one for each B / S samples that follow each other."""
+"""Samples (B, ...) to scores (S,), one for each B / S samples that follow each other. The weights of its
+convolutions do not depend on the samples."""
 
 
 def wasserstein_gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, weights: Tensor) -> Tensor:

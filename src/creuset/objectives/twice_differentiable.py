@@ -23,6 +23,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 _Pair = tuple[int, int]
+_Sizes = int | Sequence[int]
 _Geometry = tuple[_Pair, _Pair, _Pair, int]
 """Stride, padding, dilation, groups."""
 
@@ -34,7 +35,7 @@ class TwiceDifferentiable(TorchFunctionMode):
             scores = critic(samples)
         gradients = mode.gradients(scores.sum(), samples)
 
-    What they cannot say is left to torch: padding by name, leaky ReLU in place.
+    What they cannot say is left to torch: padding by name, leaky ReLU in place, a picture without a batch.
     """
 
     def __init__(self) -> None:
@@ -59,7 +60,8 @@ class TwiceDifferentiable(TorchFunctionMode):
         """The gradient of a number by the inputs of what was computed in the block, in its own graph.
 
         As `torch.autograd.grad(total, inputs, create_graph=True)`, which cannot tell a function of Python
-        that nobody asks for the gradients of its weights.
+        that nobody asks for the gradients of its weights. The weights of convolutions must not depend on
+        the inputs: what would reach these through weights is left out.
         """
         with self._without_weights():
             (found,) = torch.autograd.grad(total, inputs, create_graph=True)
@@ -80,21 +82,18 @@ class TwiceDifferentiable(TorchFunctionMode):
 
     def _conv2d(
         self,
-        x: Tensor,
+        input: Tensor,
         weight: Tensor,
         bias: Tensor | None = None,
-        stride: int | _Pair = 1,
-        padding: int | _Pair | str = 0,
-        dilation: int | _Pair = 1,
+        stride: _Sizes = 1,
+        padding: _Sizes | str = 0,
+        dilation: _Sizes = 1,
         groups: int = 1,
     ) -> Tensor:
-        if isinstance(padding, str) or x.ndim != 4:
-            return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
-        kind = x.device.type
-        if torch.is_autocast_enabled(kind):
-            number_format = torch.get_autocast_dtype(kind)
-            x, weight = x.to(number_format), weight.to(number_format)
-            bias = None if bias is None else bias.to(number_format)
+        if isinstance(padding, str) or input.ndim != 4:
+            return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        x, weight = _in_format_of_block(input), _in_format_of_block(weight)
+        bias = None if bias is None else _in_format_of_block(bias)
         geometry = (_pair(stride), _pair(padding), _pair(dilation), groups)
         found: Tensor = _Convolution.apply(x, weight, bias, geometry, self)  # type: ignore[no-untyped-call]
         return found
@@ -191,10 +190,18 @@ class _BySlope(Function):
         return _BySlope.apply(direction, x, ctx.slope), None, None  # type: ignore[no-untyped-call]
 
 
-def _leaky_relu(x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+def _in_format_of_block(tensor: Tensor) -> Tensor:
+    """In the number format of an autocast around, which leaves float64 as it is."""
+    kind = tensor.device.type
+    if torch.is_autocast_enabled(kind) and tensor.is_floating_point() and tensor.dtype != torch.float64:
+        return tensor.to(torch.get_autocast_dtype(kind))
+    return tensor
+
+
+def _leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     if inplace:
-        return functional.leaky_relu(x, negative_slope, inplace)
-    found: Tensor = _LeakyReLU.apply(x, negative_slope)  # type: ignore[no-untyped-call]
+        return functional.leaky_relu(input, negative_slope, inplace)
+    found: Tensor = _LeakyReLU.apply(input, negative_slope)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -216,5 +223,6 @@ def _gradients(gradient: Tensor, x: Tensor, weight: Tensor, geometry: _Geometry,
     )
 
 
-def _pair(value: int | _Pair) -> _Pair:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def _pair(value: _Sizes) -> _Pair:
+    """Of height and width; a single number stands for both."""
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])
