@@ -8,27 +8,21 @@ import pytest
 from command_line import run_command
 from creuset.assets.places import aliases
 from creuset.errors import GateError, NotFoundError, UsageError
-from creuset.runs.folder import RunFolder
 from creuset.workflows.aliases import promote, rollback
 from creuset.workflows.load import find_run
-from small_runs import trained
-
-SETTINGS = ("evaluation.suite=classification",)
-
+from creuset.workflows.train import train
+from small_runs import CNN, write_recipe
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classifiers of one data set: one that learned little, and two that learned more."""
+    """Three classifiers of one data set: one that learned next to nothing, and two that learned more."""
     folder = tmp_path_factory.mktemp("aliases")
+    recipe = write_recipe(folder, CNN, "cnn")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CREUSET_WORKSPACE", str(folder))
-        for name, steps in (("poor", 1), ("good", 60), ("other", 60)):
-            run_command(
-                [
-                    *("train", "logistic-mnist", "--name", name, "--seed", str(len(name))),
-                    *("--set", "data.source=digits", "--set", f"training.num_steps={steps}"),
-                ]
-            )
+        for seed, (name, steps) in enumerate({"poor": 1, "good": 60, "other": 60}.items()):
+            train(recipe, name=name, settings={"training.num_steps": steps}, seed=seed)
+        train(recipe, name="unmeasured", settings={"training.num_steps": 1}, measure=False)
     return folder
 
 
@@ -101,8 +95,8 @@ def test_twice_the_same_is_refused() -> None:
         rollback("letters")
 
 
-def test_a_run_that_was_not_measured_is_not_promoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CREUSET_WORKSPACE", str(tmp_path))
-    folder: RunFolder = trained(tmp_path / "runs" / "plain")
+@pytest.mark.usefixtures("_here")
+def test_a_run_that_was_not_measured_is_not_promoted() -> None:
     with pytest.raises(NotFoundError, match="was not measured"):
-        promote(folder.id, "mine")
+        promote("unmeasured", "digits")
+    assert aliases() == {}
