@@ -87,9 +87,12 @@ VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
         {"likelihood": "gaussian", "variance": 0.1, "free_bits": 0.1},
     ),
 }
-"""Settings beside the defaults that take a family through its other branches."""
+"""Settings beside the defaults that take a family through its other branches.
 
-CASES = [(name, {}) for name in family_names()] + [
+Families that tune others' models have batches of one row, and tests of their own: test_finetune.py.
+"""
+
+CASES = [(name, {}) for name in family_names() if family(name).tune is None] + [
     (name, settings) for name, variants in VARIANTS.items() for settings in variants
 ]
 
@@ -296,7 +299,7 @@ def test_family_describes_itself(name: str) -> None:
     assert found.traits <= {
         *("gradient", "samples", "likelihood", "encodes", "classifies", "scores_text", "generates_text"),
         "inpaints",
-        *("fills_masks", "embeds_tokens", "embeds_texts", "transduces_text"),
+        *("fills_masks", "embeds_tokens", "embeds_texts", "transduces_text", "answers_chats"),
     }
     assert found.traits
     assert found.config is family_configs()[name]()
@@ -667,7 +670,9 @@ def test_classifier_refuses_data_without_two_classes(name: str) -> None:
 OF_TABLES_TOO = {"gan"}
 """Families that draw rows of a table as well as pictures."""
 
-PICTURE_FAMILIES = [name for name in family_names() if not of_text(name) and not of_pairs(name)]
+PICTURE_FAMILIES = [
+    name for name in family_names() if not of_text(name) and not of_pairs(name) and family(name).tune is None
+]
 
 
 @pytest.mark.parametrize("name", [name for name in PICTURE_FAMILIES if "gradient" in family(name).traits])

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from creuset import metrics
+    from creuset.workflows.finetune import finetune
     from creuset.workflows.load import Loaded, load
     from creuset.workflows.train import Run, resume, train
 
 __version__ = "0.1.0"
 
-__all__ = ["Loaded", "Run", "__version__", "load", "metrics", "resume", "train"]
+__all__ = ["Loaded", "Run", "__version__", "finetune", "load", "metrics", "resume", "train"]
 
 _HOMES = {
     "Loaded": "creuset.workflows.load",
     "Run": "creuset.workflows.train",
+    "finetune": "creuset.workflows.finetune",
     "load": "creuset.workflows.load",
     "resume": "creuset.workflows.train",
     "train": "creuset.workflows.train",

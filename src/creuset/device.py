@@ -83,6 +83,14 @@ class BatchGenerator:
         part._draws, part._source, part._next = self._draws, self._source, 0
         return part
 
+    def packed(self) -> "BatchGenerator":
+        """Draws of their own for these rows where their samples lie behind each other in a single one.
+
+        They depend on which rows these are: a batch that is cut into other parts draws otherwise.
+        """
+        labels = (*self._labels, "packed", self.start)
+        return BatchGenerator(self._seed, *labels, size=1, device=self.device)
+
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, (stop - start, *shape), float32."""
         return self._take(lambda: torch.randn(self.size, *shape, generator=self._source, device=self.device))
@@ -103,6 +111,11 @@ class BatchGenerator:
         whole = self._draws[self._next]
         self._next += 1
         return whole[self.start : self.stop]
+
+
+def stored_dtype(precision: Precision) -> torch.dtype:
+    """What parameters and batches are stored in; bfloat16 is for products only."""
+    return torch.float64 if precision == "float64" else torch.float32
 
 
 def resolve_device(name: str) -> torch.device:

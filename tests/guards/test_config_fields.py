@@ -29,6 +29,7 @@ from creuset.recipe.section import Section
 from creuset.recipe.sections import DataConfig, FamilyConfig, TrainingConfig
 from creuset.workflows.train import train
 from field_reads import Reads, unread
+from small_bases import conversations, write_base, write_rows
 from sounds import tone_folder
 
 SECTIONS = [
@@ -58,10 +59,17 @@ def short(name: str) -> Settings:
         settings["data.tokenizer"] = "words"
     if {"transduces_text", "embeds_texts"} & found.traits:
         settings = {"model.family": name, "data.source": str(text_pairs())}
+    if found.tune is not None:
+        settings = {
+            "model.family": name,
+            "model.base": str(base()),
+            "data.source": str(rows_to_tune_on(name)),
+        }
     if found.config.sizes:
         settings["model.size"] = "tiny"
     if "gradient" in found.traits:
-        settings |= {"training.num_steps": 2, "data.batch_size": 50}
+        size = 8 if found.tune is not None else 50
+        settings |= {"training.num_steps": 2, "data.batch_size": size}
     if "likelihood" in found.traits and not found.config.exact_likelihood:
         settings["evaluation.num_importance_samples"] = 2
     return settings
@@ -105,6 +113,20 @@ def text_pairs() -> Path:
     lines = (f'{{"source": "one {number}", "target": "un {number * 7}"}}\n' for number in range(200))
     file.write_text("".join(lines))
     return file
+
+
+def base() -> Path:
+    """A small language model in the workspace of the test."""
+    folder = workspace() / "base"
+    return folder if folder.exists() else write_base(folder)
+
+
+def rows_to_tune_on(name: str) -> Path:
+    """Conversations, or texts with classes for a classifier."""
+    rows = conversations()
+    if "classifies" in family(name).traits:
+        rows = [{"text": f"number {n}", "label": "ab"[n % 2]} for n in range(40)]
+    return write_rows(workspace() / f"{name}.jsonl", rows)
 
 
 def text_file(folder: Path) -> Path:

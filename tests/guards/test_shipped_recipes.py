@@ -11,6 +11,7 @@ from creuset.models.base import Model
 from creuset.recipe.resolve import read_recipe
 from creuset.recipe.sections import EvaluationConfig
 from creuset.recipe.source import shipped_recipes
+from small_bases import write_base, write_rows
 from sounds import tone_folder
 
 RECIPES = shipped_recipes()
@@ -50,6 +51,11 @@ def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path:
         line = '{{"source": "{} and {} are numbers", "target": "{} et {} sont des nombres, dit-il"}}\n'
         text.write_text("".join(line.format(n, n * 7, n, n * 7 % 100) for n in range(1500)))
         own = ["--set", f"data.source={text}"]
+    if family(recipe.model.family).tune is not None:  # a base, made here in short
+        rows = [{"text": f"a {('good', 'bad')[n % 2]} thing {n}", "label": "yn"[n % 2]} for n in range(300)]
+        own = ["--set", f"model.base={write_base(tmp_path / 'base')}", "--set", "evaluation.suite=none"]
+        if recipe.model.family == "tuned_classifier":
+            own += ["--set", f"data.source={write_rows(tmp_path / 'texts.jsonl', rows)}"]
     if recipe.data.source.startswith("run:"):  # the codes of a first stage, made here in short
         first = str(tmp_path / "first")
         short = ["--set", "data.source=digits", "--set", "model.size=tiny", "--set", "training.num_steps=2"]

@@ -55,6 +55,8 @@ ELSEWHERE = {
     "flow": "test_asked_pictures.py",
     "diffusion": "test_asked_pictures.py",
     "vqvae": "test_two_stages.py",
+    "tuned": "test_finetune.py",
+    "tuned_classifier": "test_finetune_classifier.py",
 }
 """Families that are trained in a file of their own."""
 

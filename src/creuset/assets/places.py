@@ -7,9 +7,11 @@
 Each is read from the environment when it is asked for, so that a test or a script can move it.
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from creuset.errors import CreusetError, UsageError
 from creuset.files import disk_errors, write_atomic
 
 ALIASES_FORMAT = 1
+_ALIASES = "aliases.json"
 
 
 def home() -> Path:
@@ -59,25 +62,75 @@ def offline() -> bool:
 def aliases() -> Mapping[str, str]:
     """The aliases of this workspace: name -> the name it stands for (`run:ID`, `path:FOLDER`, any other).
 
-    They are kept in home's aliases.json, {"format": 1, "workspaces": {"/folder": {"name": "run:ID"}}}.
+    They are kept in home's aliases.json, {"format": 1, "workspaces": {"/folder": {"name": "run:ID"}}}, with
+    what each stood for before, the newest last, in {"earlier": {"/folder": {"name": ["run:ID"]}}}.
 
     Raises:
         CreusetError: The file is damaged or of a newer format.
     """
-    file = home() / "aliases.json"
-    if not file.exists():
-        return {}
-    document = read_json(file, ALIASES_FORMAT)
-    of_workspaces = document.get("workspaces")
-    known = of_workspaces.get(str(workspace().resolve()), {}) if isinstance(of_workspaces, dict) else None
-    if not isinstance(known, dict) or not all(isinstance(target, str) for target in known.values()):
-        raise CreusetError(
-            "not a file of aliases",
-            where=file,
-            expected='{"format": 1, "workspaces": {"/folder": {"name": "run:ID"}}}',
-            next_step="repair the file or delete it",
-        )
+    known = _of_this_workspace(_alias_document(), "workspaces")
+    if not all(isinstance(target, str) for target in known.values()):
+        raise _no_aliases()
     return known
+
+
+def earlier_targets(name: str) -> list[str]:
+    """What an alias of this workspace stood for before, the newest last.
+
+    Raises:
+        CreusetError: As `aliases`.
+    """
+    found = _of_this_workspace(_alias_document(), "earlier").get(name, [])
+    if not isinstance(found, list) or not all(isinstance(target, str) for target in found):
+        raise _no_aliases()
+    return found
+
+
+def write_alias(name: str, target: str, earlier: Sequence[str]) -> None:
+    """Sets what an alias of this workspace stands for, and what it stood for before. The caller holds
+    `alias_lock`.
+
+    Raises:
+        CreusetError: As `aliases`; UsageError, ResourceError: home cannot be written.
+    """
+    document, here = _alias_document(), str(workspace().resolve())
+    for key, value in (("workspaces", target), ("earlier", list(earlier))):
+        document.setdefault(key, {}).setdefault(here, {})[name] = value
+    write_json(writable(home()) / _ALIASES, {**document, "format": ALIASES_FORMAT})
+
+
+@contextmanager
+def alias_lock() -> Iterator[None]:
+    """Within the block no other process changes aliases.
+
+    Raises:
+        UsageError, ResourceError: home cannot be written.
+    """
+    with (writable(home()) / f"{_ALIASES}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _alias_document() -> dict[str, Any]:
+    file = home() / _ALIASES
+    return read_json(file, ALIASES_FORMAT) if file.exists() else {}
+
+
+def _of_this_workspace(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    of_workspaces = document.get(key, {})
+    known = of_workspaces.get(str(workspace().resolve()), {}) if isinstance(of_workspaces, dict) else None
+    if not isinstance(known, dict):
+        raise _no_aliases()
+    return known
+
+
+def _no_aliases() -> CreusetError:
+    return CreusetError(
+        "not a file of aliases",
+        where=home() / _ALIASES,
+        expected='{"format": 1, "workspaces": {"/folder": {"name": "run:ID"}}}',
+        next_step="repair the file or delete it",
+    )
 
 
 def read_json(file: Path, format: int) -> dict[str, Any]:

@@ -4,8 +4,11 @@
 imports what it needs inside the command.
 """
 
+import contextlib
 import importlib
+import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -13,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "tour": ("creuset.cli.tour", "Train, sample, measure and report on real digits and text."),
     "doctor": ("creuset.cli.doctor", "Say what this machine has and what is missing."),
     "train": ("creuset.cli.train", "Train what a recipe describes, into a run folder."),
+    "finetune": ("creuset.cli.finetune", "Tune a language model on your own data, into a run folder."),
     "runs": ("creuset.cli.runs", "List, show, follow, stop and remove runs."),
     "generate": ("creuset.cli.generate", "Draw samples, reconstructions or interpolations from a run."),
     "chat": ("creuset.cli.chat", "Talk to a language model in the terminal."),
@@ -73,6 +77,28 @@ def cli(offline: bool) -> None:
 
 def main() -> None:
     """Run the command line; a creuset error becomes a sentence on stderr and its exit code."""
+    try:
+        _run()
+    except SystemExit as end:
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            _leave(end)
+        raise
+
+
+def _leave(end: SystemExit) -> NoReturn:
+    """Ends one of several processes of a training at once.
+
+    A thread of gloo may still be giving up a tensor, for which it wants Python's lock: an ordinary end would
+    abort the process then (https://github.com/pytorch/pytorch/pull/179291).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    code = end.code
+    os._exit(code if isinstance(code, int) else 0 if code is None else 1)
+
+
+def _run() -> None:
     from creuset.cli.console import fail, if_it_is_there, system_failure
     from creuset.errors import CreusetError, ResourceError
 

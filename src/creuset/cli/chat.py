@@ -60,18 +60,19 @@ def command(
     driver: Any,
     precision: Any,
 ) -> None:
-    """Talk to MODEL: a GGUF file, a model's folder, or a name of `creuset models list`.
+    """Talk to MODEL: a run of creuset finetune, a GGUF file, a model's folder, or a name of `creuset models
+    list`.
 
     Each line is a turn. /clear forgets the conversation, /exit or the end of the input ends it.
     """
-    from creuset.engines.opening import open_engine
     from creuset.engines.request import Request
     from creuset.generation.sampling import Sampling
     from creuset.workflows.chat import Conversation
+    from creuset.workflows.tuned_model import open_chat_engine
 
     given = {"temperature": temperature, "top_p": top_p, "seed": seed}
     said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    with open_engine(
+    with open_chat_engine(
         model, driver=driver, precision=precision, context_length=context, reuse_prompt=None
     ) as engine:
         description = engine.describe()

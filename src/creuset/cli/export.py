@@ -40,12 +40,13 @@ def command(
 ) -> None:
     """Write MODEL, with its adapter, for other programs.
 
-    MODEL is a name such as smollm2-135m, a GGUF file or a folder. What was written is opened again and asked
-    the same as the model in memory: where it answers otherwise nothing is exported, and the exit code is 4.
-    The certificate lies beside what was written.
+    MODEL is a run of creuset finetune, a name such as smollm2-135m, a GGUF file or a folder. What was written
+    is opened again and asked the same as the model in memory: where it answers otherwise nothing is exported,
+    and the exit code is 4. The certificate lies beside what was written.
     """
     from creuset.errors import UsageError
-    from creuset.workflows.export import export, open_exportable
+    from creuset.workflows.export import export, exportable_run, open_exportable
+    from creuset.workflows.tuned_model import tuned_run
 
     if stored is not None and target != "gguf":
         raise UsageError(
@@ -57,7 +58,15 @@ def command(
         )
     chosen: Any = "q8_0" if stored is None else stored
     progress = TerminalProgress()
-    source = open_exportable(model, adapter)
+    run = tuned_run(model)
+    if run is not None and adapter is not None:
+        raise UsageError(
+            "a run has its own adapter",
+            where="--adapter",
+            got=adapter,
+            next_step="leave it out, or name the base in place of the run",
+        )
+    source = open_exportable(model, adapter) if run is None else exportable_run(run)
     endings = {"gguf": f".{chosen}.gguf", "gguf-lora": ".lora.gguf"}
     place = Path(f"{source.name}{endings.get(target, f'-{target}')}") if out is None else out
     done = export(source, target, place, stored=chosen, progress=progress)

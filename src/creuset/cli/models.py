@@ -153,6 +153,49 @@ def remove_command(names: tuple[str, ...], yes: bool) -> None:
     next_step("creuset models list")
 
 
+@command.command("promote")
+@click.argument("run")
+@click.option("--as", "alias", required=True, help="The alias that is to stand for RUN.")
+@click.option("--force", is_flag=True, help="Do not compare RUN with what the alias stands for.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the comparison; default: 0.")
+@json_option
+def promote_command(run: str, alias: str, force: bool, seed: int, as_json: bool) -> None:
+    """Let an alias stand for RUN: creuset chat ALIAS then talks to it, and generate, eval and export take it.
+
+    RUN must have been measured. Where the alias stands for another run already, both are compared as `creuset
+    compare` does, and a run that is worse by some metric is refused (exit code 4).
+    """
+    from creuset.workflows.aliases import promote
+
+    with TerminalProgress() as progress:
+        served = promote(run, alias, force=force, seed=seed, progress=progress)
+    if as_json:
+        emit_json(served.to_json())
+        return
+    if served.comparison is not None:
+        for _, one in served.comparison.comparisons:
+            say(f"{one.metric}  {one.a:.6g} -> {one.b:.6g}  {one.verdict}")
+    elif served.before is not None:
+        say("not compared")
+    say(f"{alias} -> {served.run}" + ("" if served.before is None else f" (before: {served.before})"))
+    next_step(f"creuset models rollback {alias}" if served.before else f"creuset runs show {alias}")
+
+
+@command.command("rollback")
+@click.argument("alias")
+@json_option
+def rollback_command(alias: str, as_json: bool) -> None:
+    """Let ALIAS stand for what it stood for before the last promotion."""
+    from creuset.workflows.aliases import rollback
+
+    served = rollback(alias)
+    if as_json:
+        emit_json(served.to_json())
+        return
+    say(f"{alias} -> {served.run} (before: {served.before})")
+    next_step(f"creuset runs show {alias}")
+
+
 def _entry(asset: Asset) -> dict[str, Any]:
     """What is known of an asset, and whether it is on this machine."""
     where = folder = None

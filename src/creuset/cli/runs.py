@@ -85,6 +85,7 @@ def show(run: str, as_json: bool) -> None:
     from creuset.workflows.again import again_command
     from creuset.workflows.collapse_panel import alarm_sentences
     from creuset.workflows.evaluate import stored_scores
+    from creuset.workflows.lineage import lineage
     from creuset.workflows.load import find_run
     from creuset.workflows.outdated import outdated_scores
 
@@ -100,6 +101,7 @@ def show(run: str, as_json: bool) -> None:
                 "path": str(folder.path),
                 "status": folder.status(),
                 "manifest": manifest.model_dump(mode="json"),
+                "lineage": lineage(folder),
                 "checkpoints": checkpoints,
                 "again": again_command(folder),
                 "alarms": alarms,
@@ -118,7 +120,7 @@ def show(run: str, as_json: bool) -> None:
         ("seed", str(manifest.seed)),
         ("device", f"{manifest.device}, {manifest.precision_reason}"),
         ("machine", ", ".join(f"{key} {value}" for key, value in manifest.machine.items())),
-        ("parent", manifest.parent or "none"),
+        ("lineage", " -> ".join(lineage(folder))),
         (
             "checkpoints",
             ", ".join(_marked(name, manifest.last, manifest.best) for name in checkpoints) or "none",

@@ -1,10 +1,16 @@
 """`creuset train`: a recipe becomes a run folder."""
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from creuset.cli.console import TerminalProgress, duration, emit_json, json_option, next_step, say, table
+
+if TYPE_CHECKING:
+    from creuset.workflows.estimate import Estimate
+    from creuset.workflows.rehearse import DryRun
+    from creuset.workflows.train import Run
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -96,6 +102,11 @@ def _train(
                 measure=measure,
                 progress=progress,
             )
+    show_run(run, measured=measure, as_json=as_json)
+
+
+def show_run(run: "Run", *, measured: bool, as_json: bool) -> None:
+    """How a training ended, and its scores."""
     outcome, folder = run.outcome, run.folder
     if as_json:
         emit_json(
@@ -119,7 +130,7 @@ def _train(
         say(f"  {sentence}")
     if outcome.reason == "max_time":
         next_step(f"creuset train --resume {folder.reference}")
-    elif measure:
+    elif measured:
         next_step(f"open {folder.report_path}")
     else:
         next_step(f"creuset eval {folder.reference}")
@@ -131,6 +142,11 @@ def _dry_run(recipe: str | None, settings: tuple[str, ...], seed: int | None, as
     assert recipe is not None
     with TerminalProgress() as progress:
         result = dry_run(recipe, settings=settings, seed=seed, progress=progress)
+    show_dry_run(result, f"creuset train {recipe}", as_json)
+
+
+def show_dry_run(result: "DryRun", command: str, as_json: bool) -> None:
+    """What a dry run saw, and the command that trains."""
     if as_json:
         emit_json(
             {
@@ -157,7 +173,7 @@ def _dry_run(recipe: str | None, settings: tuple[str, ...], seed: int | None, as
         say(f"saved ({size}), reloaded, and step 3 gave the same numbers on both")
     else:
         say(f"saved ({size}), reloaded, and both gave the same logits for these samples")
-    next_step(f"creuset train {recipe}")
+    next_step(command)
 
 
 def _estimate(recipe: str | None, settings: tuple[str, ...], seed: int | None, as_json: bool) -> None:
@@ -166,6 +182,11 @@ def _estimate(recipe: str | None, settings: tuple[str, ...], seed: int | None, a
     assert recipe is not None
     with TerminalProgress() as progress:
         result = estimate(recipe, settings=settings, seed=seed, progress=progress)
+    show_estimate(result, f"creuset train {recipe}", as_json)
+
+
+def show_estimate(result: "Estimate", command: str, as_json: bool) -> None:
+    """How long each part of a training takes, and the command that trains."""
     if as_json:
         emit_json(result.to_json())
         return
@@ -186,4 +207,4 @@ def _estimate(recipe: str | None, settings: tuple[str, ...], seed: int | None, a
     say(f"peak memory: {result.peak_memory_bytes / 1e6:.0f} MB")
     for remark in result.remarks:
         say(remark)
-    next_step(f"creuset train {recipe}")
+    next_step(command)

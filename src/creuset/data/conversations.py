@@ -50,6 +50,7 @@ _ALSO_READ: Mapping[Form, tuple[str, ...]] = {
     "kto": ("system", "tools"),
     "prompt": ("system", "tools"),
     "instruction": ("input", "system"),
+    "labelled": ("group",),
     "preference": ("messages", "conversations", "prompt", "instruction", "input", "system"),
 }
 
@@ -113,11 +114,13 @@ class LabelledText:
         text: Not empty.
         label: The class; "" of plain texts.
         place: file:line.
+        group: What it belongs to, such as a document, whose rows stay in one split; "" where none is named.
     """
 
     text: str
     label: str
     place: str
+    group: str = ""
 
 
 Row = Conversation | RatedAnswer | Preference | LabelledText
@@ -339,7 +342,13 @@ def _labelled(record: Record) -> LabelledText:
     if not isinstance(label, str | int) or not str(label).strip():
         raise Fault(f'"label" is no class, but {label!r}')
     name = str(label).lower() if isinstance(label, bool) else str(label).strip()
-    return LabelledText(text=text_of(record.values["text"], "text"), label=name, place=record.place)
+    group = record.values.get("group")
+    return LabelledText(
+        text=text_of(record.values["text"], "text"),
+        label=name,
+        place=record.place,
+        group="" if group is None else str(group),
+    )
 
 
 def _plain_text(record: Record) -> LabelledText:

@@ -16,6 +16,7 @@ from creuset.data.spec import DataSpec
 from creuset.data.text_pairs import TextPairs
 from creuset.data.token_stream import TokenStream, block_batch
 from creuset.data.tokenizer import Tokenizer
+from creuset.data.tuning_rows import TuningRows
 from creuset.data.vocabulary import encode, text_lengths, unknown_share
 from creuset.errors import DataError
 
@@ -28,7 +29,8 @@ class Split:
         inputs: Pictures as stored, uint8 (N, C, H, W) in [0, num_levels); or table rows as they stand in
             the file, float64 (N, F); or token ids of texts, int32 (N, T), padded (vocabulary.py); or blocks
             of a corpus, int32 (N, context + 1) (token_stream.py); or how many tokens source and target of a
-            pair have, int64 (N, 2); or code maps, int16 (N, 1, h, w).
+            pair have, int64 (N, 2); or code maps, int16 (N, 1, h, w); or how many tokens a text to tune on
+            has, or two answers have together, int64 (N,).
         labels: Places in the spec's class_names, int64 (N,); None without labels.
         hashes: Content hashes, two numbers a sample (hashing.py).
         names: Where each sample comes from, for people; of a corpus its documents, which are not samples.
@@ -38,6 +40,9 @@ class Split:
         stream: The tokens of a corpus; None for other data.
         pairs: Pairs of texts and their tokens; None for other data.
         pictures: Those that code maps stand for, uint8 (N, C, H, W); None for other data.
+        tuning: Texts to tune a language model on; None for other data.
+        features: What a body that does not learn makes of each text, float32 (N, E); None where nothing is
+            kept.
     """
 
     inputs: Tensor
@@ -49,6 +54,8 @@ class Split:
     stream: TokenStream | None = None
     pairs: TextPairs | None = None
     pictures: Tensor | None = None
+    tuning: TuningRows | None = None
+    features: Tensor | None = None
 
     @property
     def num_samples(self) -> int:
@@ -66,6 +73,8 @@ class Split:
             num_tokens=None if self.num_tokens is None else self.num_tokens[places],
             pairs=None if self.pairs is None else self.pairs.select(indices),
             pictures=None if self.pictures is None else self.pictures[places],
+            tuning=None if self.tuning is None else self.tuning.select(indices),
+            features=None if self.features is None else self.features[places],
         )
 
 
@@ -92,7 +101,7 @@ class Dataset:
         splits: "train", "validation" and, unless test_share is 0, "test".
         content_hash: Names exactly this data in these splits (hashing.content_hash).
         report: How it was made.
-        tokenizer: What cut a corpus or pairs into tokens; None for other data.
+        tokenizer: What cut a corpus, pairs or texts to tune on into tokens; None for other data.
         code_maps: What code maps stand for; None for other data.
     """
 
@@ -135,8 +144,8 @@ class Dataset:
             "images" float32 (B, C, H, W) in [-1, 1], or "features" float32 (B, F), each column with the
             training split's mean taken off and divided by its standard deviation, or "tokens" int64 (B, T)
             padded to the longest of them with "lengths" int64 (B,), or of a corpus "tokens" and "targets"
-            int64 (B, context), or of pairs what `TextPairs.batch` says; "labels" int64 (B,) where there are
-            any.
+            int64 (B, context), or of pairs what `TextPairs.batch` says, or of texts to tune on what
+            `TuningRows.batch` says; "labels" int64 (B,) where there are any.
 
         Raises:
             DataError: There is no such split.
@@ -148,9 +157,13 @@ class Dataset:
             )
         if part.pairs is not None:
             return part.pairs.batch(indices)
+        if part.tuning is not None:
+            return part.tuning.batch(indices)
         inputs = part.inputs.index_select(0, indices)
         if self.spec.kind == "images":
             batch = {"images": to_floats(inputs, self.spec.num_levels)}
+        elif part.features is not None:
+            batch = {"features": part.features.index_select(0, indices)}
         elif self.spec.kind == "table":
             batch = {"features": standardise(inputs, self.spec)}
         else:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from creuset.data.spec import DataSpec
+from creuset.data.spec import TUNING, DataSpec
 
 Hashes = NDArray[np.uint64]
 """(N, 2): one row a sample."""
@@ -97,7 +97,7 @@ def content_hash(spec: DataSpec, splits: Mapping[str, tuple[Hashes, Tensor | Non
         form["sound"] = asdict(spec.sound)
     if spec.codes is not None:
         form["codes"] = spec.codes.checkpoint
-    if spec.kind in ("corpus", "pairs"):
+    if spec.kind in ("corpus", "pairs", *TUNING):
         form |= {"context": spec.context, "tokenizer": spec.tokenizer}
     digest = hashlib.sha256(json.dumps(form, sort_keys=True).encode())
     for _, (hashes, labels) in sorted(splits.items()):

@@ -8,6 +8,7 @@ from typing import get_args
 from creuset.data.assemble import split_source
 from creuset.data.audio import CLIPS, is_sound_folder, read_sound_folder
 from creuset.data.audio_npz import holds_sound, read_sound_npz
+from creuset.data.conversations import read_tuning_file
 from creuset.data.corpus import SUFFIX, is_corpus, read_documents
 from creuset.data.corpus_split import split_corpus
 from creuset.data.csv_file import CSV_SUFFIXES
@@ -15,6 +16,7 @@ from creuset.data.dataset import Dataset
 from creuset.data.entries import visible
 from creuset.data.folder import read_folder
 from creuset.data.idx import is_idx, read_idx, read_idx_folder
+from creuset.data.labelled_split import split_labelled
 from creuset.data.named import DIGITS, MNIST_5K_FILE, read_digits, read_mnist_5k
 from creuset.data.npz import read_npz
 from creuset.data.pair_file import PAIR_SUFFIX, read_pairs
@@ -22,10 +24,12 @@ from creuset.data.pair_split import split_pairs
 from creuset.data.picture import SUFFIXES
 from creuset.data.python_reference import PYTHON_REFERENCE, read_python_reference
 from creuset.data.source import Source, check_classes
-from creuset.data.spec import Kind
+from creuset.data.spec import TUNING, Kind
 from creuset.data.table import read_csv
 from creuset.data.text_file import read_texts
+from creuset.data.text_side import TextSide
 from creuset.data.toys import mixtures, read_toy
+from creuset.data.tuning_split import split_tuning, tuning_path
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import AugmentationConfig, DataConfig
@@ -51,8 +55,9 @@ _KIND_SETTINGS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
         "vocabulary_size": ("texts", "corpus", "pairs"),
         "tokenizer": ("corpus", "pairs"),
         "context": ("corpus", "pairs"),
-        "limit": ("images", "table", "texts", "pairs"),
+        "limit": ("images", "table", "texts", "pairs", "chats", "preferences"),
         "stack": ("images",),
+        "test_source": ("chats", "preferences"),
     }
 )
 """Settings of the `data` section that some kinds of data take."""
@@ -63,8 +68,12 @@ KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
         "texts": "texts",
         "corpus": "plain text",
         "pairs": "pairs of texts",
+        "chats": "texts to tune on",
+        "preferences": "preferences",
     }
 )
+_NOT_BESIDE_A_BASE = ("tokens", "vocabulary_size", "text_column", "label_column")
+"""Settings of texts that a base decides."""
 _HINTS: Mapping[Kind, str] = MappingProxyType(
     {
         "texts": ", or name the column of the texts in data.text_column",
@@ -100,7 +109,7 @@ def kinds_of_field(field: str) -> tuple[Kind, ...]:
     if field in ("augmentation", "audio"):
         return ("images",)
     if field in _READER_SETTINGS:
-        return tuple(kind for kind in get_args(Kind) if kind != "corpus")
+        return tuple(kind for kind in get_args(Kind) if kind not in ("corpus", *TUNING))
     return _KIND_SETTINGS.get(field, get_args(Kind))
 
 
@@ -110,6 +119,7 @@ def load_data(
     seed: int,
     resolve: Resolve,
     needs_mask: bool = False,
+    base: TextSide | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The data set that a recipe's `data` section describes, ready for training.
@@ -122,6 +132,7 @@ def load_data(
         seed: Decides, with the samples' hashes, the splits that the source does not have.
         resolve: Finds what a name stands for, where `config.source` or `config.tokenizer` is no path.
         needs_mask: Whether the tokenizer of a corpus is given a mask token where it has none.
+        base: How the language model reads that is to be tuned on the data; None where none is.
         progress: Counts pictures, and is told what a user should know.
 
     Raises:
@@ -131,19 +142,38 @@ def load_data(
         ResourceError: It does not fit into memory.
     """
     shown = Silent() if progress is None else progress
-    source = read_source(config, resolve=resolve, progress=shown)
-    check_classes(config.source, source)
-    _refuse_shares(config, source)
-    _refuse_settings_of_other_kinds(config, source)
-    if source.kind == "corpus":
-        dataset = split_corpus(source, config, resolve=resolve, needs_mask=needs_mask)
-    elif source.kind == "pairs":
-        dataset = split_pairs(source, config, seed=seed, resolve=resolve)
+    if base is not None:
+        dataset = _to_tune_on(config, base, seed)
     else:
-        dataset = split_source(source, config, seed=seed)
+        source = read_source(config, resolve=resolve, progress=shown)
+        check_classes(config.source, source)
+        _refuse_shares(config, source)
+        _refuse_settings_of_other_kinds(config, source)
+        if source.kind == "corpus":
+            dataset = split_corpus(source, config, resolve=resolve, needs_mask=needs_mask)
+        elif source.kind == "pairs":
+            dataset = split_pairs(source, config, seed=seed, resolve=resolve)
+        else:
+            dataset = split_source(source, config, seed=seed)
     for remark in dataset.report.remarks():
         shown.say(f"data: {remark}")
     return dataset
+
+
+def _to_tune_on(config: DataConfig, base: TextSide, seed: int) -> Dataset:
+    """Texts to tune a base on, whose settings are few: the base decides how they are read."""
+    file = read_tuning_file(tuning_path(config.source))
+    kind: Kind = "texts" if file.form == "labelled" else "chats"
+    for field in DataConfig.model_fields:
+        if kind not in kinds_of_field(field) or field in _NOT_BESIDE_A_BASE:
+            _refuse(
+                config, field, "it is for other data", expected=f"nothing for records of the form {file.form}"
+            )
+    if config.test_source is not None:
+        _refuse(config, "test_share", "data.test_source is the test split", expected="nothing beside it")
+    if kind == "texts":
+        return split_labelled(file, config, base, seed=seed)
+    return split_tuning(file, config, base, seed=seed)
 
 
 def read_source(

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-Kind = Literal["images", "table", "texts", "corpus", "pairs"]
-"""What a sample is: a picture, a row of numbers, a text, a block of tokens of a corpus, a pair of texts."""
+Kind = Literal["images", "table", "texts", "corpus", "pairs", "chats", "preferences"]
+"""What a sample is: a picture, a row of numbers, a text, a block of tokens of a corpus, a pair of texts, a
+text to tune a language model on (mostly a conversation), or two answers of which one is preferred."""
+TUNING: tuple[Kind, ...] = ("chats", "preferences")
+"""What a language model that others trained is tuned on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +91,14 @@ class DataSpec:
         feature_mean: Mean of each column over the training split; empty otherwise.
         feature_std: Standard deviation of each column over the training split, 1 where a column does not
             vary; batches hold (column - mean) / std. Empty otherwise.
-        tokens: What a text is cut into (`vocabulary.py`); None for other data.
+        tokens: What a text is cut into (`vocabulary.py`), or "base": by the tokenizer of a base that others
+            trained (`labelled_split.py`); None for other data.
         max_tokens: Tokens of a text that are read, its first ones; 0 for other data.
         vocabulary: The tokens of texts in the order of their ids; empty for other data.
-        context: Tokens of a corpus's block, or of a pair's source or target at most; 0 for other data.
-        tokenizer: The fingerprint of the tokenizer of a corpus or of pairs; empty for other data.
+        context: Tokens of a corpus's block, of a pair's source or target at most, or of a text to tune on at
+            most; 0 for other data.
+        tokenizer: The fingerprint of the tokenizer of a corpus, of pairs or of texts to tune on; empty for
+            other data.
         tokenizer_size: Its ids; 0 for other data.
         mask_token: The id that stands for a token to be guessed; None where the tokenizer has none.
         special_tokens: The ids that stand for no text, such as those that end or fill up texts.
@@ -105,8 +111,8 @@ class DataSpec:
         start_token: The id that a text of a corpus from nothing goes on from (`text_start.py`); None where it
             is not known, as in other data. It is no part of the form: specs that differ in it are equal.
         ids_before, ids_behind: What the tokenizer of pairs puts around each text; empty for other data.
-        target_tokens: Tokens of a pair's target with its end mark, on average over the training split; 0 for
-            other data.
+        target_tokens: Tokens of a pair's target with its end mark, or of a text to tune on those that are
+            learned (of its preferred answer), on average over the training split; 0 for other data.
         mixture: The known mixture that the samples were drawn from: "ring", "grid", or "stack" for pictures
             stacked as channels (`toys.py`); empty for other data.
     """
@@ -121,7 +127,7 @@ class DataSpec:
     feature_names: tuple[str, ...] = ()
     feature_mean: tuple[float, ...] = ()
     feature_std: tuple[float, ...] = ()
-    tokens: Literal["words", "bytes"] | None = None
+    tokens: Literal["words", "bytes", "base"] | None = None
     max_tokens: int = 0
     vocabulary: tuple[str, ...] = ()
     context: int = 0

@@ -2,14 +2,24 @@
 
 Rows that ask the same question, word for word, go to one split together: a question that was trained would
 be known before it is measured. Their order follows from their content, not from that of the file.
+
+Of a file of preferences each sample has two rows, that of the chosen answer and that of the rejected one.
+
+    chats         a batch of B texts: one row, each behind the other (`trained_rows.py`)
+    preferences   a batch of B pairs: likewise, the B chosen answers first and then the B rejected ones
+
+Legend of shapes: N samples, B those of a batch, T their tokens together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from creuset.data.chat_template import ChatTemplate
 from creuset.data.conversations import (
@@ -24,7 +34,7 @@ from creuset.data.hashing import Hashes, sample_hashes
 from creuset.data.records import refusal
 from creuset.data.split import cut
 from creuset.data.tokenizer import Tokenizer
-from creuset.data.trained_rows import TrainedText, answer_text, chat_text, plain_text
+from creuset.data.trained_rows import TrainedRows, TrainedText, answer_text, chat_text, plain_text
 from creuset.data.turns import Turn, strings_in
 from creuset.errors import CreusetError, Problem, UsageError
 
@@ -40,11 +50,13 @@ class TunedRow:
         text: Its tokens.
         place: file:line.
         messages: The contents of its messages as they stand in the file; empty of plain texts.
+        asked: What the first answer of a conversation answers, as text; empty of others.
     """
 
     text: TrainedText
     place: str
     messages: tuple[str, ...] = ()
+    asked: str = ""
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -64,6 +76,56 @@ class AnswerPair:
 
     chosen: TunedRow
     rejected: TunedRow
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TuningRows:
+    """The samples of a split.
+
+    Args:
+        rows: Each sample's row, or that of its chosen answer.
+        rejected: Those of rejected answers; empty of other data.
+    """
+
+    rows: tuple[TunedRow, ...]
+    rejected: tuple[TunedRow, ...] = ()
+
+    @property
+    def everything(self) -> tuple[TunedRow, ...]:
+        """All rows, chosen ones first."""
+        return (*self.rows, *self.rejected)
+
+    @cached_property
+    def trained(self) -> TrainedRows:
+        """The tokens of all rows."""
+        return TrainedRows.of([row.text for row in self.everything])
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each sample, those of both answers together, int64 (N,)."""
+        lengths = self.trained.rows.lengths
+        return lengths.view(-1, len(self.rows)).sum(0)
+
+    @property
+    def num_trained(self) -> Tensor:
+        """Tokens that are learned of each sample, of its chosen answer, int64 (N,)."""
+        return self.trained.num_trained[: len(self.rows)]
+
+    def batch(self, indices: Tensor) -> dict[str, Tensor]:
+        """Samples as a model takes them: "tokens", "targets" and "documents", int64 (1, T).
+
+        Args:
+            indices: Which samples, int64 (B,).
+        """
+        places = torch.cat([indices, indices + len(self.rows)]) if self.rejected else indices
+        return self.trained.batch(places)
+
+    def select(self, indices: Indices) -> "TuningRows":
+        """These samples only."""
+        return TuningRows(
+            rows=tuple(self.rows[index] for index in indices),
+            rejected=tuple(self.rejected[index] for index in indices) if self.rejected else (),
+        )
 
 
 def conversation_rows(
@@ -183,7 +245,13 @@ def _required(template: ChatTemplate | None) -> ChatTemplate:
 def _conversation(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> TunedRow:
     assert isinstance(row, Conversation)
     text = chat_text(row, template, tokenizer)
-    return TunedRow(text=text, place=row.place, messages=messages_of(row))
+    return TunedRow(text=text, place=row.place, messages=messages_of(row), asked=_asked(row.turns))
+
+
+def _asked(turns: Sequence[Turn]) -> str:
+    """The text of the last turn before the first answer."""
+    first = next(number for number, turn in enumerate(turns) if turn["role"] == "assistant")
+    return "\n".join(strings_in([turns[first - 1].get("content")]))
 
 
 def _plain(row: Row, tokenizer: Tokenizer, end_id: int | None) -> TunedRow:

@@ -14,6 +14,7 @@ A suite takes a model and data and returns scores with what a report draws besid
     masked           masked.py
     pairs            pairs.py
     retrieval        partners.py
+    tuning           tuned_answers.py
 """
 
 from collections.abc import Mapping
@@ -44,10 +45,13 @@ from creuset.evaluation.suite import (
     suites,
 )
 from creuset.evaluation.texts import text_suite
+from creuset.evaluation.tuned_answers import NUM_ANSWERED, tuning_suite
 from creuset.metrics.signature import Context
 from creuset.models.base import Family, Model
+from creuset.models.tuned import Tuned
 from creuset.progress import Progress
 from creuset.recipe.sections import Suite
+from creuset.training.rollouts import Reward
 
 __all__ = [
     "AnalogySetting",
@@ -76,7 +80,9 @@ def evaluate(
     distances: DistanceSetting | None = None,
     analogies: AnalogySetting | None = None,
     modes: ModeSetting | None = None,
+    num_answered: int = NUM_ANSWERED,
     untrained: Model | None = None,
+    reward: Reward | None = None,
     choices: Mapping[str, str | int] | None = None,
 ) -> Evaluation:
     """Runs a suite.
@@ -92,7 +98,10 @@ def evaluate(
         distances: How generated pictures are measured; None leaves that out.
         analogies: What is asked of words; None asks nothing. Of the data, only the tokenizer is used then.
         modes: How modes are counted; default: of points, as many as in the published figures.
-        untrained: For retrieval, the model before its training; None leaves that out.
+        num_answered: For tuning, how many held-out prompts are answered.
+        untrained: For retrieval, the model before its training, None leaves that out; for tuning it is the
+            base.
+        reward: For tuning, what an answer is worth to a model that learned from rewards.
         choices: Further things that change the numbers, for the signatures.
 
     Raises:
@@ -122,6 +131,9 @@ def evaluate(
         evaluation = modes_suite(subject, dataset.spec, context, ModeSetting() if modes is None else modes)
     elif suite == "retrieval":
         evaluation = partner_suite(subject, untrained, dataset, split, context)
+    elif suite == "tuning":
+        assert isinstance(untrained, Tuned)
+        evaluation = tuning_suite(subject, untrained, dataset, split, context, num_answered, progress, reward)
     else:
         evaluation = _images(subject, dataset, split, context, num_importance_samples, distances, progress)
     return replace(evaluation, samples=samples)

@@ -131,4 +131,6 @@ def suites(family: Family, spec: DataSpec | None = None) -> tuple[Suite, ...]:
         found.append("retrieval")
     if "embeds_tokens" in family.traits:
         found.append("analogies")
+    if "answers_chats" in family.traits:
+        found.append("tuning")
     return tuple(found)

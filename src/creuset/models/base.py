@@ -17,6 +17,8 @@ what its models can do, and choose the contract tests (tests/test_family_contrac
     embeds_texts    embed(tokens, lengths) -> a vector for each text
     transduces_text target_nats(pairs) -> nats of each token of a target, given its source; a `transformer`
                     writes targets by beam search (models/encoder_decoder.py, generation/transduction.py)
+    answers_chats   text_nats(batch) -> nats of what is learned of each text; a Transformer with its adapters,
+                    which engines and exports take over (models/tuned.py)
 
 A model makes every random draw from the BatchGenerator it is given, and its loss is a mean over samples that
 do not influence each other: so the loss of a batch is the mean of the losses of its parts, by their sizes. A
@@ -39,7 +41,7 @@ from torch import Tensor, nn
 
 from creuset.data.spec import DataSpec
 from creuset.data.token_stream import IGNORED
-from creuset.device import BatchGenerator
+from creuset.device import BatchGenerator, Precision, stored_dtype
 from creuset.errors import UsageError
 from creuset.layers.interpolation import Path, interpolate_codes
 from creuset.models.transformer import Transformer
@@ -58,6 +60,7 @@ Trait = Literal[
     "embeds_tokens",
     "embeds_texts",
     "transduces_text",
+    "answers_chats",
 ]
 Batch = Mapping[str, Tensor]
 Collapse = Literal["samples", "posterior", "codes"]
@@ -78,6 +81,8 @@ class Family:
         traits: What its models can do.
         build_on: Makes a model on a body that others trained, where its section names a `base`; None for a
             family that begins from scratch alone.
+        tune: Makes a model of a whole language model that others trained, given what Hugging Face's model
+            calls each of its layers; None for a family that does not tune one.
         collapses: What is watched in its training; None where there is nothing to watch.
     """
 
@@ -86,6 +91,7 @@ class Family:
     build: "Callable[[Any, DataSpec], Model | FittedModel]"
     traits: frozenset[Trait]
     build_on: "Callable[[Any, DataSpec, Transformer], Model] | None" = None
+    tune: "Callable[[Any, DataSpec, Transformer, Mapping[str, str]], Model] | None" = None
     collapses: Collapse | None = None
 
 
@@ -163,6 +169,14 @@ class Model(nn.Module):
         """The named parameters that `player` updates; all of them for a family with one player."""
         assert player in self.players
         return self.named_parameters()
+
+    def settle(self, device: torch.device, precision: Precision) -> None:
+        """Moves the model to where it is trained and used, in the number format that it is kept in."""
+        self.to(device, stored_dtype(precision))
+
+    def stored_state(self) -> dict[str, Tensor]:
+        """What a checkpoint holds of the model: its parameters and buffers, if not said otherwise."""
+        return self.state_dict()
 
     def begin_step(self, step: int, num_steps: int) -> None:
         """Told before training step `step` (from 0, of `num_steps`): what changes with it is set here.

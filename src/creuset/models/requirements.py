@@ -14,6 +14,8 @@ _KIND_NAMES: Mapping[Kind, str] = {
     "texts": "texts",
     "corpus": "plain text",
     "pairs": "pairs of texts",
+    "chats": "conversations or texts",
+    "preferences": "preferences",
 }
 _NEXT_STEPS: Mapping[Kind, str] = {
     "images": "choose a family for pictures, such as model.family: cnn",
@@ -21,6 +23,8 @@ _NEXT_STEPS: Mapping[Kind, str] = {
     "texts": "choose a family for texts, such as model.family: rnn",
     "corpus": "choose a family for plain text, such as model.family: decoder",
     "pairs": "choose a family for pairs of texts, such as model.family: encoder_decoder",
+    "chats": "set objective.name: next_token, or give rows with chosen and rejected answers",
+    "preferences": "set objective.name: dpo or orpo",
 }
 """What to do with data of a kind that a family does not take."""
 

@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from creuset.adapters.lora import LoraForm, attach, drawing
 from creuset.adapters.targets import target_layers
@@ -30,6 +31,8 @@ from creuset.objectives.linear_cross_entropy import sum_of_nats
 Weights = Literal["full", "lora", "head", "last"]
 ADAPTER = "tuned"
 """What the adapter of a tuning is called within the model."""
+_TOKENS_AT_ONCE = 1024
+"""Tokens whose scores of the whole vocabulary are in memory together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,15 +158,40 @@ def answer_log_probs(
         num_texts: How many documents.
         generator: As for `asked_nats`.
     """
-    targets = batch["targets"]
-    asked = targets != IGNORED
+    asked = batch["targets"] != IGNORED
+    log_probs = token_log_probs(body, asked_states(body, batch, generator), batch["targets"][asked])
+    sums = log_probs.new_zeros(num_texts)
+    return sums.index_add(0, batch["documents"][asked], log_probs)
+
+
+def asked_states(
+    body: Transformer, batch: Mapping[str, Tensor], generator: BatchGenerator | None = None
+) -> Tensor:
+    """What the head reads where a token is asked for, (N, E); arguments as for `answer_log_probs`."""
     with drawing(body, generator):
-        states = body.hidden(batch["tokens"], documents=batch["documents"], generator=generator)[asked]
+        states = body.hidden(batch["tokens"], documents=batch["documents"], generator=generator)
+    return states[batch["targets"] != IGNORED]
+
+
+def token_log_probs(body: Transformer, states: Tensor, targets: Tensor) -> Tensor:
+    """The log-probability of each target, (N,), in nats, in float32 at least.
+
+    Args:
+        body: Whose head scores.
+        states: As of `asked_states`, (N, E).
+        targets: int64 (N,).
+    """
+    parts = zip(torch.split(states, _TOKENS_AT_ONCE), torch.split(targets, _TOKENS_AT_ONCE), strict=True)
+    # the scores of a part are made again for its gradient: those of all parts would not fit into memory
+    nats = [checkpoint(_each_nats, body, part, wanted, use_reentrant=False) for part, wanted in parts]
+    return -torch.cat(nats)
+
+
+def _each_nats(body: Transformer, states: Tensor, targets: Tensor) -> Tensor:
+    """What each target costs, (N,), in float32 at least."""
     logits = body.logits(states)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    nats = functional.cross_entropy(precise, targets[asked], reduction="none")
-    sums = nats.new_zeros(num_texts)
-    return sums.index_add(0, batch["documents"][asked], -nats)
+    return functional.cross_entropy(precise, targets, reduction="none")
 
 
 def _nats(body: Transformer, states: Tensor, targets: Tensor) -> Tensor:

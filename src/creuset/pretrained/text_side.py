@@ -3,10 +3,10 @@
 A base is a GGUF file or a folder of Hugging Face's transformers.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from creuset.data.chat_template import ChatTemplate
+from creuset.data.text_side import TextSide
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import read_settings
 from creuset.errors import NotFoundError
@@ -15,23 +15,6 @@ from creuset.pretrained.gguf.config import read_config as read_gguf_config
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.tokenizer import read_chat_template, read_tokenizer
 from creuset.pretrained.hub_format import read_config
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextSide:
-    """How a base reads and writes.
-
-    Args:
-        tokenizer: Its tokenizer.
-        chat_template: How chats are written for it; None where it knows none.
-        eos_ids: The tokens that end an answer.
-        context_length: Tokens that it reads at once; None where nothing limits it.
-    """
-
-    tokenizer: Tokenizer
-    chat_template: ChatTemplate | None
-    eos_ids: tuple[int, ...]
-    context_length: int | None
 
 
 def open_text_side(path: Path) -> TextSide:

@@ -33,7 +33,7 @@ SECTIONS: Mapping[str, type[Section]] = {
 }
 """The sections that are the same for each family."""
 
-_FAMILY_SECTIONS = ("objective",)
+_FAMILY_SECTIONS = ("adapter", "objective")
 """The sections beside `model` whose keys are the family's."""
 
 Families = Mapping[str, Callable[[], type[FamilyConfig]]]

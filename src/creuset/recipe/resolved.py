@@ -12,7 +12,7 @@ from creuset.recipe.tree import Place, printable
 FORMAT = 1
 """The version of the resolved recipe; a recipe written by hand may leave it out."""
 
-KEYS = ("format", "model", "objective", "data", "training", "players", "collapse", "evaluation")
+KEYS = ("format", "model", "adapter", "objective", "data", "training", "players", "collapse", "evaluation")
 """What a recipe holds, in this order."""
 
 

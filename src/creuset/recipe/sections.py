@@ -22,7 +22,9 @@ _ADAM_BETAS = (0.9, 0.999)
 _VOCABULARY_SIZE = 10_000
 _EXTRACTOR = "efficientnet-lite0"
 
-Suite = Literal["classification", "images", "modes", "text", "pairs", "masked", "retrieval", "analogies"]
+Suite = Literal[
+    "classification", "images", "modes", "text", "pairs", "masked", "retrieval", "analogies", "tuning"
+]
 """A set of measures that are taken together (evaluation/)."""
 
 
@@ -40,7 +42,7 @@ class FamilyConfig(Section):
     sizes: ClassVar[dict[str, dict[str, object]]] = {}
     own_sections: ClassVar[tuple[str, ...]] = ()
     num_importance_samples: ClassVar[int] = 200
-    only_for: ClassVar[dict[str, Literal["images", "table", "texts", "corpus", "pairs"]]] = {}
+    only_for: ClassVar[Mapping[str, str]] = {}
     exact_likelihood: ClassVar[bool] = False
 
     family: str = Field(description="The model family, a file of creuset/models.")
@@ -81,6 +83,11 @@ class FamilyConfig(Section):
     @property
     def base_name(self) -> str | None:
         """The model that others trained from which this one begins; None to begin from scratch."""
+        return None
+
+    @property
+    def base_context(self) -> int | None:
+        """Tokens that a whole base reads at most; None for all that it can."""
         return None
 
     @property
@@ -139,8 +146,9 @@ class DataConfig(Section):
 
     source: str = Field(
         description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures, of "
-        "WAV files or of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl. run:NAME: the codes "
-        "that the VQ-VAE of that run makes of its own data, in its splits."
+        "WAV files or of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl; of a family that "
+        "tunes a language model a file of conversations, texts or preferences (docs/tuning_data.md). "
+        "run:NAME: the codes that the VQ-VAE of that run makes of its own data, in its splits."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
     image_size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -199,6 +207,11 @@ class DataConfig(Section):
     )
     test_share: float = Field(
         0.1, ge=0, lt=1, description="Share of the samples for the test, where the source has no such split."
+    )
+    test_source: str | None = Field(
+        None,
+        description="Of texts to tune a language model on: a file of the rows to measure on, in place of a "
+        "share of the source.",
     )
     limit: int | None = Field(None, ge=1, description="Use only this many training samples.")
     stack: int = Field(
@@ -340,7 +353,7 @@ class EvaluationConfig(Section):
         ge=0,
         description="Samples that are drawn: for distances from real pictures, of which as many are taken at "
         "most (default 1,000; 0 leaves distances out), or for the suite modes (default 2,500 points, 26,000 "
-        "stacked pictures).",
+        "stacked pictures); for the suite tuning the held-out prompts that are answered (default 32).",
     )
     extractor: str = Field(
         _EXTRACTOR,

@@ -1,6 +1,7 @@
-"""manifest.json: what a run is, and how far it came (format 3).
+"""manifest.json: what a run is, and how far it came (format 4).
 
-Format 1 did not say how many processes trained, nor the device's name; format 2 knew of no collapse. Older
+Format 1 did not say how many processes trained, nor the device's name; format 2 knew of no collapse, format 3
+of no base. Older
 documents are read: each is brought to the next format, one step at a time, and is written in the newest one
 at the run's next change.
 """
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from creuset.device import Precision
 from creuset.errors import CheckpointError
 
-FORMAT = 3
+FORMAT = 4
 
 Status = Literal["created", "running", "stopped", "finished", "failed"]
 
@@ -29,6 +30,9 @@ class Manifest(BaseModel):
     validation loss so far. Times are in seconds of training. device_name is what the maker calls the device;
     num_processes and distributed say how many processes trained last, and how (None for a single one). What
     an older creuset did not write down is None.
+
+    base is the language model that the run tunes: its "name" and the "sha256" of its weights; parent names
+    the run that this one goes on from, or whose codes it learns.
 
     healthy names the newest checkpoint at which nothing was collapsing. remedies lists the rollbacks, each
     with the step at which training went back, where to ("back_to"), cause, signal, the settings that training
@@ -55,6 +59,7 @@ class Manifest(BaseModel):
     data_spec: dict[str, Any]
     data_report: dict[str, Any]
     parent: str | None = None
+    base: dict[str, str] | None = None
     status: Status = "created"
     stop_reason: str | None = None
     step: int = 0
@@ -132,8 +137,13 @@ def _from_2(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "healthy": None, "remedies": []}
 
 
+def _from_3(document: dict[str, Any]) -> dict[str, Any]:
+    """Format 3 knows of no base."""
+    return {**document, "base": None}
+
+
 _MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType(
-    {1: _from_1, 2: _from_2}
+    {1: _from_1, 2: _from_2, 3: _from_3}
 )
 """format -> what makes a document of the next one."""
 

@@ -1,4 +1,5 @@
-"""The body that a model begins from where its section names a `base`: a Transformer that others trained."""
+"""What a model begins from where its section names a `base`: a Transformer that others trained, its body
+alone or whole."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,49 @@ from creuset.data.spec import DataSpec
 from creuset.errors import UsageError
 from creuset.models.transformer import Transformer
 from creuset.pretrained.folder import load_folder
+from creuset.pretrained.whole_base import WholeBase, load_whole_base
 
+_GGUF = ".gguf"
 _BEHIND_THE_BODY = ("head.", "pooler.")
 """How the names of tensors begin that belong to no body."""
+
+
+def base_path(base: str) -> Path:
+    """Where a base lies: a path as it is, or the GGUF file or the folder that a name stands for.
+
+    Raises:
+        NotFoundError: There is no such path or name.
+    """
+    path = Path(base).expanduser()
+    if path.exists():
+        return path
+    found = resolve(base)
+    is_gguf = found.file is not None and found.file.suffix == _GGUF
+    return found.file if is_gguf and found.file is not None else found.path
+
+
+def whole_base(base: str, spec: DataSpec) -> WholeBase:
+    """The whole language model, in float32.
+
+    Args:
+        base: A GGUF file, a folder, or a name such as smollm2-135m.
+        spec: The form of the data, which is made with the base's tokenizer.
+
+    Raises:
+        NotFoundError: There is no such model.
+        UsageError: It is not the one that the data was made for.
+        DataError, CheckpointError: It is damaged.
+    """
+    found = load_whole_base(base_path(base))
+    if found.text.tokenizer.fingerprint != spec.tokenizer:
+        raise UsageError(
+            f"{base} reads other tokens than it did when this data was made for it",
+            where="model.base",
+            got=f"a tokenizer with fingerprint {found.text.tokenizer.fingerprint[:16]}",
+            expected=f"one with fingerprint {spec.tokenizer[:16]}",
+            next_step="put the base back that the run was tuned from",
+        )
+    return found
 
 
 def base_body(base: str, spec: DataSpec, *, dropout: float) -> Transformer:
@@ -26,8 +67,7 @@ def base_body(base: str, spec: DataSpec, *, dropout: float) -> Transformer:
         UsageError: The data is cut by another tokenizer, or the folder holds no body that is known.
         DataError, CheckpointError, BlockedError: See `load_folder`.
     """
-    path = Path(base).expanduser()
-    found = load_folder(path if path.exists() else resolve(base).path)
+    found = load_folder(base_path(base))
     if found.tokenizer is None or found.tokenizer.fingerprint != spec.tokenizer:
         raise UsageError(
             f"{base} reads other tokens than the data is cut into",

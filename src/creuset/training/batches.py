@@ -1,4 +1,8 @@
-"""Batches for the loop: by position, so that a resumed run meets the data it would have met."""
+"""Batches for the loop: by position, so that a resumed run meets the data it would have met.
+
+Texts to tune on differ in length, and so do the memory and the time that their batches take. The batch with
+the most tokens of the whole training comes first: memory fails at once or never.
+"""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -32,10 +36,18 @@ class TrainingBatches:
         seed: Decides the order, the augmentation and the shifts.
         device: Where batches are put.
         dtype: Their floating-point format.
+        num_batches: Batches of the whole training; of texts to tune on the heaviest of them comes first.
     """
 
     def __init__(
-        self, dataset: Dataset, config: DataConfig, *, seed: int, device: torch.device, dtype: torch.dtype
+        self,
+        dataset: Dataset,
+        config: DataConfig,
+        *,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        num_batches: int = 1,
     ) -> None:
         self.batch_size = config.batch_size
         self._dataset = dataset
@@ -46,8 +58,16 @@ class TrainingBatches:
         self._offsets = EpochOffsets(dataset.spec.context, seed) if dataset.spec.kind == "corpus" else None
         self._is_padded = dataset.spec.kind == "pairs"
         self._latest: tuple[int, BatchGenerator] | None = None
+        self._heaviest = 0
+        tuning = dataset.splits["train"].tuning
+        if tuning is not None:
+            lengths = tuning.lengths
+            tokens = [int(lengths[self._order.indices(place)].sum()) for place in range(num_batches)]
+            self._heaviest = tokens.index(max(tokens))
 
     def part(self, position: int, start: int, stop: int) -> dict[str, Tensor]:
+        if position in (0, self._heaviest):  # they change places
+            position = self._heaviest - position
         indices = self._order.indices(position)[start:stop]
         if (
             self._is_padded

@@ -19,7 +19,8 @@ Legend of shapes: N rows.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from creuset.data.source import counted
 from creuset.data.tokenizer import Tokenizer
@@ -92,6 +93,17 @@ class GateReport:
             f"{counted(self.num_rows, 'row')}, {self.num_tokens:,} tokens, {share:.0%} of them trained, "
             f"the longest row {self.longest:,}"
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        return {
+            "num_rows": self.num_rows,
+            "num_tokens": self.num_tokens,
+            "num_trained": self.num_trained,
+            "longest": self.longest,
+            "findings": [asdict(finding) for finding in self.findings],
+            "sample": self.sample,
+        }
 
     def require(self) -> None:
         """Stops a tuning that has a fatal finding.

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from torch import nn
-
 from creuset.device import peak_memory_bytes
 from creuset.errors import NumericalError
+from creuset.models.base import Model
 from creuset.recipe.sections import TrainingConfig
 from creuset.runs.checkpoint import Checkpoint
 from creuset.training.distributed import Processes
@@ -73,7 +72,7 @@ class Loop:
     def __init__(
         self,
         *,
-        model: nn.Module,
+        model: Model,
         family: str,
         updates: Updates,
         players: Sequence[Player],

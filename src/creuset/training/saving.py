@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from creuset.errors import CheckpointError, NumericalError
+from creuset.models.base import Model
 from creuset.runs.checkpoint import Checkpoint, check_family, check_fit
 from creuset.training.distributed import shard_like, whole
 from creuset.training.ema import ExponentialMovingAverage
@@ -19,12 +20,12 @@ class Tensors:
     """The tensors of a training.
 
     Args:
-        model: Its parameters and buffers.
+        model: What it stores of its parameters and buffers.
         players: Their optimizers.
         ema: The averages, where there are some.
     """
 
-    model: nn.Module
+    model: Model
     players: Sequence[Player]
     ema: ExponentialMovingAverage | None
 
@@ -40,7 +41,7 @@ class Tensors:
         Raises:
             NumericalError: A weight is NaN or infinite: the last update ruined it.
         """
-        weights = {name: whole(value) for name, value in self.model.state_dict().items()}
+        weights = {name: whole(value) for name, value in self.model.stored_state().items()}
         for name, value in weights.items():
             if not bool(torch.isfinite(value).all()):
                 raise NumericalError(
@@ -59,7 +60,7 @@ class Tensors:
     def put_back(self, checkpoint: Checkpoint) -> None:
         """Takes over a checkpoint's tensors, each process its shards of them."""
         with torch.no_grad():
-            for name, value in self.model.state_dict().items():
+            for name, value in self.model.stored_state().items():
                 value.copy_(shard_like(checkpoint.weights[name], value))
         for player in self.players:
             player.load_state(_optimizer_shards(player, checkpoint.optimizer))
@@ -71,7 +72,7 @@ class Tensors:
 
 
 def check_is_of(
-    checkpoint: Checkpoint, model: nn.Module, family: str, facts: Mapping[str, int], where: Path
+    checkpoint: Checkpoint, model: Model, family: str, facts: Mapping[str, int], where: Path
 ) -> None:
     """Refuses the checkpoint of another model or training.
 
@@ -86,7 +87,7 @@ def check_is_of(
         CheckpointError: It is of another family, model, seed or batch size.
     """
     check_family(checkpoint, family, where)
-    check_fit(checkpoint.weights, model.state_dict(), where)
+    check_fit(checkpoint.weights, model.stored_state(), where)
     for name, value in facts.items():
         if checkpoint.facts[name] != value:
             raise CheckpointError(

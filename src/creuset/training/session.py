@@ -3,24 +3,28 @@ estimate have in common."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from creuset.data.dataset import Dataset
 from creuset.data.spec import DataSpec
-from creuset.device import BatchGenerator, Precision, derive_seed
+from creuset.device import BatchGenerator, Precision, derive_seed, stored_dtype
 from creuset.errors import UsageError
 from creuset.models.base import Family, FittedModel, Model
+from creuset.models.transformer import Transformer
 from creuset.recipe.resolve import Recipe
 from creuset.recipe.sections import FamilyConfig, PlayerConfig
 from creuset.runs.checkpoint import Checkpoint
-from creuset.training.base import base_body
+from creuset.training.base import base_body, whole_base
 from creuset.training.batches import TrainingBatches, split_batches
 from creuset.training.collapse import CollapseWatch
 from creuset.training.distributed import Processes
+from creuset.training.frozen_features import with_frozen_features
 from creuset.training.lookers import make_looker, require_watchable
 from creuset.training.loop import Loop
 from creuset.training.optimizer import Player
+from creuset.training.policy import PolicyLoss
 from creuset.training.recorder import Recorder
 from creuset.training.update import Updates, num_parts_of
 from creuset.training.watch import Watch
@@ -39,6 +43,10 @@ def build_model(family: Family, config: FamilyConfig, spec: DataSpec, seed: int)
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "initial weights"))
+        if config.base_name is not None and family.tune is not None:
+            base = whole_base(config.base_name, spec)
+            body = Transformer.from_weights(base.config, base.weights)
+            return family.tune(config, spec, body, base.theirs)
         if config.base_name is not None:
             assert family.build_on is not None
             body = base_body(config.base_name, spec, dropout=config.base_dropout)
@@ -58,6 +66,7 @@ class Session:
         precision: The number format that was chosen.
         processes: Who else trains.
         batches: What it is trained on.
+        policy: The loss, where a model learns from rewards of its own answers; None where the model has it.
     """
 
     recipe: Recipe
@@ -67,6 +76,7 @@ class Session:
     precision: Precision
     processes: Processes
     batches: TrainingBatches
+    policy: PolicyLoss | None = None
 
     @classmethod
     def prepare(
@@ -80,12 +90,21 @@ class Session:
         """
         training = recipe.training
         num_parts = num_parts_of(recipe.data.batch_size, training.accumulate, processes)
-        batches = TrainingBatches(
-            dataset, recipe.data, seed=training.seed, device=processes.device, dtype=stored_dtype(precision)
+        make_batches = partial(
+            TrainingBatches,
+            config=recipe.data,
+            seed=training.seed,
+            device=processes.device,
+            dtype=stored_dtype(precision),
+            num_batches=training.num_steps,
         )
+        batches = make_batches(dataset)
         model = build_model(family, recipe.model, dataset.spec, recipe.training.seed)
         assert isinstance(model, Model)
-        model.to(processes.device, stored_dtype(precision))
+        model.settle(processes.device, precision)
+        kept = with_frozen_features(model, dataset, processes.device)
+        if kept is not dataset:
+            dataset, batches = kept, make_batches(kept)
         require_watchable(family.collapses, model, dataset, recipe.collapse)
         if model.couples_samples and num_parts > 1:
             raise UsageError(
@@ -136,7 +155,7 @@ class Session:
         ]
         updates = Updates(
             model=self.model,
-            loss=self.model.loss,
+            loss=self.model.loss if self.policy is None else self.policy,
             players=players,
             batches=self.batches,
             accumulate=training.accumulate,
@@ -144,7 +163,7 @@ class Session:
             seed=training.seed,
             precision=self.precision,
             processes=self.processes,
-            begin_step=lambda step: self.model.begin_step(step, training.num_steps),
+            begin_step=self._begin_step,
             end_update=self.model.end_update,
         )
         return Loop(
@@ -160,6 +179,11 @@ class Session:
             save=save,
             watch=watch,
         )
+
+    def _begin_step(self, step: int) -> None:
+        self.model.begin_step(step, self.recipe.training.num_steps)
+        if self.policy is not None:
+            self.policy.begin_step(step)
 
     def collapse_signals(self, say: Callable[[str], None]) -> CollapseWatch | None:
         """What is watched for collapse; None where the recipe or the family wants nothing watched, or there
@@ -193,6 +217,8 @@ class Session:
         Of samples that are told from each other, a last group that is not whole is left out, unless it is the
         only one: fewer are told more easily.
         """
+        if self.policy is not None:
+            return self.policy.validate()
         self.model.eval()
         device, dtype = self.processes.device, stored_dtype(self.precision)
         totals: dict[str, float] = {}
@@ -219,8 +245,3 @@ class Session:
                     totals[name] = totals.get(name, 0.0) + float(value) * share
         self.model.train()
         return {name: total / weight for name, total in totals.items()}
-
-
-def stored_dtype(precision: Precision) -> torch.dtype:
-    """What parameters and batches are stored in; bfloat16 is for products only."""
-    return torch.float64 if precision == "float64" else torch.float32

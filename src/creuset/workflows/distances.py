@@ -80,7 +80,7 @@ def distance_setting(
     recipe = loaded.recipe.evaluation
     number = _number(recipe) if num_generated is None else num_generated
     draws = suite == "images" and "samples" in loaded.family.traits
-    if suite == "modes":
+    if suite in ("modes", "tuning"):
         return None
     if extractor is not None or num_generated is not None:
         _require_effect(loaded, suite, draws=draws, number=number, extractor=extractor)

@@ -11,7 +11,7 @@ from creuset.models.base import Model
 from creuset.models.text_embedder import TextEmbedder
 from creuset.pretrained.sentence_embedder import SentenceEmbedder, save_embedder
 from creuset.reporting.blocks import Block, Cell, Table
-from creuset.training.session import build_model, stored_dtype
+from creuset.training.session import build_model
 from creuset.workflows.load import Loaded
 
 
@@ -40,7 +40,8 @@ def untrained(loaded: Loaded) -> Model:
     """The run's model as it was before its training, in evaluation mode."""
     model = build_model(loaded.family, loaded.recipe.model, loaded.spec, loaded.recipe.training.seed)
     assert isinstance(model, Model)
-    return model.to(loaded.device, stored_dtype(loaded.run.manifest().precision)).eval()
+    model.settle(loaded.device, loaded.run.manifest().precision)
+    return model.eval()
 
 
 def partner_blocks(document: Mapping[str, Any]) -> list[Block]:

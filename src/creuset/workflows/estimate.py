@@ -16,6 +16,7 @@ from creuset.device import memory_errors, peak_memory_bytes, threads_restored
 from creuset.evaluation import suites
 from creuset.models.base import FittedModel
 from creuset.progress import Progress, Silent
+from creuset.recipe.resolve import Recipe
 from creuset.runs.folder import RunFolder
 from creuset.training.distributed import Processes
 from creuset.training.fit import fitted_checkpoint, places_of_share, training_rows
@@ -104,7 +105,11 @@ class Estimate:
 
 @threads_restored()
 def estimate(
-    recipe: str | Path, *, settings: Settings = (), seed: int | None = None, progress: Progress | None = None
+    recipe: str | Path | Recipe,
+    *,
+    settings: Settings = (),
+    seed: int | None = None,
+    progress: Progress | None = None,
 ) -> Estimate:
     """Measures a training in a folder of its own, which is removed, and adds up what all of it will take.
 

@@ -23,6 +23,7 @@ from creuset.evaluation import (
     suites,
 )
 from creuset.evaluation import evaluate as run_suite
+from creuset.evaluation.tuned_answers import NUM_ANSWERED
 from creuset.metrics.score import Score
 from creuset.models.base import Model
 from creuset.progress import Progress, Silent
@@ -33,6 +34,7 @@ from creuset.workflows.distances import distance_setting, mode_setting
 from creuset.workflows.embed import untrained
 from creuset.workflows.load import Loaded, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
+from creuset.workflows.rewards import reward_of
 from creuset.workflows.run_data import run_data
 
 FORMAT = 1
@@ -102,6 +104,7 @@ def evaluate(
         distances=distances,
         analogies=analogies,
         modes=modes,
+        num_answered=_num_answered(loaded, num_generated),
         seed=seed,
         choices=choices,
         progress=watcher,
@@ -111,6 +114,12 @@ def evaluate(
     source = loaded.recipe.data.source if data is None else data
     _keep(loaded, evaluation, usual=usual, source=source, seed=seed)
     return evaluation
+
+
+def _num_answered(loaded: Loaded, number: int | None) -> int:
+    """Held-out prompts that a tuned model and its base answer."""
+    wanted = loaded.recipe.evaluation.num_generated if number is None else number
+    return NUM_ANSWERED if wanted is None else wanted
 
 
 def _keep(loaded: Loaded, evaluation: Evaluation, *, usual: bool, source: str, seed: int) -> None:
@@ -164,6 +173,7 @@ def _run(
     distances: DistanceSetting | None,
     analogies: AnalogySetting | None,
     modes: ModeSetting | None,
+    num_answered: int,
     seed: int,
     choices: Mapping[str, str | int],
     progress: Progress,
@@ -182,7 +192,9 @@ def _run(
             distances=distances,
             analogies=analogies,
             modes=modes,
-            untrained=untrained(loaded) if suite == "retrieval" else None,
+            num_answered=num_answered,
+            untrained=untrained(loaded) if suite in ("retrieval", "tuning") else None,
+            reward=reward_of(loaded.recipe.model),
             seed=seed,
             progress=progress,
             choices=choices,

@@ -20,6 +20,7 @@ from creuset.training.watch import Watch
 from creuset.workflows.evaluate import evaluate
 from creuset.workflows.plan import Plan
 from creuset.workflows.report import write_run_report
+from creuset.workflows.rewards import with_policy
 from creuset.workflows.rollback import (
     answers,
     go_back_with,
@@ -39,7 +40,8 @@ def make_session(plan: Plan) -> Session | FittedModel:
     """
     with memory_errors("choose a smaller model.size"):
         if "gradient" in plan.family.traits:
-            return Session.prepare(plan.recipe, plan.family, plan.dataset, plan.precision, plan.processes)
+            session = Session.prepare(plan.recipe, plan.family, plan.dataset, plan.precision, plan.processes)
+            return with_policy(session)
         model = build_model(plan.family, plan.recipe.model, plan.dataset.spec, plan.recipe.training.seed)
     assert isinstance(model, FittedModel)
     return model

@@ -35,12 +35,17 @@ from creuset.evaluation.certificate import Certificate, Kind, LiveModel, certify
 from creuset.files import disk_errors, sha256_of, sync_file, sync_folder
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
+from creuset.models.tuned import Tuned
+from creuset.models.tuning import ADAPTER as TUNED
 from creuset.pretrained.folder import FORMATS, Pretrained, save_folder
 from creuset.pretrained.gguf.lora_writing import write_lora_gguf
 from creuset.pretrained.gguf.writing import Stored, write_gguf
 from creuset.pretrained.hub_format import write_config
 from creuset.pretrained.peft_folder import load_adapter, save_adapter, with_own_head
 from creuset.progress import Progress, Silent
+from creuset.runs.folder import RunFolder
+from creuset.training.base import base_path
+from creuset.workflows.load import load
 
 Target = Literal["safetensors", "gguf", "gguf-lora", "peft"]
 CERTIFICATE = "certificate.json"
@@ -64,6 +69,7 @@ class Exportable:
         has_adapter: Whether there is one.
         base_name: What an adapter's folder says that its base is called.
         others: What the adapter trained beside the Transformer, in PEFT's names: a classifier's head.
+        adapter_name: What the adapter is called in the model.
     """
 
     name: str
@@ -75,6 +81,7 @@ class Exportable:
     has_adapter: bool
     base_name: str
     others: Mapping[str, Tensor] = field(default_factory=dict)
+    adapter_name: str = ADAPTER
 
     @property
     def live(self) -> LiveModel:
@@ -140,6 +147,34 @@ def open_exportable(base: str, adapter: Path | None = None) -> Exportable:
     )
 
 
+def exportable_run(run: RunFolder) -> Exportable:
+    """The tuned language model of a run in float32, with its adapter where it has one.
+
+    Raises:
+        UsageError: The run tunes no language model.
+        CheckpointError: The base is another one, or the checkpoint is damaged.
+    """
+    loaded = load(run, precision="float32")
+    model = loaded.having("answers_chats", "be exported as a language model")
+    assert isinstance(model, Tuned)
+    base = run.manifest().base
+    assert base is not None
+    place = base_path(base["name"])
+    native = load_native(place, dtype=torch.float32)
+    lora = model.form.weights == "lora"
+    return Exportable(
+        name=run.id,
+        config=native.config,
+        body=model.body,
+        model=native,
+        model_type=write_config(native.config, FORMATS)[0].model_type,
+        place=place,
+        has_adapter=lora,
+        base_name=base["name"],
+        adapter_name=TUNED,
+    )
+
+
 def export(
     source: Exportable,
     to: Target,
@@ -170,7 +205,7 @@ def export(
             where="--to",
             got=to,
             expected="safetensors or gguf",
-            next_step="name the adapter's folder: --adapter FOLDER",
+            next_step="name the adapter's folder, --adapter FOLDER, or a run that was tuned by lora",
         )
     if source.others and to != "peft":
         raise UsageError(
@@ -247,7 +282,7 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
             ),
         )
     elif to == "peft":
-        adapter = taken(source.body, ADAPTER)
+        adapter = taken(source.body, source.adapter_name)
         save_adapter(
             place,
             adapter,
@@ -257,7 +292,7 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
             others=source.others,
         )
     else:
-        write_lora_gguf(place, taken(source.body, ADAPTER), source.model.config, name=source.name)
+        write_lora_gguf(place, taken(source.body, source.adapter_name), source.model.config, name=source.name)
 
 
 def _certified(source: Exportable, to: Target, place: Path, stored: Stored) -> Certificate:

@@ -9,14 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from creuset.assets import workspace
+from creuset.assets.places import aliases
+from creuset.data.labelled_split import base_ids
 from creuset.data.spec import CodeForm, DataSpec, SoundForm
 from creuset.data.vocabulary import encode
-from creuset.device import resolve_device
-from creuset.errors import DataError, NotFoundError, UsageError
+from creuset.device import Precision, resolve_device
+from creuset.errors import CheckpointError, DataError, NotFoundError, UsageError
 from creuset.generation import pictures
 from creuset.generation.table_rows import to_features
 from creuset.models import family, family_configs
 from creuset.models.base import FittedModel, Model, placed
+from creuset.pretrained.whole_base import weights_hash
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.source import read_text
 from creuset.runs.checkpoint import (
@@ -26,7 +29,8 @@ from creuset.runs.checkpoint import (
     check_fit,
 )
 from creuset.runs.folder import RunFolder
-from creuset.training.session import build_model, stored_dtype
+from creuset.training.base import base_path
+from creuset.training.session import build_model
 from creuset.workflows.first_stage import RUN, FirstStage, require_same_codes
 from creuset.workflows.picture_handle import PictureHandle
 from creuset.workflows.text_handle import TextHandle
@@ -74,11 +78,13 @@ class Loaded(PictureHandle, TextHandle):
                 got=repr(inputs)[:80],
                 expected="a list of texts, each with a word at least",
             )
+        if self.spec.tokens == "base":
+            return base_ids(texts, self.tokenizer, max_tokens=self.spec.max_tokens)[0].long()
         return encode(texts, self.spec)[0].long()
 
 
 def find_run(name: str | Path) -> RunFolder:
-    """The run that a name stands for: a path, an ID under the workspace's runs/, or run:ID.
+    """The run that a name stands for: a path, an ID under the workspace's runs/, run:ID, or an alias.
 
     Raises:
         NotFoundError: There is none.
@@ -87,7 +93,12 @@ def find_run(name: str | Path) -> RunFolder:
     try:
         if len(path.parts) > 1 or (path / "manifest.json").is_file():
             return RunFolder.open(path if path.name not in ("", "..") else path.resolve())
-        return RunFolder.open(workspace() / "runs" / path)
+        own = workspace() / "runs" / path
+        if not own.exists() and not str(name).startswith(RUN):
+            target = aliases().get(str(name), "")
+            if target.startswith(RUN):
+                return find_run(target)
+        return RunFolder.open(own)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             raise
@@ -96,7 +107,13 @@ def find_run(name: str | Path) -> RunFolder:
         ) from error
 
 
-def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str = "auto") -> Loaded:
+def load(
+    run: str | Path | RunFolder,
+    *,
+    checkpoint: str = "best",
+    device: str = "auto",
+    precision: Precision | None = None,
+) -> Loaded:
     """The model of a run, in the number format that it was trained in.
 
     Args:
@@ -104,6 +121,7 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
         checkpoint: "best" by validation loss (the last one where nothing was validated), "last", or a name
             such as "step-00000500".
         device: Where the model is put.
+        precision: The number format; None for that of the training.
 
     Raises:
         NotFoundError: No such run or checkpoint.
@@ -113,6 +131,7 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
     recipe = run_recipe(folder)
     kind = family(recipe.model.family)
     spec = data_spec(folder)
+    _require_same_base(folder)
     stage = None
     if spec.codes is not None:
         stage = first_stage(spec.codes.run, device=device, wanted_by=folder)
@@ -122,7 +141,8 @@ def load(run: str | Path | RunFolder, *, checkpoint: str = "best", device: str =
     model = build_model(kind, recipe.model, spec, recipe.training.seed)
     check_family(saved, kind.name, path)
     if isinstance(model, Model):
-        model.to(place, stored_dtype(folder.manifest().precision)).eval()
+        model.settle(place, folder.manifest().precision if precision is None else precision)
+        model.eval()
     _fill(model, saved, path)
     return Loaded(
         folder,
@@ -189,6 +209,26 @@ def first_stage(name: str, *, device: str = "auto", wanted_by: RunFolder | None 
     )
 
 
+def _require_same_base(run: RunFolder) -> None:
+    """Refuses another base than the one that a run was tuned from: what it learned means nothing there.
+
+    Raises:
+        CheckpointError: The base's weights have changed.
+    """
+    base = run.manifest().base
+    if base is None:
+        return
+    found = weights_hash(base_path(base["name"]))
+    if found != base["sha256"]:
+        raise CheckpointError(
+            "the base is not the one that this run was tuned from",
+            where=base["name"],
+            got=f"weights with sha256 {found[:16]}",
+            expected=f"sha256 {base['sha256'][:16]}",
+            next_step="put that file back",
+        )
+
+
 def _checkpoint(folder: RunFolder, which: str) -> tuple[Path, Checkpoint]:
     """A checkpoint of a run that may be training: there it can be dropped for a newer one meanwhile."""
     for tries_left in reversed(range(_TRIES)):
@@ -222,8 +262,11 @@ def _fill(model: Model | FittedModel, saved: Checkpoint, path: Path) -> None:
     if isinstance(model, FittedModel):
         model.load_arrays({name: tensor.numpy() for name, tensor in saved.weights.items()})
         return
-    check_fit(saved.weights, model.state_dict(), path)
+    stored = model.stored_state()
+    check_fit(saved.weights, stored, path)
     averages = {
         name.removeprefix("ema/"): value for name, value in saved.state.items() if name.startswith("ema/")
     }
-    model.load_state_dict({**saved.weights, **averages})
+    with torch.no_grad():
+        for name, value in {**saved.weights, **averages}.items():
+            stored[name].copy_(value)

@@ -23,11 +23,13 @@ from creuset.recipe.section import Section
 from creuset.recipe.sections import EvaluationConfig
 from creuset.recipe.source import find_recipe
 from creuset.training.distributed import Processes, world_size
+from creuset.training.gate import GateReport
 from creuset.workflows.distances import check_extractor
 from creuset.workflows.first_stage import RUN
 from creuset.workflows.measurable import not_measurable
-from creuset.workflows.run_data import load_source
+from creuset.workflows.run_data import base_text, load_source
 from creuset.workflows.step_samples import TRAITS_WITH_SAMPLES
+from creuset.workflows.tuning_data import look_at_rows
 
 Settings = Mapping[str, object] | Sequence[str]
 
@@ -46,6 +48,8 @@ class Plan:
     precision: Precision
     precision_reason: str
     processes: Processes
+    gate: GateReport | None = None
+    """What was found in the rows, where a language model is tuned on them."""
 
     @classmethod
     def make(
@@ -60,6 +64,8 @@ class Plan:
 
         Raises:
             RecipeError: A setting that has no effect for this family.
+            GateError: A language model would be tuned on rows that it learns something else from than is
+                meant.
             UsageError, DataError, NotFoundError: What the recipe names cannot be used; a setting of the data
                 section is named with its place.
         """
@@ -90,10 +96,13 @@ class Plan:
                 recipe.data,
                 progress,
                 needs_mask="fills_masks" in kind.traits,
+                base=(base := base_text(recipe.model)),
                 device=training.device,
             )
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
+        gate = None
         if precision is None:
+            gate = None if base is None else look_at_rows(dataset, base, progress)
             check_data_effects(recipe, dataset.spec)
             check_suite(recipe, kind, dataset.spec)
             if 0 < training.num_steps <= training.warmup_steps:
@@ -120,11 +129,19 @@ class Plan:
             precision=precision[0],
             precision_reason=precision[1],
             processes=processes,
+            gate=gate,
         )
 
 
-def read(recipe: str | Path, settings: Settings = (), seed: int | None = None) -> Recipe:
-    """The recipe of a file or of a shipped name, with settings changed and a seed of one's own."""
+def read(recipe: str | Path | Recipe, settings: Settings = (), seed: int | None = None) -> Recipe:
+    """The recipe of a file or of a shipped name, with settings changed and a seed of one's own.
+
+    A recipe that was read already is taken as it is: its settings are in it.
+    """
+    if isinstance(recipe, Recipe):
+        assert not settings
+        assert seed is None
+        return recipe
     found = find_recipe(recipe)
     changed: dict[str, object] | list[str]
     if isinstance(settings, Mapping):
@@ -139,6 +156,8 @@ def with_absolute_source(recipe: Recipe) -> Recipe:
     works from any folder."""
     data, evaluation = recipe.data, recipe.evaluation
     places = {"source": _absolute(data.source)}
+    if data.test_source is not None:
+        places["test_source"] = _absolute(data.test_source)
     if data.tokenizer not in TOKENIZERS:
         places["tokenizer"] = _absolute(data.tokenizer)
     if evaluation.extractor != EvaluationConfig().extractor:
@@ -187,6 +206,8 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
         elif recipe.model.exact_likelihood:
             ignored["evaluation.num_importance_samples"] = f"the family {kind.name} has an exact likelihood"
     for key in ("evaluation.num_generated", "evaluation.extractor"):
+        if key == "evaluation.num_generated" and "answers_chats" in kind.traits:
+            continue  # the prompts that are answered
         if key in written and "samples" not in kind.traits:
             ignored[key] = f"the family {kind.name} draws no pictures"
         elif key in written and suite not in (None, "none", "images", "modes"):

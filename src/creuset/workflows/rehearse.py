@@ -11,6 +11,7 @@ from creuset.device import memory_errors, threads_restored
 from creuset.errors import CheckpointError
 from creuset.models.base import FittedModel, Model
 from creuset.progress import Progress, Silent
+from creuset.recipe.resolve import Recipe
 from creuset.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from creuset.training.fit import fitted_checkpoint, places_of_share, training_rows
 from creuset.training.loop import Loop
@@ -18,6 +19,7 @@ from creuset.training.recorder import Recorder
 from creuset.training.session import Session
 from creuset.workflows.execute import make_session
 from creuset.workflows.plan import Plan, Settings, read
+from creuset.workflows.tuning_data import look_at_model
 
 _SMALLER = "lower data.batch_size, or raise training.accumulate"
 _FIT_SAMPLES = 500
@@ -48,7 +50,11 @@ class DryRun:
 
 @threads_restored()
 def dry_run(
-    recipe: str | Path, *, settings: Settings = (), seed: int | None = None, progress: Progress | None = None
+    recipe: str | Path | Recipe,
+    *,
+    settings: Settings = (),
+    seed: int | None = None,
+    progress: Progress | None = None,
 ) -> DryRun:
     """Two real steps, a checkpoint, a reload into a new model, and one step more on both.
 
@@ -62,14 +68,14 @@ def dry_run(
     """
     watcher = Silent() if progress is None else progress
     plan = Plan.make(read(recipe, settings, seed), watcher)
-    result = _try_steps(plan) if "gradient" in plan.family.traits else _try_fit(plan, watcher)
+    result = _try_steps(plan, watcher) if "gradient" in plan.family.traits else _try_fit(plan, watcher)
     plan.processes.close()
     return result
 
 
-def _try_steps(plan: Plan) -> DryRun:
+def _try_steps(plan: Plan, progress: Progress) -> DryRun:
     with memory_errors(_SMALLER):
-        first, model = _silent_loop(plan)
+        first, model = _silent_loop(plan, progress)
         losses = [first.take_step(), first.take_step()]
     with tempfile.TemporaryDirectory() as folder:
         path, size = _saved(first.checkpoint(), Path(folder))
@@ -134,8 +140,12 @@ def _saved(checkpoint: Checkpoint, folder: Path) -> tuple[Path, int]:
     return path, sum(file.stat().st_size for file in path.iterdir())
 
 
-def _silent_loop(plan: Plan) -> tuple[Loop, Model]:
-    session = Session.prepare(plan.recipe, plan.family, plan.dataset, plan.precision, plan.processes)
+def _silent_loop(plan: Plan, told: Progress | None = None) -> tuple[Loop, Model]:
+    session = make_session(plan)
+    assert isinstance(session, Session)
+
+    if told is not None:
+        look_at_model(session, told)
 
     def refuse(_checkpoint: Checkpoint, _best: bool) -> str:
         raise AssertionError("a rehearsal keeps no checkpoint")

@@ -49,6 +49,7 @@ from creuset.workflows.score_figures import (
     remark_blocks,
 )
 from creuset.workflows.sounds import sound_blocks
+from creuset.workflows.tuning_report import gate_blocks, tuning_blocks
 
 
 def write_run_report(
@@ -82,6 +83,7 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
                 _data_table(manifest),
                 *_corpus_table(manifest),
                 *_pairs_table(manifest),
+                *gate_blocks(manifest),
                 *_remarks(loaded, dataset),
             ],
         )
@@ -260,6 +262,8 @@ def _scores(run: RunFolder) -> list[Block]:
             blocks.extend(mode_blocks(document))
         if document["suite"] == "retrieval":
             blocks.extend(partner_blocks(document))
+        if document["suite"] == "tuning":
+            blocks.extend(tuning_blocks(document))
         blocks.extend(_of_rows(run, name, document))
     return blocks
 

@@ -1,19 +1,27 @@
 """The data of a recipe, and of a run as it was when that was trained: from files, from names, or the codes of
 another run (`data.source: run:NAME`)."""
 
+from dataclasses import replace
+
 from creuset.assets import resolve
 from creuset.data.dataset import Dataset, conform
 from creuset.data.load import load_data
+from creuset.data.text_side import TextSide
 from creuset.errors import UsageError
+from creuset.models import family
+from creuset.pretrained.text_side import open_text_side
 from creuset.progress import Progress
-from creuset.recipe.sections import DataConfig
+from creuset.recipe.sections import DataConfig, FamilyConfig
 from creuset.runs.folder import RunFolder
+from creuset.training.base import base_path
 from creuset.workflows.first_stage import RUN, require_same_codes
 from creuset.workflows.load import data_spec, first_stage, run_recipe
 
 SPLIT_SEED = 0
 """Splits follow from the data alone: runs with different seeds are tested on the same samples."""
 
+_USUAL_CONTEXT = 2048
+"""Tokens of a row to tune on, at most, where nothing is said."""
 _OF_CODES = ("source", "batch_size")
 """Settings of the `data` section that code maps take."""
 
@@ -24,6 +32,7 @@ def load_source(
     *,
     seed: int = SPLIT_SEED,
     needs_mask: bool = False,
+    base: TextSide | None = None,
     device: str = "auto",
 ) -> Dataset:
     """The data that a recipe's section names.
@@ -32,7 +41,7 @@ def load_source(
         config: The section.
         progress: Who watches.
         seed: Decides the splits that a source does not have.
-        needs_mask: As in `load_data`.
+        needs_mask, base: As in `load_data`.
         device: Where the model of a run is put that makes codes.
 
     Raises:
@@ -46,13 +55,29 @@ def load_source(
         seed=seed,
         resolve=lambda name: resolve(name).path,
         needs_mask=needs_mask,
+        base=base,
         progress=progress,
     )
 
 
-def load_run_data(config: DataConfig, progress: Progress) -> Dataset:
-    """The data of a recipe's section, split as every run splits it."""
-    return load_source(config, progress)
+def load_run_data(config: DataConfig, progress: Progress, base: TextSide | None = None) -> Dataset:
+    """The data of a recipe's section, split as every run splits it; `base` as in `load_data`."""
+    return load_source(config, progress, base=base)
+
+
+def base_text(model: FamilyConfig) -> TextSide | None:
+    """How the language model reads that a recipe tunes; None where it tunes none.
+
+    Raises:
+        NotFoundError, DataError, UsageError: Its base is not there, damaged, or of a family that is not read.
+    """
+    if model.base_name is None or family(model.family).tune is None:
+        return None
+    found = open_text_side(base_path(model.base_name))
+    limits = [found.context_length, model.base_context]
+    if model.base_context is None:
+        limits.append(_USUAL_CONTEXT)
+    return replace(found, context_length=min(limit for limit in limits if limit is not None))
 
 
 def run_data(run: RunFolder, progress: Progress) -> Dataset:
@@ -62,12 +87,17 @@ def run_data(run: RunFolder, progress: Progress) -> Dataset:
         UsageError: It has changed since: samples, labels, classes or splits.
         CheckpointError: It is the codes of a run that has changed since.
     """
-    return as_trained(run, load_run_data(own_data_section(run, run_recipe(run).data), progress))
+    recipe = run_recipe(run)
+    base = base_text(recipe.model)
+    return as_trained(run, load_run_data(own_data_section(run, recipe.data), progress, base))
 
 
 def own_data_section(run: RunFolder, section: DataConfig) -> DataConfig:
-    """The section by which a run's data is read again: a corpus by the tokenizer that the run holds."""
-    if not run.tokenizer_path.is_dir():
+    """The section by which a run's data is read again: a corpus by the tokenizer that the run holds.
+
+    Texts to tune on are read as the base reads them, of whose tokenizer the run holds a copy for others.
+    """
+    if not run.tokenizer_path.is_dir() or run.manifest().base is not None:
         return section
     usual = DataConfig.model_fields["vocabulary_size"].default
     return section.model_copy(

@@ -13,6 +13,7 @@ import torch
 from creuset.errors import CreusetError
 from creuset.files import write_atomic
 from creuset.generation import pictures
+from creuset.generation.answers import answer_sheet, answers, asking_rows, fast_form
 from creuset.generation.continuations import continuations, text_sheet
 from creuset.generation.fillings import held_out_passages, passage_sheet
 from creuset.generation.sampling import Sampling
@@ -22,6 +23,7 @@ from creuset.models.base import Trait
 from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.language_model import LanguageModel
 from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.models.tuned import Tuned
 from creuset.reporting.sheet import picture_sheet
 from creuset.runs.folder import RunFolder
 from creuset.training.session import Session
@@ -31,6 +33,8 @@ _PAIRS = 4
 """Held-out sources of which is shown what becomes of them."""
 _TEXTS, _TEXT_TOKENS, _TEMPERATURE = 2, 200, 0.8
 """How many texts, tokens of each, and a temperature below 1, at which small models read best."""
+_ANSWERS, _ANSWER_TOKENS = 3, 64
+"""Held-out prompts that are answered, and tokens of an answer."""
 _PASSAGES, _GUESSES = 3, 5
 """Passages with masks, and guesses of each mask."""
 _HELD_OUT = "validation"
@@ -98,6 +102,20 @@ def _texts(session: Session) -> Sheet:
     )
 
 
+def _answers(session: Session) -> Sheet | None:
+    """A few held-out prompts, what stands there, and what the model answers."""
+    model, dataset = session.model, session.dataset
+    assert isinstance(model, Tuned)
+    if _HELD_OUT not in dataset.splits:
+        return None
+    asked = asking_rows(dataset, _HELD_OUT, _ANSWERS)
+    if not asked:
+        return None
+    return lambda: answer_sheet(
+        answers(fast_form(model.body.config, model.plain_state()), asked, dataset, max_tokens=_ANSWER_TOKENS)
+    )
+
+
 def _pairs(session: Session) -> Sheet | None:
     """A few held-out sources, what is wanted, and what the model makes of them."""
     model, dataset = session.model, session.dataset
@@ -159,6 +177,7 @@ def _reconstructions(session: Session) -> Sheet | None:
 _SHEETS: Mapping[Trait, Callable[[Session], Sheet | None]] = MappingProxyType(
     {
         "generates_text": _texts,
+        "answers_chats": _answers,
         "transduces_text": _pairs,
         "fills_masks": _passages,
         "samples": _drawn,

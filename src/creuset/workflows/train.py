@@ -11,21 +11,27 @@ from creuset.device import device_name, machine_facts, resolve_device, threads_r
 from creuset.errors import CreusetError, UsageError
 from creuset.metrics.score import Score
 from creuset.models import family
+from creuset.pretrained.whole_base import weights_hash
 from creuset.progress import Progress, Silent
 from creuset.recipe.resolve import Recipe
+from creuset.recipe.sections import FamilyConfig
 from creuset.runs.folder import RunFolder, refuse_existing
 from creuset.runs.manifest import Manifest, now
+from creuset.training.base import base_path
 from creuset.training.distributed import Processes
 from creuset.training.loop import Outcome, StopReason
+from creuset.training.session import Session
 from creuset.workflows.evaluate import stored_scores
 from creuset.workflows.execute import carry_out, make_session
 from creuset.workflows.execute import measure as measure_run
 from creuset.workflows.leakage import leakage_remark, look_for_leakage
+from creuset.workflows.lineage import parent_of
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.outdated import outdated_scores
 from creuset.workflows.plan import Plan, Settings, read, with_absolute_source
 from creuset.workflows.report import write_run_report
 from creuset.workflows.run_data import as_trained, own_data_section
+from creuset.workflows.tuning_data import look_at_model
 
 _DECIDES_BYTES = ("torch", "numpy", "processor", "threads")
 """What of a machine decides how sums are rounded."""
@@ -64,7 +70,7 @@ class Run:
 
 @threads_restored()
 def train(
-    recipe: str | Path,
+    recipe: str | Path | Recipe,
     *,
     name: str | Path | None = None,
     seed: int | None = None,
@@ -76,7 +82,7 @@ def train(
     """Trains what a recipe describes.
 
     Args:
-        recipe: A YAML file, or the name of a recipe that creuset ships.
+        recipe: A YAML file, the name of a recipe that creuset ships, or one that was read already.
         name: The run's ID below the workspace's runs/, or a path; default: the recipe's name.
         seed: Decides every random draw, in place of the recipe's training.seed.
         settings: Values in place of the recipe's: {"training.num_steps": 500}, or ["training.num_steps=500"].
@@ -99,6 +105,8 @@ def train(
         refuse_existing(run_path(name))
     plan = Plan.make(resolved, watcher)
     session = make_session(plan)
+    if isinstance(session, Session):
+        look_at_model(session, watcher)
     path = plan.processes.share_result(lambda: str(create_run(plan, name, watcher).path))
     folder = RunFolder(Path(path))
     outcome = carry_out(plan, session, folder, max_seconds=max_seconds, progress=watcher)
@@ -278,10 +286,30 @@ def _create_at(path: Path, plan: Plan, leakage: dict[str, Any]) -> RunFolder:
         data_source=recipe.data.source,
         data_hash=plan.dataset.content_hash,
         data_spec=asdict(plan.dataset.spec),
-        data_report={**plan.dataset.report.to_json(), "near_duplicates": leakage},
-        parent=None if plan.dataset.spec.codes is None else plan.dataset.spec.codes.run,
+        data_report={
+            **plan.dataset.report.to_json(),
+            "near_duplicates": leakage,
+            **({} if plan.gate is None else {"gate": plan.gate.to_json()}),
+        },
+        parent=_parent_of(plan),
+        base=base_of(recipe.model),
     )
     return RunFolder.create(path, recipe.to_yaml(), manifest, tokenizer=plan.dataset.tokenizer)
+
+
+def _parent_of(plan: Plan) -> str | None:
+    """The run whose codes are learned, or whose model is tuned further."""
+    if plan.dataset.spec.codes is not None:
+        return plan.dataset.spec.codes.run
+    name = plan.recipe.model.base_name
+    return None if name is None or plan.family.tune is None else parent_of(base_path(name))
+
+
+def base_of(model: FamilyConfig) -> dict[str, str] | None:
+    """The language model that a recipe tunes, with the hash of its weights; None where it tunes none."""
+    if model.base_name is None or family(model.family).tune is None:
+        return None
+    return {"name": model.base_name, "sha256": weights_hash(base_path(model.base_name))}
 
 
 def typed_command(function: str) -> str:

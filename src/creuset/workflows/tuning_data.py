@@ -7,12 +7,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from creuset.assets import resolve
 from creuset.data.conversations import CHAT_FORMS, TuningFile, form_of, read_tuning_file
+from creuset.data.dataset import Dataset
+from creuset.data.spec import TUNING
+from creuset.data.text_side import TextSide
 from creuset.data.tuning_rows import TunedRow, answer_pairs, conversation_rows
 from creuset.errors import UsageError
-from creuset.pretrained.text_side import TextSide, open_text_side
-from creuset.training.gate import GateReport, look, pieces_of
+from creuset.models.tuned import Tuned
+from creuset.pretrained.text_side import open_text_side
+from creuset.progress import Progress
+from creuset.training.base import base_path
+from creuset.training.gate import TRAINED_BEGIN, TRAINED_END, GateReport, look, pieces_of
+from creuset.training.gate_on_model import compare_batches
+from creuset.training.session import Session
 
 _ALWAYS = (".json", ".ndjson", ".parquet")
 """Files of records alone."""
@@ -93,7 +100,7 @@ def look_at(path: Path, base: str | None = None) -> LookedAt:
     file = read_tuning_file(path)
     if base is None:
         return LookedAt(file=file, report=None)
-    text_side = open_text_side(_place(base))
+    text_side = open_text_side(base_path(base))
     rows = _rows(file, text_side)
     report = look(
         rows,
@@ -105,13 +112,53 @@ def look_at(path: Path, base: str | None = None) -> LookedAt:
     return LookedAt(file=file, report=report, sample=tuple(pieces_of(rows[0].text, text_side.tokenizer)))
 
 
-def _place(base: str) -> Path:
-    """Where a base lies: its GGUF file, or its folder."""
-    path = Path(base).expanduser()
-    if path.exists():
-        return path
-    found = resolve(base)
-    return found.path if found.file is None else found.file
+def look_at_model(session: Session, progress: Progress) -> None:
+    """Whether a batch, its rows one by one and padded rows train the model alike; asked on one process alone.
+
+    Raises:
+        GateError: They do not.
+    """
+    model = session.model
+    if not isinstance(model, Tuned) or session.processes.distributed:
+        return
+    found = compare_batches(
+        model, session.dataset, precision=session.precision, device=session.processes.device
+    )
+    found.require()
+    progress.say(f"gate: {found.told}")
+
+
+def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress) -> GateReport | None:
+    """The gate before a training: says what is trained and what is worth knowing.
+
+    Args:
+        dataset: Texts to tune on.
+        base: How the base reads.
+        progress: Is told.
+
+    Returns:
+        What was found; None of other data.
+
+    Raises:
+        GateError: Rows that the model would learn something else from than is meant; they are shown.
+    """
+    if dataset.spec.kind not in TUNING:
+        return None
+    parts = {name: split.tuning for name, split in dataset.splits.items() if split.tuning is not None}
+    held_out = [row for name, part in parts.items() if name != "train" for row in part.everything]
+    report = look(
+        parts["train"].everything,
+        held_out,
+        base.tokenizer,
+        end_ids=base.eos_ids,
+        context=dataset.spec.context,
+    )
+    report.require()
+    progress.say(f"gate: {report.told}")
+    for finding in report.findings:
+        progress.say(f"gate: warning: {finding}")
+    progress.say(f"gate: a row, what is trained in {TRAINED_BEGIN}{TRAINED_END}: {report.sample}")
+    return report
 
 
 def _rows(file: TuningFile, text_side: TextSide) -> list[TunedRow]:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from creuset.device import derive_seed, memory_errors
-from creuset.engines.opening import open_engine
 from creuset.engines.request import MAX_SEED, Request
 from creuset.errors import NotFoundError, UsageError
 from creuset.files import write_atomic
@@ -15,6 +14,7 @@ from creuset.generation.continuations import text_sheet
 from creuset.generation.sampling import Sampling
 from creuset.models import family
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
+from creuset.workflows.tuned_model import open_chat_engine, tuned_run
 
 SUFFIXES = (".txt", ".json")
 MAX_TOKENS = 200
@@ -100,10 +100,12 @@ def write(
         seed=seed,
         texts=(),
     )
-    if _is_run(run):
-        made = _by_run(run, "best" if checkpoint is None else checkpoint, num, asked)
-    elif checkpoint is None:
-        made = _by_model(run, num, asked)
+    which = "best" if checkpoint is None else checkpoint
+    tuned = tuned_run(str(run))
+    if _is_run(run) and tuned is None:
+        made = _by_run(run, which, num, asked)
+    elif checkpoint is None or tuned is not None:
+        made = _by_model(run, num, asked, which)
     else:
         raise UsageError(
             "a setting without effect: a model that others trained has one state",
@@ -190,7 +192,7 @@ def _transduced(loaded: Loaded, num: int, asked: Writing) -> Writing:
     return replace(asked, run=loaded.run.id, step=loaded.step, texts=tuple(texts), goes_on=False)
 
 
-def _by_model(name: str | Path, num: int, asked: Writing) -> Writing:
+def _by_model(name: str | Path, num: int, asked: Writing, checkpoint: str) -> Writing:
     """Each text by a request of its own, whose seed follows from the given one and its number."""
     if num < 1:
         raise UsageError("nothing would be written", where="num", got=num, expected="at least 1")
@@ -199,7 +201,7 @@ def _by_model(name: str | Path, num: int, asked: Writing) -> Writing:
             "a model that others trained goes on with a prompt", where="prompt", got="an empty text"
         )
     draws = _Draws.of(asked)
-    with open_engine(str(name)) as engine:
+    with open_chat_engine(str(name), checkpoint=checkpoint) as engine:
         requests = [
             Request(
                 prompt=asked.prompt,

@@ -1,0 +1,77 @@
+"""A run's tuned language model as something that answers, and language models by the names of runs."""
+
+from dataclasses import replace
+
+import torch
+
+from creuset.engines.base import Engine
+from creuset.engines.native import Native
+from creuset.engines.native_loading import NativeModel, load_native
+from creuset.engines.opening import Driver, open_engine
+from creuset.errors import NotFoundError, UsageError
+from creuset.generation.weight_formats import WeightFormat
+from creuset.models.tuned import Tuned
+from creuset.runs.folder import RunFolder
+from creuset.training.base import base_path
+from creuset.workflows.load import Loaded, find_run, load
+
+
+def tuned_run(name: str) -> RunFolder | None:
+    """The run of that name that tunes a language model; None where there is none."""
+    try:
+        run = find_run(name)
+    except NotFoundError:
+        return None
+    return run if run.manifest().base is not None else None
+
+
+def native_model(loaded: Loaded) -> NativeModel:
+    """The tuned model with its adapter merged, as the native driver takes it.
+
+    Raises:
+        UsageError: The run tunes no language model.
+    """
+    model = loaded.having("answers_chats", "answer prompts")
+    assert isinstance(model, Tuned)
+    base = loaded.run.manifest().base
+    assert base is not None
+    found = load_native(base_path(base["name"]), dtype=torch.float32)
+    return replace(found, weights={name: value.float() for name, value in model.plain_state().items()})
+
+
+def open_chat_engine(
+    name: str,
+    *,
+    driver: Driver | None = None,
+    precision: WeightFormat | None = None,
+    context_length: int | None = None,
+    reuse_prompt: bool | None = False,
+    checkpoint: str = "best",
+) -> Engine:
+    """A language model by its name, or by that of a run that tuned one.
+
+    Arguments are those of `open_engine`, and of a run which checkpoint answers.
+
+    Raises:
+        NotFoundError: There is no such run or model.
+        UsageError: A driver or an option that a run's model does not have.
+    """
+    run = tuned_run(name)
+    if run is None:
+        return open_engine(
+            name, driver=driver, precision=precision, context_length=context_length, reuse_prompt=reuse_prompt
+        )
+    if driver == "llamacpp":
+        raise UsageError(
+            "llama.cpp reads GGUF files alone",
+            where=name,
+            got="a run",
+            expected="a .gguf file",
+            next_step=f"creuset export {name} --to gguf, or use the driver native",
+        )
+    return Native(
+        native_model(load(run, checkpoint=checkpoint)),
+        name=run.id,
+        precision="bfloat16" if precision is None else precision,
+        context_length=context_length,
+    )

@@ -1,0 +1,145 @@
+"""Mistakes that tunings elsewhere swallow, planted one by one: `creuset finetune` refuses each before its first
+step, and shows the row."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat_templates import CHATML
+from command_line import run_command
+from small_bases import conversations, preferences, write_base, write_rows
+
+Rows = list[dict[str, Any]]
+PLACE = 7
+"""The line of the wrong row, from 1."""
+FEW = ("--set", "training.num_steps=2", "--set", "training.precision=float32")
+
+
+def with_turns(*turns: tuple[str, str], **values: object) -> Rows:
+    """Conversations of which one has other turns; `values` go into its last turn."""
+    rows: Rows = conversations()
+    messages: list[dict[str, object]] = [{"role": role, "content": content} for role, content in turns]
+    messages[-1] |= values
+    rows[PLACE - 1] = {"messages": messages}
+    return rows
+
+
+def with_template(text: str) -> None:
+    """Gives the base another chat template."""
+    path = Path("base/tokenizer_config.json")
+    document = json.loads(path.read_text())
+    (Path("base") / "chat_template.jinja").unlink(missing_ok=True)
+    path.write_text(json.dumps({**document, "chat_template": text}))
+
+
+def all_masked() -> Rows:
+    return with_turns(("user", "planted?"), ("assistant", "no"), weight=0)
+
+
+def start_doubled() -> Rows:
+    with_template("{{ bos_token }}{{ bos_token }}" + CHATML)
+    return conversations()
+
+
+def end_never_trained() -> Rows:
+    with_template(CHATML.replace("<|im_end|>", ""))
+    return conversations()
+
+
+def conversations_packed_into_one() -> Rows:
+    marks = "no<|im_end|>\n<|im_start|>user\nplanted again?<|im_end|>\n<|im_start|>assistant\nno"
+    return with_turns(("user", "planted?"), ("assistant", marks))
+
+
+def answer_truncated() -> Rows:
+    return with_turns(("user", "planted?"), ("assistant", "no, " * 200))
+
+
+def evaluation_leaked() -> Rows:
+    rows: Rows = conversations()
+    write_rows(Path("test.jsonl"), [{"prompt": "what?", "completion": "red"}, rows[PLACE - 1]])
+    return rows
+
+
+def nobody_answers() -> Rows:
+    return with_turns(("user", "planted?"))
+
+
+def answers_equal() -> Rows:
+    rows: Rows = preferences()
+    rows[PLACE - 1] = {"prompt": "planted?", "chosen": "no", "rejected": "no"}
+    return rows
+
+
+def role_unknown() -> Rows:
+    return with_turns(("user", "planted?"), ("asistant", "no"))
+
+
+def answer_empty() -> Rows:
+    return with_turns(("user", "planted?"), ("assistant", " "))
+
+
+def reward_constant() -> Rows:
+    Path("rewards.py").write_text("def same(prompt, answer):\n    return 1.0\n")
+    return conversations()
+
+
+def half_a_character() -> Rows:
+    return with_turns(("user", "planted?"), ("assistant", "no \ud83d"))
+
+
+PLANTED: dict[str, tuple[Callable[[], Rows], tuple[str, ...], int, tuple[str, ...]]] = {
+    "all labels masked": (all_masked, (), 2, (f"rows.jsonl:{PLACE}:", "nothing to learn")),
+    "start token doubled": (start_doubled, (), 4, ("doubled start: ", "rows.jsonl:", "red")),
+    "end never trained": (end_never_trained, (), 4, ("no end: ", "rows.jsonl:", "red")),
+    "packed contamination": (
+        conversations_packed_into_one,
+        (),
+        4,
+        ("marks in a message: ", f"rows.jsonl:{PLACE}", "planted again?"),
+    ),
+    "answer truncated": (answer_truncated, (), 4, ("too long: ", f"rows.jsonl:{PLACE}", "planted?")),
+    "evaluation leaked": (
+        evaluation_leaked,
+        ("--test-data", "test.jsonl"),
+        4,
+        ("leak: ", f"rows.jsonl:{PLACE}", "it is pink"),
+    ),
+    "nobody answers": (nobody_answers, (), 2, (f"rows.jsonl:{PLACE}:", "no turn of the assistant")),
+    "chosen equals rejected": (answers_equal, (), 2, (f"rows.jsonl:{PLACE}:", "equal")),
+    "role unknown": (role_unknown, (), 2, (f"rows.jsonl:{PLACE}:", "asistant")),
+    "answer empty": (answer_empty, (), 2, (f"rows.jsonl:{PLACE}:", "empty")),
+    "half a character": (half_a_character, (), 2, (f"rows.jsonl:{PLACE}:",)),
+    "reward constant": (
+        reward_constant,
+        ("--method", "grpo", "--reward", "rewards.py:same"),
+        2,
+        ("reward", "1.0"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_mistake_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_base(tmp_path / "base")
+    plant, words, code, said = PLANTED[name]
+    write_rows(Path("rows.jsonl"), plant())
+    done = run_command(["finetune", "base", "--data", "rows.jsonl", *FEW, *words])
+    assert done.exit_code == code, done.stderr
+    for part in said:
+        assert part in done.stderr
+    assert not Path("runs").exists()
+
+
+def test_without_a_mistake_the_same_rows_are_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_base(tmp_path / "base")
+    write_rows(Path("rows.jsonl"), conversations())
+    done = run_command(["finetune", "base", "--data", "rows.jsonl", *FEW, "--dry-run"])
+    assert done.exit_code == 0, done.stderr

@@ -1,0 +1,127 @@
+"""`creuset.finetune` of classes of texts: on states that are kept, and with a body that learns."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+import creuset
+from creuset.data.conversations import read_tuning_file
+from creuset.data.labelled_split import base_ids, split_labelled
+from creuset.errors import CreusetError
+from creuset.models.tuned_classifier import TunedClassifier
+from creuset.pretrained.text_side import open_text_side
+from creuset.recipe.sections import DataConfig
+from creuset.training.frozen_features import with_frozen_features
+from creuset.workflows.finetune import finetune
+from creuset.workflows.load import load
+from creuset.workflows.train import Run, resume
+from small_bases import write_base, write_rows
+
+QUICK = {"training.num_steps": 60, "training.precision": "float32", "training.learning_rate": 1e-2}
+GOOD, BAD = ("good", "nice", "fine", "great"), ("bad", "poor", "awful", "sad")
+
+
+def texts(number: int = 120) -> list[dict[str, object]]:
+    return [
+        {
+            "text": f"a {(GOOD if place % 2 else BAD)[place // 2 % 4]} thing {place // 3}",
+            "label": "good" if place % 2 else "bad",
+            "group": place // 6,
+        }
+        for place in range(number)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CREUSET_WORKSPACE", str(tmp_path))
+    write_base(tmp_path / "base")
+    write_rows(tmp_path / "texts.jsonl", texts())
+
+
+def tuned(weights: str, **options: Any) -> Run:
+    settings = {**QUICK, **options.pop("settings", {})}
+    return finetune("base", data="texts.jsonl", weights=weights, settings=settings, **options)
+
+
+@pytest.mark.parametrize("weights", ["head", "lora", "last:1", "full"])
+def test_classes_are_told(weights: str) -> None:
+    run = tuned(weights)
+    scores = {score.metric: score for score in run.scores}
+    assert scores["accuracy"].value > 0.7
+    assert scores["accuracy"].interval is not None
+    model = run.model()
+    assert model.predict(["a good thing 3"])[0] in ("good", "bad")
+    assert isinstance(model.model, TunedClassifier)
+    manifest = run.folder.manifest()
+    assert manifest.last is not None
+    stored = safetensors.torch.load_file(run.folder.checkpoints / manifest.last / "weights.safetensors")
+    assert {"output.weight", "output.bias"} <= stored.keys()
+    if weights == "head":
+        assert len(stored) == 2
+
+
+def test_kept_states_are_those_that_the_base_makes() -> None:
+    run = tuned("head", measure=False)
+    loaded = load(run.folder)
+    assert isinstance(loaded.model, TunedClassifier)
+    data = split_labelled(
+        read_tuning_file(Path("texts.jsonl")),
+        DataConfig(source="texts.jsonl"),
+        open_text_side(Path("base")),
+        seed=0,
+    )
+    kept = with_frozen_features(loaded.model, data, torch.device("cpu"))
+    for split in ("train", "validation"):
+        features = kept.split(split).features
+        assert features is not None
+        tokens = data.batch(split, torch.arange(data.split(split).num_samples))["tokens"]
+        torch.testing.assert_close(features, loaded.model.text_vectors(tokens).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_groups_stand_in_one_split() -> None:
+    run = tuned("head", measure=False)
+    data = creuset.workflows.run_data.run_data(run.folder, creuset.progress.Silent())
+    group = {row["text"]: row["group"] for row in texts()}
+    held = {name: {group[text] for text in split.texts} for name, split in data.splits.items()}
+    assert not held["train"] & held["test"]
+    assert not held["train"] & held["validation"]
+
+
+def test_a_stopped_classifier_goes_on_to_the_same_bytes() -> None:
+    whole = tuned("lora", name="whole", measure=False, settings={"training.num_steps": 5})
+    tuned("lora", name="stopped", measure=False, max_seconds=1e-6, settings={"training.num_steps": 5})
+    again = resume("stopped", measure=False)
+    files = [
+        run.folder.checkpoints / str(run.folder.manifest().last) / "weights.safetensors"
+        for run in (whole, again)
+    ]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_long_texts_are_cut_at_their_end_and_keep_what_stands_around() -> None:
+    tokenizer = open_text_side(Path("base")).tokenizer
+    ids, lengths = base_ids(["good " * 50], tokenizer, max_tokens=10)
+    assert ids.shape == (1, 10)
+    assert int(lengths[0]) > 10
+    assert bool((ids > 0).all())
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        ([{"text": "a", "label": "x"}, {"text": "b", "label": "x"}], {}, "too few classes"),
+        (texts(), {"method": "sft"}, "does not learn from records of the form labelled"),
+        (texts(), {"settings": {"data.tokens": "bytes"}}, "without effect"),
+    ],
+)
+def test_what_no_classifier_learns_is_refused(
+    rows: list[dict[str, object]], options: dict[str, Any], message: str
+) -> None:
+    write_rows(Path("texts.jsonl"), rows)
+    with pytest.raises(CreusetError, match=message):
+        tuned("head", **options)
