@@ -1,11 +1,11 @@
-"""How often a tuned model tells the chosen one of two answers, each pair measured by a model that never saw it.
+"""How often a tuned model tells the chosen one of two answers, each pair by a model that never saw it.
 
     .venv/bin/python benchmarks/preferences_in_folds.py PAIRS.json [--method dpo] [--folds 5] [--shorter]
 
-The pairs are dealt to folds by what is asked, so that no prompt stands in two; for each fold a model is tuned on
-the others by `creuset finetune BASE --method METHOD` and measured on this one. The accuracy is over all pairs,
-with Wilson's interval; .5 is guessing. With --shorter the shorter answer of each pair is called the chosen one,
-whatever people said: a preference that is there for sure, and has to be learned.
+The pairs are dealt to folds by what is asked, so that no prompt stands in two; for each fold a model is tuned
+on the others by `creuset finetune BASE --method METHOD` and measured on this one. The accuracy is over all
+pairs, with Wilson's interval; .5 is guessing. With --shorter the shorter answer of each pair is called the
+chosen one, whatever people said: a preference that is there for sure, and has to be learned.
 """
 
 import argparse

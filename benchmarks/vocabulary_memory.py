@@ -1,11 +1,12 @@
-"""What a step of tuning takes in memory with long rows and a large vocabulary, by how many tokens are trained.
+"""What a step of tuning takes in memory with long rows and a large vocabulary, by the tokens trained.
 
     .venv/bin/python benchmarks/vocabulary_memory.py [--tokens 4096] [--vocabulary 150000] [--json]
 
 One row of so many tokens through a Llama of two narrow layers with random weights, LoRA of rank 8 on its
-queries and values, forward and backward, in float32, each step in a fresh process: with the losses of creuset's
-tunings (scores only where a token is trained, part by part), and with the scores of all tokens at once and
-torch's cross entropy, as a script would. Told is by how much a step takes the process above the model at rest.
+queries and values, forward and backward, in float32, each step in a fresh process: with the losses of
+creuset's tunings (scores only where a token is trained, part by part), and with the scores of all tokens at
+once and torch's cross entropy, as a script would. Told is by how much a step takes the process above the
+model at rest.
 The scores of all tokens alone are tokens x vocabulary x 4 bytes.
 """
 
@@ -65,10 +66,10 @@ def step(way: str, num_tokens: int, vocabulary: int, num_trained: int) -> dict[s
     from measuring import peak_memory_bytes
 
     from creuset.adapters.lora import LoraForm
+    from creuset.data.token_stream import IGNORED
     from creuset.models.transformer import Transformer
     from creuset.models.transformer_config import TransformerConfig
     from creuset.models.tuning import TuningForm, asked_nats, prepare
-    from creuset.data.token_stream import IGNORED
 
     torch.manual_seed(0)
     config = TransformerConfig(
@@ -100,11 +101,13 @@ def step(way: str, num_tokens: int, vocabulary: int, num_trained: int) -> dict[s
         nats, _ = asked_nats(body, batch)
     else:
         logits = body.logits(body.hidden(tokens))
-        nats = torch.nn.functional.cross_entropy(
-            logits[0], targets[0], ignore_index=IGNORED, reduction="sum"
-        )
+        nats = torch.nn.functional.cross_entropy(logits[0], targets[0], ignore_index=IGNORED, reduction="sum")
     nats.backward()  # type: ignore[no-untyped-call]
-    return {"bytes": peak_memory_bytes() - at_rest, "seconds": time.perf_counter() - begin, "nats": nats.item()}
+    return {
+        "bytes": peak_memory_bytes() - at_rest,
+        "seconds": time.perf_counter() - begin,
+        "nats": nats.item(),
+    }
 
 
 def summary(document: dict[str, Any]) -> str:

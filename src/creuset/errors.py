@@ -4,6 +4,7 @@
     ├── UsageError              2   the call or the configuration is wrong; nothing was started
     │   ├── RecipeError         2   a recipe, with every problem as file:line:column
     │   └── DataError           2   data that cannot be used as asked
+    │       └── RowsError       2   rows of a file that nothing is learned from, or something else
     ├── NotFoundError           3   a named thing is not there
     ├── GateError               4   a gate said no
     ├── ResourceError           5   out of memory or disk; the last checkpoint is kept
@@ -18,7 +19,7 @@ that no raise site has to format them.
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class CreusetError(Exception):
@@ -75,9 +76,12 @@ class Problem:
     line: int
     column: int
     message: str
+    shown: str = field(default="", compare=False)
+    """What stands there, for people; "" where the place alone is told."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        told = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{told}\n        {self.shown}" if self.shown else told
 
 
 class RecipeError(UsageError):
@@ -90,6 +94,13 @@ class RecipeError(UsageError):
 
 class DataError(UsageError):
     """Data that cannot be used as asked."""
+
+
+class RowsError(DataError):
+    """Rows of a file, each by its place, that nothing is learned from, or something else than is meant.
+
+    Raised where a file is read; a tuning refuses it at its gate (`GateError`).
+    """
 
 
 class NotFoundError(CreusetError):

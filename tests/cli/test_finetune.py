@@ -76,7 +76,16 @@ def test_judgements_are_tuned_on() -> None:
     assert "nothing was judged here yet" in none.stderr
     for number in range(20):
         prompt = f"red {number}?"
-        words = ["--prompt", prompt, "--a", f"yes {number}", "--b", f"no {number}", "--verdict", "ab"[number % 2]]
+        words = [
+            "--prompt",
+            prompt,
+            "--a",
+            f"yes {number}",
+            "--b",
+            f"no {number}",
+            "--verdict",
+            "ab"[number % 2],
+        ]
         added = run_command(["feedback", "add", *words, "--judge", "me"])
         assert added.exit_code == 0, added.stderr
     done = run_command(["finetune", "base", "--from-feedback", *FEW, "--no-eval", "--name", "judged"])
@@ -97,7 +106,9 @@ def test_judgements_are_tuned_on() -> None:
 def test_a_tuned_run_is_tuned_further_and_shows_where_it_comes_from() -> None:
     run_command(["finetune", "base", "--data", "chats.jsonl", *FEW, "--no-eval", "--name", "first"])
     write_rows(Path("pairs.jsonl"), preferences())
-    second = run_command(["finetune", "first", "--data", "pairs.jsonl", *FEW, "--no-eval", "--name", "second"])
+    second = run_command(
+        ["finetune", "first", "--data", "pairs.jsonl", *FEW, "--no-eval", "--name", "second"]
+    )
     assert second.exit_code == 0, second.stderr
     assert "first: merging step-00000004" in second.stderr
     assert Path("runs/first/merged/step-00000004/certificate.json").exists()

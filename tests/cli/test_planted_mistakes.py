@@ -1,5 +1,5 @@
-"""Mistakes that tunings elsewhere swallow, planted one by one: `creuset finetune` refuses each before its first
-step, and shows the row."""
+"""Mistakes that tunings elsewhere swallow, planted one by one: `creuset finetune` refuses each before its
+first step, and shows the row."""
 
 import json
 from collections.abc import Callable
@@ -60,7 +60,10 @@ def answer_truncated() -> Rows:
 
 def evaluation_leaked() -> Rows:
     rows: Rows = conversations()
-    write_rows(Path("test.jsonl"), [{"prompt": "what?", "completion": "red"}, rows[PLACE - 1]])
+    write_rows(
+        Path("test.jsonl"),
+        [*with_turns(("user", "what?"), ("assistant", "red"))[PLACE - 1 : PLACE], rows[PLACE - 1]],
+    )
     return rows
 
 
@@ -92,9 +95,14 @@ def half_a_character() -> Rows:
 
 
 PLANTED: dict[str, tuple[Callable[[], Rows], tuple[str, ...], int, tuple[str, ...]]] = {
-    "all labels masked": (all_masked, (), 2, (f"rows.jsonl:{PLACE}:", "nothing to learn")),
-    "start token doubled": (start_doubled, (), 4, ("doubled start: ", "rows.jsonl:", "red")),
-    "end never trained": (end_never_trained, (), 4, ("no end: ", "rows.jsonl:", "red")),
+    "all labels masked": (all_masked, (), 4, (f"rows.jsonl:{PLACE}:", "nothing to learn", "planted?")),
+    "start token doubled": (
+        start_doubled,
+        (),
+        4,
+        ("doubled start: ", "rows.jsonl:", "<|endoftext|><|endoftext|>"),
+    ),
+    "end never trained": (end_never_trained, (), 4, ("no end: ", "rows.jsonl:", "⟦it is ")),
     "packed contamination": (
         conversations_packed_into_one,
         (),
@@ -108,24 +116,27 @@ PLANTED: dict[str, tuple[Callable[[], Rows], tuple[str, ...], int, tuple[str, ..
         4,
         ("leak: ", f"rows.jsonl:{PLACE}", "it is pink"),
     ),
-    "nobody answers": (nobody_answers, (), 2, (f"rows.jsonl:{PLACE}:", "no turn of the assistant")),
-    "chosen equals rejected": (answers_equal, (), 2, (f"rows.jsonl:{PLACE}:", "equal")),
-    "role unknown": (role_unknown, (), 2, (f"rows.jsonl:{PLACE}:", "asistant")),
-    "answer empty": (answer_empty, (), 2, (f"rows.jsonl:{PLACE}:", "empty")),
-    "half a character": (half_a_character, (), 2, (f"rows.jsonl:{PLACE}:",)),
+    "nobody answers": (
+        nobody_answers,
+        (),
+        4,
+        (f"rows.jsonl:{PLACE}:", "no turn of the assistant", "planted?"),
+    ),
+    "chosen equals rejected": (answers_equal, (), 4, (f"rows.jsonl:{PLACE}:", "equal", "planted?")),
+    "role unknown": (role_unknown, (), 4, (f"rows.jsonl:{PLACE}:", "asistant", "planted?")),
+    "answer empty": (answer_empty, (), 4, (f"rows.jsonl:{PLACE}:", "empty", "planted?")),
+    "half a character": (half_a_character, (), 4, (f"rows.jsonl:{PLACE}:", "planted?")),
     "reward constant": (
         reward_constant,
         ("--method", "grpo", "--reward", "rewards.py:same"),
-        2,
-        ("reward", "1.0"),
+        4,
+        ("rewards.py:1: the reward is the same for every answer", "1 for "),
     ),
 }
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_mistake_is_refused(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_planted_mistake_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_base(tmp_path / "base")
     plant, words, code, said = PLANTED[name]

@@ -13,6 +13,7 @@ from creuset.workflows.load import find_run
 from creuset.workflows.train import train
 from small_runs import CNN, write_recipe
 
+
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classifiers of one data set: one that learned next to nothing, and two that learned more."""

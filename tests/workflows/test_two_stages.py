@@ -53,7 +53,7 @@ def test_the_second_stage_learns_the_codes_of_the_first_ones_splits(vqvae: RunFo
     assert (manifest.parent, manifest.data_source) == ("vqvae", "run:vqvae")
     assert manifest.data_spec["codes"] == {"run": "vqvae", "checkpoint": first.checkpoint_hash}
     shown = run_command(["runs", "show", "second"])
-    assert "parent          vqvae\n" in shown.stdout
+    assert "lineage         vqvae -> second\n" in shown.stdout
     values = [json.loads(line)["values"] for line in run.folder.journal_path.read_text().splitlines()]
     assert any("bits_per_code" in line for line in values)
     assert not any("bits_per_dim" in line for line in values)

@@ -21,8 +21,8 @@ _METHODS = (
 @click.option(
     "--from-feedback",
     is_flag=True,
-    help="Tune on the judgements of creuset feedback, in place of --data: on pairs of answers, with sft on the "
-    "better ones.",
+    help="Tune on the judgements of creuset feedback, in place of --data: on pairs of answers, with sft on "
+    "the better ones.",
 )
 @click.option(
     "--method",
@@ -75,7 +75,7 @@ def command(
     no_eval: bool,
     as_json: bool,
 ) -> None:
-    """Tune BASE (a name such as smollm2-135m, a GGUF file, a folder, or a run that was tuned) on your own data.
+    """Tune BASE (a name such as smollm2-135m, a GGUF file, a folder, or a tuned run) on your own data.
 
     The gate looks at the rows before the first step, and refuses what would fail silently (exit code 4). The
     run is like any other: creuset train --resume goes on with it, creuset chat talks to it, creuset export

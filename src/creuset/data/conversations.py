@@ -156,8 +156,8 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
 
     Raises:
         NotFoundError: There is no such file.
-        DataError: A damaged file, records of no form or of several, or ones that cannot be learned from,
-            each as file:line:column.
+        DataError: A damaged file, or records of no form that is known.
+        RowsError: Records of several forms, or ones that cannot be learned from, each as file:line:column.
     """
     records = read_records(path)
     found = _form_of_all(records) if form is None else form
@@ -171,7 +171,7 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
                 raise Fault(f'no "{missing[0]}"{did_you_mean(missing[0], list(record.values)[:20])}')
             rows.append(read(record))
         except Fault as fault:
-            problems.append(record.problem(str(fault)))
+            problems.append(record.problem_shown(str(fault)))
     if problems:
         raise refusal(problems)
     names = dict.fromkeys(str(name) for record in records for name in record.values)

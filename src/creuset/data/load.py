@@ -29,7 +29,7 @@ from creuset.data.table import read_csv
 from creuset.data.text_file import read_texts
 from creuset.data.text_side import TextSide
 from creuset.data.toys import mixtures, read_toy
-from creuset.data.tuning_split import split_tuning, tuning_path
+from creuset.data.tuning_split import gate, split_tuning, tuning_path
 from creuset.errors import DataError, NotFoundError, UsageError
 from creuset.progress import Progress, Silent
 from creuset.recipe.sections import AugmentationConfig, DataConfig
@@ -162,18 +162,22 @@ def load_data(
 
 def _to_tune_on(config: DataConfig, base: TextSide, seed: int) -> Dataset:
     """Texts to tune a base on, whose settings are few: the base decides how they are read."""
-    file = read_tuning_file(tuning_path(config.source))
-    kind: Kind = "texts" if file.form == "labelled" else "chats"
-    for field in DataConfig.model_fields:
-        if kind not in kinds_of_field(field) or field in _NOT_BESIDE_A_BASE:
-            _refuse(
-                config, field, "it is for other data", expected=f"nothing for records of the form {file.form}"
-            )
-    if config.test_source is not None:
-        _refuse(config, "test_share", "data.test_source is the test split", expected="nothing beside it")
-    if kind == "texts":
-        return split_labelled(file, config, base, seed=seed)
-    return split_tuning(file, config, base, seed=seed)
+    with gate():
+        file = read_tuning_file(tuning_path(config.source))
+        kind: Kind = "texts" if file.form == "labelled" else "chats"
+        for field in DataConfig.model_fields:
+            if kind not in kinds_of_field(field) or field in _NOT_BESIDE_A_BASE:
+                _refuse(
+                    config,
+                    field,
+                    "it is for other data",
+                    expected=f"nothing for records of the form {file.form}",
+                )
+        if config.test_source is not None:
+            _refuse(config, "test_share", "data.test_source is the test split", expected="nothing beside it")
+        if kind == "texts":
+            return split_labelled(file, config, base, seed=seed)
+        return split_tuning(file, config, base, seed=seed)
 
 
 def read_source(

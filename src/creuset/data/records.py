@@ -11,7 +11,7 @@ file are named together. Empty lines are passed over.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.decoder import JSONDecoder
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from creuset.data.csv_file import long_cells, read_text
 from creuset.data.source import counted, listed
 from creuset.data.text_file import column_names, read_rows
 from creuset.data.text_lines import read_lines
-from creuset.errors import DataError, NotFoundError, Problem
+from creuset.errors import DataError, NotFoundError, Problem, RowsError
 
 _NEXT = "correct these places, or remove the records"
 _SPACE = " \t\n\r"
+_SHOWN = 200
+"""Characters of a wrong record in an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,10 @@ class Record:
     def problem(self, message: str) -> Problem:
         """What is wrong with it."""
         return Problem(file=self.file, line=self.line, column=self.column, message=message)
+
+    def problem_shown(self, message: str) -> Problem:
+        """The same, with the record as it stands in the file."""
+        return replace(self.problem(message), shown=shown(self.values))
 
 
 def read_records(path: Path) -> list[Record]:
@@ -79,9 +85,18 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
-def refusal(problems: list[Problem], *, next_step: str = _NEXT) -> DataError:
+def refusal(problems: list[Problem], *, next_step: str = _NEXT) -> RowsError:
     """One error for all that is wrong in a file."""
-    return DataError(f"{counted(len(problems), 'wrong record')}\n    {listed(problems)}", next_step=next_step)
+    return RowsError(f"{counted(len(problems), 'wrong record')}\n    {listed(problems)}", next_step=next_step)
+
+
+def shown(values: object) -> str:
+    """A record for people, in one line, its middle left out where it is long."""
+    text = json.dumps(values, default=str, ensure_ascii=False)
+    text = text.encode("utf-8", "backslashreplace").decode()  # half a character cannot be printed
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[: _SHOWN // 2]} [...] {text[-_SHOWN // 2 :]}"
 
 
 def _json_lines(path: Path, problems: list[Problem]) -> Iterator[Record]:

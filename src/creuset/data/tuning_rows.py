@@ -31,7 +31,7 @@ from creuset.data.conversations import (
     TuningFile,
 )
 from creuset.data.hashing import Hashes, sample_hashes
-from creuset.data.records import refusal
+from creuset.data.records import refusal, shown
 from creuset.data.split import cut
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.trained_rows import TrainedRows, TrainedText, answer_text, chat_text, plain_text
@@ -222,7 +222,8 @@ def _all(rows: Sequence[Row], make: Callable[[Row], T]) -> list[T]:
             made.append(make(row))
         except UsageError as error:  # DataError is one
             file, _, line = row.place.rpartition(":")
-            problems.append(Problem(file=file, line=int(line), column=1, message=_reason(error)))
+            said = shown(list(messages_of(row)))
+            problems.append(Problem(file=file, line=int(line), column=1, message=_reason(error), shown=said))
     if problems:
         raise refusal(problems)
     return made

@@ -3,7 +3,8 @@
 The base decides how rows are written and cut into tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from creuset.data.source import SPLITS
 from creuset.data.spec import DataSpec, Kind
 from creuset.data.text_side import TextSide
 from creuset.data.tuning_rows import TuningRows, answer_pairs, conversation_rows, split_by_question
-from creuset.errors import DataError, NotFoundError, UsageError
+from creuset.errors import DataError, GateError, NotFoundError, RowsError, UsageError
 from creuset.recipe.sections import DataConfig
 
 CREUSET_QUESTIONS = "creuset-questions"
@@ -66,6 +67,21 @@ def split_tuning(file: TuningFile, config: DataConfig, base: TextSide, *, seed: 
     return make_dataset(
         _spec(kind, parts["train"], base), splits, _report(config, splits, told), tokenizer=base.tokenizer
     )
+
+
+@contextmanager
+def gate() -> Iterator[None]:
+    """Rows that a model would learn nothing from are refused here as by the gate before a training.
+
+    Raises:
+        GateError: With the rows that were met.
+    """
+    try:
+        yield
+    except RowsError as error:
+        raise GateError(
+            f"the gate refuses this tuning\n  {error.message}", next_step=error.next_step
+        ) from error
 
 
 def tuning_path(source: str, where: str = "data.source") -> Path:

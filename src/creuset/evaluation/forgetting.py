@@ -1,8 +1,8 @@
 """What a tuning takes from a language model: the likelihood of texts that it never saw, before and after.
 
 The texts are 40 short passages on everyday things, in English and French, written for this measure
-(data/unseen_passages.jsonl): no tuning learns from them unless somebody gives them to it. A model that learned
-its task and forgot the rest of the language finds them less likely than its base does.
+(data/unseen_passages.jsonl): no tuning learns from them unless somebody gives them to it. A model that
+learned its task and forgot the rest of the language finds them less likely than its base does.
 
 Legend of shapes: N passages.
 """
@@ -82,5 +82,6 @@ def _rows(nats: FloatArray, counts: IntArray, tokenizer: Tokenizer) -> TextRows:
         better="lower",
         rows=np.stack([nats, counts], axis=1),
         statistic=nats_per_token_of,
+        spread="bca",
         fields={"tokenizer": tokenizer.fingerprint[:16]},
     )

@@ -15,8 +15,8 @@ import numpy as np
 from creuset.data.dataset import Dataset
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tuning_rows import TunedRow
-from creuset.evaluation.suite import Evaluation, Subject
 from creuset.evaluation.forgetting import forgetting, told
+from creuset.evaluation.suite import Evaluation, Subject
 from creuset.evaluation.tuned_preferences import BASE, preferences_part
 from creuset.evaluation.tuned_rows import Pair, row_nats
 from creuset.generation.answers import Answered, answers, asking_rows, fast_form

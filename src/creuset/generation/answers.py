@@ -88,7 +88,7 @@ def answers(
             Answered(
                 place=row.place,
                 prompt=tokenizer.decode(row.prompt, skip_special=False),
-                reference=_first_answer(row, tokenizer),
+                reference=first_answer(row, tokenizer),
                 answer=text,
                 ended=done,
             )
@@ -112,7 +112,7 @@ def _flagged(row: TunedRow) -> Iterator[tuple[int, bool]]:
     return zip(row.text.ids, row.text.trained, strict=True)
 
 
-def _first_answer(row: TunedRow, tokenizer: Tokenizer) -> str:
+def first_answer(row: TunedRow, tokenizer: Tokenizer) -> str:
     """The first trained part of a row as text."""
     ids: list[int] = []
     for number, flag in _flagged(row):

@@ -121,30 +121,25 @@ def rewards_of(reward: Reward, prompts: Sequence[str], rollouts: Sequence[Sequen
         DataError: The reward is no number.
         NumericalError: It is not finite.
     """
-    rows = []
-    for prompt, answers in zip(prompts, rollouts, strict=True):
-        row = []
-        for rollout in answers:
-            value = _value(reward, prompt, rollout.answer)
-            if not math.isfinite(value):
-                raise NumericalError(
-                    "the reward is not finite",
-                    where=_short(prompt),
-                    got=f"{value} for {_short(rollout.answer)}",
-                    expected="a finite number",
-                )
-            row.append(value)
-        rows.append(row)
+    rows = [
+        [value_of(reward, prompt, rollout.answer) for rollout in answers]
+        for prompt, answers in zip(prompts, rollouts, strict=True)
+    ]
     return torch.tensor(rows, dtype=torch.float32)
 
 
-def _value(reward: Reward, prompt: str, answer: str) -> float:
-    """What one answer is worth; what a stranger's function raises is named with the answer."""
+def value_of(reward: Reward, prompt: str, answer: str) -> float:
+    """What one answer is worth; what a stranger's function raises is named with the answer.
+
+    Raises:
+        DataError: The reward is no number.
+        NumericalError: It is not finite.
+    """
     try:
         value = reward(prompt, answer)
         if isinstance(value, str | None):
             raise TypeError(f"{value!r} is no number")
-        return float(value)
+        number = float(value)
     except Exception as error:
         raise DataError(
             "the reward gives no number",
@@ -152,6 +147,14 @@ def _value(reward: Reward, prompt: str, answer: str) -> float:
             got=f"{error!r:.200} for {_short(answer)}",
             expected="a float for each answer",
         ) from error
+    if not math.isfinite(number):
+        raise NumericalError(
+            "the reward is not finite",
+            where=_short(prompt),
+            got=f"{number} for {_short(answer)}",
+            expected="a finite number",
+        )
+    return number
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Aliases: a name of the workspace for the run that is in use. It moves to what is not worse, and back again."""
+"""Aliases: a name of the workspace for the run in use. It moves to what is not worse, and back again."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from creuset.errors import GateError, NotFoundError, UsageError
 from creuset.progress import Progress
 from creuset.runs.folder import RunFolder
 from creuset.workflows.compare import ComparedRuns, compare
-from creuset.workflows.load import RUN, find_run
+from creuset.workflows.first_stage import RUN
+from creuset.workflows.load import find_run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

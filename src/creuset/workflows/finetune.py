@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from creuset.data.conversations import CHAT_FORMS, Form, read_tuning_file
-from creuset.data.tuning_split import tuning_path
+from creuset.data.tuning_split import gate, tuning_path
 from creuset.errors import UsageError
 from creuset.models import family_configs
 from creuset.models.tuned_config import OF_REWARDS
@@ -134,9 +134,11 @@ def tuning_recipe(asked: Tuning, settings: Settings = (), seed: int | None = Non
     Raises:
         UsageError: A method that the data does not fit, or weights that there are not.
         NotFoundError, DataError: The data is not there, or damaged.
+        GateError: Records that nothing can be learned from.
         RecipeError: A setting that is wrong.
     """
-    file = read_tuning_file(tuning_path(asked.data, "--data"))
+    with gate():
+        file = read_tuning_file(tuning_path(asked.data, "--data"))
     method, kind, num_last = _chosen(asked, file.form)
     objective = _OBJECTIVES.get(method, method)
     steps = _num_steps(len(file.rows), method, kind, asked)

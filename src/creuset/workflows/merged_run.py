@@ -2,8 +2,8 @@
 
     runs/ID/merged/step-00000300/     a folder of Hugging Face's transformers with its certificate
 
-It is written once for each checkpoint, and stays: the run that begins there names the folder as its base, with
-the hash of the weights (workflows/lineage.py).
+It is written once for each checkpoint, and stays: the run that begins there names the folder as its base,
+with the hash of the weights (workflows/lineage.py).
 """
 
 from pathlib import Path
@@ -12,8 +12,9 @@ from creuset.errors import NotFoundError
 from creuset.models import family
 from creuset.progress import Progress, Silent
 from creuset.workflows.export import export, exportable_run
+from creuset.workflows.first_stage import RUN
 from creuset.workflows.lineage import MERGED
-from creuset.workflows.load import RUN, find_run
+from creuset.workflows.load import find_run
 
 
 def base_place(name: str, progress: Progress | None = None) -> str:

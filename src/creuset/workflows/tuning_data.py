@@ -19,6 +19,8 @@ from creuset.progress import Progress
 from creuset.training.base import base_path
 from creuset.training.gate import TRAINED_BEGIN, TRAINED_END, GateReport, look, pieces_of
 from creuset.training.gate_on_model import compare_batches
+from creuset.training.gate_on_reward import look_at_reward
+from creuset.training.policy import PolicyLoss
 from creuset.training.session import Session
 
 _ALWAYS = (".json", ".ndjson", ".parquet")
@@ -113,7 +115,8 @@ def look_at(path: Path, base: str | None = None) -> LookedAt:
 
 
 def look_at_model(session: Session, progress: Progress) -> None:
-    """Whether a batch, its rows one by one and padded rows train the model alike; asked on one process alone.
+    """Whether a batch, its rows one by one and padded rows train the model alike, and a reward tells answers
+    apart; asked on one process alone.
 
     Raises:
         GateError: They do not.
@@ -126,6 +129,8 @@ def look_at_model(session: Session, progress: Progress) -> None:
     )
     found.require()
     progress.say(f"gate: {found.told}")
+    if isinstance(session.policy, PolicyLoss):
+        progress.say(f"gate: reward: {look_at_reward(session.policy)}")
 
 
 def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress) -> GateReport | None:
