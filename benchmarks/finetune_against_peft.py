@@ -6,11 +6,12 @@ The first call sets up the peer's own environment under benchmarks/.venvs. ROWS.
 instructions in any form that creuset reads; the base is the starter asset smollm2-135m, written as a folder
 that both sides load.
 
-Equal on all sides: the base's weights, the rows as tokens, of at most 512, what is trained of them, the
-batches and their order, LoRA with rank 8 on queries and values, AdamW without weight decay, a learning rate
-that falls to 0 along a line, gradients clipped at 1. The peer is what everyone copies: the Trainer with its
-defaults, batches padded to their longest row, float32; and its own bf16 setting beside it. creuset puts the
-rows of a batch behind each other, in bfloat16 and in float32.
+creuset's side is the training of `creuset finetune`, from its first step to its last journal line. Equal on
+all sides: the base's weights, the rows as tokens, of at most 512, what is trained of them, the batches and
+their order, LoRA with rank 8 on queries and values, AdamW without weight decay, a learning rate that falls to
+0 along a line, gradients clipped at 1. The peer is what everyone copies: the Trainer with its defaults,
+batches padded to their longest row, float32; and its own bf16 setting beside it. creuset puts the rows of a
+batch behind each other, in bfloat16 and in float32.
 
 Real tokens a second are those of the rows, padding not counted. What stands beside the speed is the loss of
 held-out rows by the trained adapter, each side's computed by itself in float32, and its difference with an
@@ -39,12 +40,18 @@ from alternation import (
     report,
     require_equal,
 )
+from peers.lora_creuset import recipe
 
 from creuset import assets
+from creuset.data.batches import BatchOrder
 from creuset.data.conversations import read_tuning_file
-from creuset.data.tuning_rows import conversation_rows, split_by_question
+from creuset.data.records import read_records
+from creuset.data.tuning_rows import conversation_rows
 from creuset.engines.native_loading import load_native
 from creuset.pretrained.folder import Pretrained, save_folder
+from creuset.progress import Silent
+from creuset.training.batches import TrainingBatches
+from creuset.workflows.plan import Plan
 
 HERE = Path(__file__).resolve().parent
 PINNED = ("peft==0.21.2", "transformers==5.23.0", "torch==2.13.0")
@@ -53,7 +60,8 @@ PEER, PEER_BF16 = "transformers + peft, float32", "transformers + peft, bf16"
 OWN, OWN_FLOAT32 = "creuset, bfloat16", "creuset, float32"
 MOST_TOKENS, BATCH_SIZE, NUM_TOKENS = 512, 8, 60_000
 SETTINGS = {"rank": 8, "alpha": 16, "learning_rate": 2e-4, "batch_size": BATCH_SIZE, "seed": 0}
-HELD_OUT_SHARE = 0.1
+_MOST_STEPS = 1
+"""Of the recipe by which the rows are split: the splits do not depend on it."""
 
 
 def main() -> None:
@@ -83,43 +91,57 @@ def main() -> None:
 
 
 def prepare(source: Path, folder: Path, num_tokens: int) -> Path:
-    """The work of both sides in one file, and the base in a folder."""
+    """The work of both sides in one file, and the base in a folder.
+
+    The rows, their splits and the order of their batches are those of `creuset finetune`.
+    """
     model = load_native(assets.resolve("smollm2-135m").file or Path(), dtype=torch.float32)
     base = folder / "base"
     save_folder(
         base,
-        Pretrained(config=model.config, state=model.weights, model_type="llama", tokenizer=model.tokenizer),
+        Pretrained(
+            config=model.config,
+            state=model.weights,
+            model_type="llama",
+            tokenizer=model.tokenizer,
+            generation={"eos_token_id": list(model.eos_ids)},
+            chat_template=model.chat_template,
+        ),
     )
-    file = read_tuning_file(source)
-    all_rows = conversation_rows(file, model.tokenizer, template=model.chat_template, end_id=None)
-    rows = [row for row in all_rows if len(row.text.ids) <= MOST_TOKENS]
-    split = split_by_question(
-        [row.prompt for row in rows],
-        [row.text.ids for row in rows],
-        shares={"validation": HELD_OUT_SHARE},
-        seed=0,
+    data = folder / "rows.jsonl"
+    everything = conversation_rows(
+        read_tuning_file(source), model.tokenizer, template=model.chat_template, end_id=None
     )
-    chosen = {name: [rows[place].text for place in places] for name, places in split.items()}
-    order, seen, generator = [], 0, np.random.default_rng(0)
+    with data.open("w", encoding="utf-8") as file:
+        for record, row in zip(read_records(source), everything, strict=True):
+            if len(row.text.ids) <= MOST_TOKENS:
+                file.write(json.dumps(record.values) + "\n")
+    work = {**SETTINGS, "base": str(base), "data": str(data), "folder": str(folder)}
+    planned = Plan.make(recipe(work, num_steps=_MOST_STEPS), Silent())
+    parts = {name: planned.dataset.split(name).tuning for name in ("train", "validation")}
+    texts = {name: [row.text for row in part.rows] for name, part in parts.items() if part is not None}
+    lengths, num_steps, seen = [len(text.ids) for text in texts["train"]], 0, 0
+    drawn = BatchOrder(len(lengths), BATCH_SIZE, SETTINGS["seed"])
     while seen < num_tokens:
-        shuffled = generator.permutation(len(chosen["train"]))
-        for start in range(0, len(shuffled) - BATCH_SIZE + 1, BATCH_SIZE):
-            if seen >= num_tokens:
-                break
-            batch = shuffled[start : start + BATCH_SIZE].tolist()
-            seen += sum(len(chosen["train"][row].ids) for row in batch)
-            order.append(batch)
+        seen += sum(lengths[row] for row in drawn.indices(num_steps).tolist())
+        num_steps += 1
+    plan = Plan.make(recipe(work, num_steps=num_steps), Silent())
+    batches = TrainingBatches(
+        plan.dataset,
+        plan.recipe.data,
+        seed=SETTINGS["seed"],
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        num_batches=num_steps,
+    )
     as_json = {
-        name: [{"ids": text.ids, "trained": text.trained} for text in texts] for name, texts in chosen.items()
+        name: [{"ids": text.ids, "trained": text.trained} for text in of] for name, of in texts.items()
     }
-    work = {
-        **SETTINGS,
-        "base": str(base),
-        "folder": str(folder / "peer"),
+    work |= {
         "rows": as_json["train"],
         "held_out": as_json["validation"],
-        "order": order,
-        "num_steps": len(order),
+        "order": [batches.indices(step).tolist() for step in range(num_steps)],
+        "num_steps": num_steps,
     }
     path = folder / "work.json"
     path.write_text(json.dumps(work))

@@ -1,4 +1,4 @@
-"""Tunes a language model by creuset; prints a JSON line (finetune_against_peft.py).
+"""Tunes a language model as `creuset finetune` does; prints a JSON line (finetune_against_peft.py).
 
     lora_creuset.py WORK.json FORMAT THREADS
 
@@ -7,73 +7,86 @@ FORMAT is float32 or bfloat16: that of the frozen weights and of the products.
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from measuring import peak_memory_bytes
 
-from creuset.adapters.lora import LoraForm
 from creuset.data.trained_rows import TrainedRows, TrainedText
-from creuset.models.transformer import Transformer
-from creuset.models.tuning import TuningForm, asked_nats, prepare, trained_state
-from creuset.pretrained.folder import load_folder
+from creuset.models.tuned import Tuned
+from creuset.models.tuning import asked_nats
+from creuset.recipe.resolve import Recipe
+from creuset.runs.journal import read_journal
+from creuset.workflows.finetune import Tuning, tuning_recipe
+from creuset.workflows.load import load
+from creuset.workflows.train import train
 
 
 def main(work_path: str, number_format: str, threads: int) -> None:
-    torch.set_num_threads(threads)
     work: dict[str, Any] = json.loads(Path(work_path).read_text())
-    rows, held_out = (TrainedRows.of(list(map(text_of, work[name]))) for name in ("rows", "held_out"))
-    found = load_folder(work["base"], dtype=getattr(torch, number_format))
-    torch.manual_seed(work["seed"])
-    body = found.model().train()
-    prepare(body, TuningForm(weights="lora", lora=LoraForm(rank=work["rank"], alpha=work["alpha"])))
-    optimizer = torch.optim.AdamW(
-        trained_state(body).values(), lr=work["learning_rate"], weight_decay=0.0, fused=True
+    place = Path(work["folder"]) / f"run-{number_format}"
+    number = sum(1 for _ in place.parent.glob(f"{place.name}*"))
+    settings = {"training.precision": number_format, "training.threads": threads}
+    run = train(
+        recipe(work, num_steps=work["num_steps"], **settings), name=f"{place}-{number}", measure=False
     )
-    begin = time.perf_counter()
-    for step, batch in enumerate(work["order"]):
-        for group in optimizer.param_groups:  # the Trainer's default: along a line to 0
-            group["lr"] = work["learning_rate"] * (1 - step / len(work["order"]))
-        nats, number = asked_nats(body, rows.batch(torch.tensor(batch)))
-        (nats / number).backward()
-        torch.nn.utils.clip_grad_norm_(list(trained_state(body).values()), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    seconds = time.perf_counter() - begin
     peak = peak_memory_bytes()
-    exact = load_folder(work["base"], dtype=torch.float32).model()
-    before = held_out_nats(exact, held_out)
-    prepare(exact, TuningForm(weights="lora", lora=LoraForm(rank=work["rank"], alpha=work["alpha"])))
-    with torch.no_grad():
-        for name, value in trained_state(exact).items():
-            value.copy_(trained_state(body)[name])
+    lines = [line for line in read_journal(run.folder.journal_path) if line["event"] == "train"]
+    assert lines[-1]["step"] == work["num_steps"]
+    model = load(run.folder, precision="float32").model
+    assert isinstance(model, Tuned)
     print(
         json.dumps(
             {
-                "loop_seconds": seconds,
+                "loop_seconds": lines[-1]["clock"]["seconds"],
                 "tokens": sum(len(work["rows"][row]["ids"]) for batch in work["order"] for row in batch),
                 "steps": len(work["order"]),
                 "peak_memory_bytes": peak,
-                "before_nats": before,
-                "after_nats": held_out_nats(exact, held_out),
+                "after_nats": held_out_nats(model, work["held_out"]),
                 "torch": torch.__version__,
             }
         )
     )
 
 
-def text_of(row: dict[str, Any]) -> TrainedText:
-    return TrainedText(ids=tuple(row["ids"]), trained=tuple(row["trained"]))
+def recipe(work: dict[str, Any], *, num_steps: int, **settings: object) -> Recipe:
+    """What `creuset finetune` is asked for: the peer's settings, and nothing but the steps on the way.
+
+    Args:
+        work: Base, data and settings that both sides share.
+        num_steps: Of the training.
+        **settings: More of the recipe's.
+    """
+    shared = {
+        "adapter.rank": work["rank"],
+        "adapter.alpha": work["alpha"],
+        "data.batch_size": work["batch_size"],
+        "data.test_share": 0,
+        "training.validate_every": num_steps,
+        "training.num_steps": num_steps,
+        "training.learning_rate": work["learning_rate"],
+        "training.schedule": "linear",
+        "training.final_learning_rate": 0,
+        "training.warmup_steps": 0,
+        "training.weight_decay": 0,
+        "training.clip_norm": 1,
+        "training.log_every": num_steps,
+        "training.checkpoint_every": num_steps,
+        "training.sample_every": num_steps,
+        "training.seed": work["seed"],
+    }
+    asked = Tuning(base=work["base"], data=work["data"], method="lora")
+    return tuning_recipe(asked, {**shared, **settings})
 
 
 @torch.no_grad()
-def held_out_nats(body: Transformer, rows: TrainedRows) -> list[float]:
+def held_out_nats(model: Tuned, rows: list[dict[str, Any]]) -> list[float]:
     """The mean nats of the trained tokens of each row, in float32."""
     found = []
-    for number in range(len(rows.num_trained)):
-        nats, count = asked_nats(body.eval(), rows.batch(torch.tensor([number])))
+    for row in rows:
+        text = TrainedText(ids=tuple(row["ids"]), trained=tuple(row["trained"]))
+        nats, count = asked_nats(model.body.eval(), TrainedRows.of([text]).batch(torch.tensor([0])))
         found.append(float(nats) / count)
     return found
 

@@ -209,14 +209,22 @@ def peak_memory_bytes(device: torch.device | None = None) -> int:
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     if status.exists():  # Linux's getrusage would count what the parent held when it started this process
-        return _high_water_mark(status.read_text())
+        return _line_of(status.read_text(), "VmHWM")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _high_water_mark(status: str) -> int:
-    """The line `VmHWM: 123456 kB` of a process's status, in bytes."""
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+def memory_bytes(device: torch.device | None = None) -> int:
+    """What this process holds now, as `peak_memory_bytes` counts; the most so far where that is not told."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    status = Path("/proc/self/status")
+    return _line_of(status.read_text(), "VmRSS") if status.exists() else peak_memory_bytes(device)
+
+
+def _line_of(status: str, name: str) -> int:
+    """A line such as `VmHWM: 123456 kB` of a process's status, in bytes."""
+    line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
 
 

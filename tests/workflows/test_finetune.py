@@ -21,6 +21,7 @@ from creuset.models.tuned_config import AdapterConfig, TunedConfig, TuningObject
 from creuset.pretrained.text_side import open_text_side
 from creuset.pretrained.whole_base import load_whole_base
 from creuset.recipe.sections import DataConfig
+from creuset.runs.folder import RunFolder
 from creuset.workflows.export import export, exportable_run
 from creuset.workflows.finetune import Method, Tuning, finetune, tuning_recipe
 from creuset.workflows.load import load
@@ -324,3 +325,19 @@ def test_a_reward_model_rewards() -> None:
     assert run.outcome.step == 6
     with pytest.raises(UsageError, match="no reward model"):
         finetune("base", data="chats.jsonl", method="grpo", reward=f"run:{run.folder.id}", settings=DRAWN)
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+def test_a_loss_that_stays_at_log_2_is_stopped_and_explained(method: Method) -> None:
+    still = {**QUICK, "training.num_steps": 120, "training.learning_rate": 1e-9}
+    with pytest.raises(GateError, match="stays at what guessing costs, log 2") as raised:
+        finetune("base", data="pairs.jsonl", method=method, settings=still, name="still")
+    assert "raise training.learning_rate, 1e-09" in str(raised.value)
+    folder = RunFolder.open(Path("runs/still"))
+    manifest = folder.manifest()
+    assert (manifest.status, manifest.stop_reason, manifest.step) == ("stopped", "stuck", 30)
+    with pytest.raises(GateError, match="log 2"):
+        resume("still")
+    assert folder.manifest().step == 31
+    moving = {**still, "training.learning_rate": 1e-2}
+    assert finetune("base", data="pairs.jsonl", method=method, settings=moving, measure=False).path.exists()

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 from pathlib import Path
@@ -11,14 +12,16 @@ from creuset.errors import Interrupted, UsageError
 from creuset.recipe.sections import DataConfig
 from creuset.runs.folder import RunFolder
 from creuset.workflows import tour as module
-from creuset.workflows import tour_pictures, tour_texts
+from creuset.workflows import tour_pictures, tour_texts, tour_tuning
 from creuset.workflows.itinerary import read_itinerary
 from creuset.workflows.legs import Station
 from creuset.workflows.tour import resume_tour, tour
+from small_bases import conversations, write_base, write_rows
 from small_runs import Heard, journal, tensors
 
 SETTINGS = ("data.source=digits", "training.checkpoint_every=5", "training.log_every=1", "model.size=tiny")
-RECIPES = ("logistic-mnist", "cnn-mnist", "vae-mnist", "decoder-python", "lstm-python")
+RECIPES = ("logistic-mnist", "cnn-mnist", "vae-mnist", "decoder-python", "lstm-python", "tuned-questions")
+SHIPPED = tour_tuning.STATIONS
 TEXT = "".join(
     f"The {number}th line of this text says {number * 7 % 100} twice.\n\n" for number in range(300)
 )
@@ -38,9 +41,20 @@ def few_stations(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     own = {"decoder-python": ("model.embed_dim=16",), "lstm-python": ("model.hidden_dim=16",)}
     of_text = [
         Station(subject=name, recipe=name, num_steps=10, settings=(*small, *own[name]), kind="corpus")
-        for name in RECIPES[3:]
+        for name in RECIPES[3:5]
     ]
     monkeypatch.setattr(tour_texts, "STATIONS", tuple(of_text))
+    base = write_base(tmp_path_factory.mktemp("base") / "base")
+    chats = write_rows(base.parent / "chats.jsonl", conversations())
+    of_chats = (
+        f"model.base={base}",
+        f"data.source={chats}",
+        "training.sample_every=10",
+        "training.validate_every=10",
+        "evaluation.num_generated=2",
+    )
+    tuned = Station(subject=RECIPES[5], recipe=RECIPES[5], num_steps=10, settings=of_chats, kind="chats")
+    monkeypatch.setattr(tour_tuning, "STATIONS", (tuned,))
 
 
 class Interrupting(Heard):
@@ -218,9 +232,32 @@ def test_the_chapter_on_texts_compares_and_continues(tmp_path: Path) -> None:
     # the starter assets are not here: the page says so, and goes on
     assert "No text by smollm2-135m" in page
     assert "<code>creuset models pull smollm2-135m</code>" in page
-    assert (
-        "data.source=digits</code> is not applied to decoder-python, lstm-python: this source is no" in page
-    )
+    assert "data.source=digits</code> is not applied to decoder-python, lstm-python, tuned-questions" in page
+    assert "this source is no plain text, and these models are of plain text" in page
+
+
+def test_the_chapter_on_tuning_shows_before_and_after_and_a_certificate(tmp_path: Path) -> None:
+    page = tour(tmp_path / "tour", settings=SETTINGS).read_text()
+    exported = tmp_path / "tour" / "exports" / "tuned-questions.q8_0.gguf"
+    certificate = json.loads(exported.with_name(f"{exported.name}.certificate.json").read_text())
+    assert certificate["passed"]
+    for words in ("nats_per_token", "Answer 2", exported.name, "passed", "expected"):
+        assert words in page
+    assert "its export for llama.cpp" in read_itinerary(tmp_path / "tour").seconds
+    # what is finished stays as it is
+    before = exported.stat().st_mtime_ns
+    resume_tour(tmp_path / "tour")
+    assert exported.stat().st_mtime_ns == before
+
+
+def test_without_the_starter_model_nothing_is_tuned_and_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tour_tuning, "STATIONS", SHIPPED)
+    monkeypatch.setattr(module, "CHAPTERS", (tour_tuning.tuning,))
+    page = tour(tmp_path / "tour", settings=SETTINGS).read_text()
+    assert "No model was tuned: " in page
+    assert "<code>creuset models pull smollm2-135m</code>" in page
 
 
 @pytest.mark.starter
@@ -238,7 +275,7 @@ def test_text_of_one_s_own_goes_to_the_models_of_text(tmp_path: Path) -> None:
     settings = (*SETTINGS, f"data.source={own}")
     page = tour(tmp_path / "tour", settings=settings, steps_share=0.1).read_text()
     runs = runs_of(tmp_path / "tour")
-    assert [run.manifest().data_source for run in runs] == ["digits"] * 3 + [str(own)] * 2
+    assert [run.manifest().data_source for run in runs[:5]] == ["digits"] * 3 + [str(own)] * 2
     assert "this source is plain text, and these models are of pictures" in page
 
 

@@ -154,6 +154,10 @@ class Model(nn.Module):
     condition: Condition = "none"
     """What `sample` can be asked for."""
 
+    loss_of_guessing: float | None = None
+    """The training loss of a model that learned nothing, where it is the same for all data: a training whose
+    loss stays there is stopped (training/stuck.py)."""
+
     removes_noise: bool = False
     """Whether the model was trained to remove noise: then `disturb` adds it and `denoise` takes it away."""
 

@@ -19,6 +19,7 @@ Legend of shapes: B samples, T tokens of all, N tokens that are learned.
 """
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -77,6 +78,8 @@ class Tuned(Model):
             )
         super().__init__()
         self.objective, self.form = config.objective, config.adapter.form
+        if self.objective.name in ("dpo", "reward"):
+            self.loss_of_guessing = math.log(2)
         self.mean_targets = spec.target_tokens
         prepare(body, self.form, theirs)
         self.body = body

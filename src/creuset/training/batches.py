@@ -59,19 +59,28 @@ class TrainingBatches:
         self._is_padded = dataset.spec.kind == "pairs"
         self._latest: tuple[int, BatchGenerator] | None = None
         self._heaviest = 0
+        self.num_tokens: tuple[int, ...] = ()
+        """Tokens of each batch of texts to tune on, in the shuffled order; empty of other data."""
         tuning = dataset.splits["train"].tuning
         if tuning is not None:
             lengths = tuning.lengths
-            tokens = [int(lengths[self._order.indices(place)].sum()) for place in range(num_batches)]
-            self._heaviest = tokens.index(max(tokens))
+            batches = map(self._order.indices, range(num_batches))
+            self.num_tokens = tuple(int(lengths[indices].sum()) for indices in batches)
+            self._heaviest = self.num_tokens.index(max(self.num_tokens))
+
+    def indices(self, position: int) -> Tensor:
+        """Which samples of the training split make up the batch at `position`, int64 (batch_size,)."""
+        return self._order.indices(self._place(position))
+
+    def _place(self, position: int) -> int:
+        """Where the batch at `position` stands in the shuffled order: the heaviest comes first."""
+        return self._heaviest - position if position in (0, self._heaviest) else position
 
     def part(self, position: int, start: int, stop: int) -> dict[str, Tensor]:
-        if position in (0, self._heaviest):  # they change places
-            position = self._heaviest - position
+        position = self._place(position)
         indices = self._order.indices(position)[start:stop]
-        if (
-            self._is_padded
-        ):  # to the longest of the whole batch: what is drawn has the same shape in each part
+        if self._is_padded:
+            # to the longest of the whole batch: what is drawn has the same shape in each part
             whole = self._dataset.batch("train", self._order.indices(position))
             batch = {name: rows[start:stop] for name, rows in whole.items()}
         elif self._offsets is None:

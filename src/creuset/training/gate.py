@@ -18,7 +18,7 @@ written, a text that begins twice, or an evaluation on what was learned.
 Legend of shapes: N rows.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -76,6 +76,7 @@ class GateReport:
         num_trained: Tokens that are trained.
         longest: Tokens of the longest row.
         sample: A row that is not wrong, as `shown_row` shows it; "" where there is none.
+        expected: What the training will take (`training/forecast.py`); empty where that is not known.
     """
 
     findings: tuple[Finding, ...]
@@ -84,6 +85,7 @@ class GateReport:
     num_trained: int
     longest: int
     sample: str = field(default="", repr=False)
+    expected: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def told(self) -> str:
@@ -103,6 +105,7 @@ class GateReport:
             "longest": self.longest,
             "findings": [asdict(finding) for finding in self.findings],
             "sample": self.sample,
+            "expected": dict(self.expected),
         }
 
     def require(self) -> None:

@@ -25,12 +25,13 @@ from creuset.training.recorder import Recorder
 from creuset.training.saving import Tensors, check_is_of
 from creuset.training.schedule import Schedule
 from creuset.training.stopping import Patience, StopRequest, TimeLimit
+from creuset.training.stuck import StuckLoss
 from creuset.training.update import Updates
 from creuset.training.watch import Raised, Watch
 
 T = TypeVar("T")
 
-StopReason = Literal["finished", "early_stop", "max_time", "signal", "collapse"]
+StopReason = Literal["finished", "early_stop", "max_time", "signal", "collapse", "stuck"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Outcome:
         signal_number: The signal that came, if one did.
         seconds: Of training, over all of its parts.
         alarm: What collapsed, where that is the reason, and whether to go back for it.
+        stuck: Whose loss stayed at what guessing costs, where that is the reason.
     """
 
     step: int
@@ -50,6 +52,7 @@ class Outcome:
     signal_number: int | None
     seconds: float
     alarm: Raised | None = None
+    stuck: StuckLoss | None = None
 
 
 class Loop:
@@ -67,6 +70,7 @@ class Loop:
         sample: Draws a sheet of samples after a step; None for a family that has none.
         save: Keeps a checkpoint, given whether it is the best so far; returns its name.
         watch: Watches for collapse; None where nothing is watched.
+        stuck: Watches a loss that is known where nothing is learned; None of others.
     """
 
     def __init__(
@@ -83,11 +87,13 @@ class Loop:
         sample: Callable[[int], None] | None,
         save: Callable[[Checkpoint, bool], str],
         watch: Watch | None = None,
+        stuck: StuckLoss | None = None,
     ) -> None:
         self.model, self.family, self.updates, self.players = model, family, updates, players
         self.training, self.processes, self.recorder = training, processes, recorder
         self.validate, self._sample, self._save, self._watch = validate, sample, save, watch
         self.schedule = Schedule.of(training)
+        self.stuck = stuck
         self.step = 0
         self.ema = ExponentialMovingAverage(model, training.ema_decay) if training.ema_decay > 0 else None
         self._tensors = Tensors(model=model, players=players, ema=self.ema)
@@ -129,8 +135,13 @@ class Loop:
                         if not saved:
                             self._checkpoint(best=False, scheduled=False)
                         break
-                    self.take_step()
+                    reports = self.take_step()
                     raised, saved = self._after_step()
+                    if self._is_stuck(reports):
+                        reason = "stuck"
+                        if not saved:
+                            self._checkpoint(best=False, scheduled=False)
+                        break
                     if raised is not None:
                         reason = "collapse"
                         if not (saved or raised.goes_back):
@@ -145,7 +156,12 @@ class Loop:
             self.recorder.record(self.step, "stop", {"reason": reason}, clock={"seconds": seconds})
         self.recorder.sync()
         return Outcome(
-            step=self.step, reason=reason, signal_number=signal_number, seconds=seconds, alarm=raised
+            step=self.step,
+            reason=reason,
+            signal_number=signal_number,
+            seconds=seconds,
+            alarm=raised,
+            stuck=self.stuck if reason == "stuck" else None,
         )
 
     def take_step(self) -> dict[str, dict[str, float]]:
@@ -198,6 +214,13 @@ class Loop:
             self._checkpoint(best=best, scheduled=True)
             return raised, True
         return raised, False
+
+    def _is_stuck(self, reports: Mapping[str, Mapping[str, float]]) -> bool:
+        """Whether the loss stays at what guessing costs; of the last step that is nothing to stop for."""
+        if self.stuck is None:
+            return False
+        found = self.stuck.see(self.step, next(iter(reports.values())))
+        return found and self.step < self.schedule.num_steps
 
     def _check(self, watch: Watch) -> Raised | None:
         """Looks for a collapse of the weights as they are: their averages lag behind and hide it."""
@@ -300,6 +323,7 @@ class Loop:
                 "sums": {player: dict(sums) for player, sums in self._sums.items()},
                 "counts": {player: dict(counts) for player, counts in self._counts.items()},
                 **({} if self._watch is None else self._watch.facts()),
+                **({} if self.stuck is None else {"steps_of_guessing": self.stuck.waited}),
             },
         )
 
@@ -329,6 +353,8 @@ class Loop:
             for player, sums in self._sums.items()
         }
         self._checkpointed = checkpoint.name
+        if self.stuck is not None:
+            self.stuck.waited = facts.get("steps_of_guessing", 0)
         if self._watch is not None and "collapse" in facts:  # a checkpoint of an older creuset knows nothing
             self._watch.restore(facts)
 

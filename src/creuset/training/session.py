@@ -26,6 +26,7 @@ from creuset.training.loop import Loop
 from creuset.training.optimizer import Player
 from creuset.training.policy import PolicyLoss
 from creuset.training.recorder import Recorder
+from creuset.training.stuck import StuckLoss
 from creuset.training.update import Updates, num_parts_of
 from creuset.training.watch import Watch
 
@@ -178,7 +179,14 @@ class Session:
             sample=sample,
             save=save,
             watch=watch,
+            stuck=self._stuck(),
         )
+
+    def _stuck(self) -> StuckLoss | None:
+        guessing, training = self.model.loss_of_guessing, self.recipe.training
+        if guessing is None:
+            return None
+        return StuckLoss(guessing, num_steps=training.num_steps, warmup_steps=training.warmup_steps)
 
     def _begin_step(self, step: int) -> None:
         self.model.begin_step(step, self.recipe.training.num_steps)

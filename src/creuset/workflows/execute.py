@@ -59,7 +59,8 @@ def carry_out(
 
     Raises:
         Interrupted: A signal came; a checkpoint was made.
-        GateError: The model collapsed, and the recipe says to stop then; a checkpoint was made.
+        GateError: The model collapsed, and the recipe says to stop then, or its loss stays at what guessing
+            costs; a checkpoint was made.
         NumericalError, ResourceError, CheckpointError: See `creuset.train`; the manifest says "failed".
         UsageError: Another process trains there.
     """
@@ -77,6 +78,9 @@ def carry_out(
     plan.processes.close()
     if outcome.alarm is not None:
         raise stopped_by(outcome.alarm, outcome.step, folder.reference)
+    if outcome.stuck is not None:
+        rate = plan.recipe.training.learning_rate
+        raise outcome.stuck.error(step=outcome.step, run=folder.reference, learning_rate=rate)
     if outcome.signal_number is None:
         return outcome
     if outcome.reason == "finished":

@@ -11,7 +11,8 @@ Settings are laid over the recipe of each station that they have an effect on (l
 
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,11 +87,9 @@ class Journey:
     def visit(self, station: Station) -> Run:
         """Trains and measures one model, or goes on with it; what is finished is left as it is."""
         self.progress.say(f"tour: {station.subject}")
-        before = self.itinerary.seconds.get(station.subject, 0.0)
-        begin = time.monotonic()
         leg = self.legs[station.subject]
         path = self._path(station)
-        try:
+        with self.timed(station.subject):
             if path.exists():
                 run = resume(path, progress=self.progress)
             else:
@@ -101,17 +100,25 @@ class Journey:
                     settings=leg.settings,
                     progress=self.progress,
                 )
-        finally:
-            spent = time.monotonic() - begin
-            self.seconds_here += spent
-            seconds = {**self.itinerary.seconds, station.subject: before + spent}
-            self.itinerary = self.itinerary.model_copy(update={"seconds": seconds})
-            self._write()
         changed = [*leg.settings, *precision_setting(run.folder)]
         words = [word for setting in changed for word in ("--set", setting)]
         command = ["creuset", "train", station.recipe, *words, "--seed", str(self.itinerary.seed)]
         self.commands.append(shlex.join(command))
         return run
+
+    @contextmanager
+    def timed(self, subject: str) -> Iterator[None]:
+        """Within the block, time is counted as that of `subject`, and written down at its end."""
+        before = self.itinerary.seconds.get(subject, 0.0)
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - begin
+            self.seconds_here += spent
+            seconds = {**self.itinerary.seconds, subject: before + spent}
+            self.itinerary = self.itinerary.model_copy(update={"seconds": seconds})
+            self._write()
 
     def _path(self, station: Station) -> Path:
         return self.folder / "runs" / station.recipe

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from creuset.data.load import KIND_NAMES, is_plain_text, kinds_of_field
 from creuset.data.spec import Kind
+from creuset.data.tuning_split import CREUSET_QUESTIONS
 from creuset.errors import Problem, RecipeError, UsageError
 from creuset.models import family
 from creuset.recipe.resolve import Recipe
@@ -12,6 +14,10 @@ from creuset.recipe.settings import settings_tree
 from creuset.recipe.tree import Node, printable
 from creuset.workflows.itinerary import Itinerary
 from creuset.workflows.plan import check_effects, read, with_absolute_source
+from creuset.workflows.tuning_data import is_for_tuning
+
+_SOURCES: Mapping[Kind, str] = {"corpus": "plain text", "chats": "texts to tune on", "images": "no text"}
+"""What a source of each kind is called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +143,19 @@ def _of_other_data(setting: str, kind: Kind) -> Problem | None:
         if kind not in kinds_of_field(name):
             return entry.place.problem(f"data.{name} has no effect on {KIND_NAMES[kind]}")
         source = entry.node.value
-        if name == "source" and isinstance(source, str) and is_plain_text(source) != (kind == "corpus"):
-            what = "plain text" if kind != "corpus" else "no plain text"
+        if name == "source" and isinstance(source, str) and _kind_of(source) != kind:
+            what = "no plain text" if kind == "corpus" else _SOURCES[_kind_of(source)]
             return entry.node.place.problem(
                 f"this source is {what}, and these models are of {KIND_NAMES[kind]}"
             )
     return None
+
+
+def _kind_of(source: str) -> Kind:
+    """What a source holds, as far as its name and the file tell."""
+    if is_plain_text(source):
+        return "corpus"
+    return "chats" if source == CREUSET_QUESTIONS or is_for_tuning(Path(source).expanduser()) else "images"
 
 
 def _inner(node: Node, key: str) -> Node | None:

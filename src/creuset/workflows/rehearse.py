@@ -18,6 +18,7 @@ from creuset.training.loop import Loop
 from creuset.training.recorder import Recorder
 from creuset.training.session import Session
 from creuset.workflows.execute import make_session
+from creuset.workflows.forecasts import with_forecast
 from creuset.workflows.plan import Plan, Settings, read
 from creuset.workflows.tuning_data import look_at_model
 
@@ -146,6 +147,7 @@ def _silent_loop(plan: Plan, told: Progress | None = None) -> tuple[Loop, Model]
 
     if told is not None:
         look_at_model(session, told)
+        with_forecast(plan, session, told)
 
     def refuse(_checkpoint: Checkpoint, _best: bool) -> str:
         raise AssertionError("a rehearsal keeps no checkpoint")

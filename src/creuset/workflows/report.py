@@ -36,6 +36,7 @@ from creuset.workflows.chapters import (
 )
 from creuset.workflows.collapse_panel import collapse_chapter
 from creuset.workflows.embed import partner_blocks
+from creuset.workflows.forecasts import forecast_table
 from creuset.workflows.joint_curves import loss_by_place
 from creuset.workflows.leakage import leakage_remark
 from creuset.workflows.load import Loaded, load
@@ -84,6 +85,7 @@ def _document(loaded: Loaded, dataset: Dataset) -> Document:
                 *_corpus_table(manifest),
                 *_pairs_table(manifest),
                 *gate_blocks(manifest),
+                *forecast_table(run),
                 *_remarks(loaded, dataset),
             ],
         )

@@ -24,7 +24,7 @@ from creuset.metrics.signature import Context
 from creuset.progress import Progress, Silent
 from creuset.reporting.blocks import Chapter, Commands, Document, Finding, Section, Timing
 from creuset.reporting.document import write_report
-from creuset.workflows import tour_pictures, tour_texts
+from creuset.workflows import tour_pictures, tour_texts, tour_tuning
 from creuset.workflows.chapters import (
     classification_figures,
     loss_curves,
@@ -43,6 +43,7 @@ from creuset.workflows.plan import placed_errors
 from creuset.workflows.run_data import load_run_data, run_data
 from creuset.workflows.tour_pictures import generative
 from creuset.workflows.tour_texts import require_plain_text, texts
+from creuset.workflows.tour_tuning import tuning
 from creuset.workflows.train import free_path
 
 DISCRIMINATIVE = (
@@ -119,7 +120,7 @@ def resume_tour(folder: Path, *, progress: Progress | None = None) -> Path:
 
 def _travel(folder: Path, itinerary: Itinerary, progress: Progress) -> Path:
     begin = time.monotonic()
-    stations = [*DISCRIMINATIVE, *tour_pictures.STATIONS, *tour_texts.STATIONS]
+    stations = [*DISCRIMINATIVE, *tour_pictures.STATIONS, *tour_texts.STATIONS, *tour_tuning.STATIONS]
     journey = Journey.begin(folder, itinerary, stations, progress, _require_fitting_data)
     try:
         chapters = [chapter(journey) for chapter in CHAPTERS]
@@ -178,7 +179,7 @@ def _document(journey: Journey, chapters: Sequence[Chapter], seconds: float) -> 
     return Document(
         title="A tour of creuset",
         subtitle="Discriminative and generative models on the same real digits, language models on the same "
-        "real text, with numbers you can check.",
+        "real text, and one that others trained, tuned: with numbers you can check.",
         facts={
             "took": f"{total:.0f} s",
             "seed": journey.itinerary.seed,
@@ -234,7 +235,7 @@ def pixel_mixture_classifier(dataset: Dataset) -> dict[str, Any]:
     return {"scores": [score.to_json() for score in scores], "split": "test", "suite": "classification"}
 
 
-CHAPTERS: tuple[Callable[[Journey], Chapter], ...] = (discriminative, generative, texts)
+CHAPTERS: tuple[Callable[[Journey], Chapter], ...] = (discriminative, generative, texts, tuning)
 """In the order of the report."""
 
 

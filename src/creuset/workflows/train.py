@@ -24,6 +24,7 @@ from creuset.training.session import Session
 from creuset.workflows.evaluate import stored_scores
 from creuset.workflows.execute import carry_out, make_session
 from creuset.workflows.execute import measure as measure_run
+from creuset.workflows.forecasts import tell_beside, with_forecast
 from creuset.workflows.leakage import leakage_remark, look_for_leakage
 from creuset.workflows.lineage import parent_of
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
@@ -107,11 +108,14 @@ def train(
     session = make_session(plan)
     if isinstance(session, Session):
         look_at_model(session, watcher)
+        plan = with_forecast(plan, session, watcher)
     path = plan.processes.share_result(lambda: str(create_run(plan, name, watcher).path))
     folder = RunFolder(Path(path))
     outcome = carry_out(plan, session, folder, max_seconds=max_seconds, progress=watcher)
-    if measure and plan.processes.first:
-        measure_run(plan, folder, watcher)
+    if plan.processes.first:
+        tell_beside(folder, watcher)
+        if measure:
+            measure_run(plan, folder, watcher)
     return Run(folder, outcome)
 
 
