@@ -11,11 +11,12 @@ from command_line import run_command
 from creuset.engines import opening
 from creuset.errors import NotFoundError, UsageError
 from creuset.generation.sampling import Sampling
+from creuset.workflows import tuned_model
 from scripted_engine import ScriptedEngine
 
 
 def chat(monkeypatch: pytest.MonkeyPatch, engine: ScriptedEngine, text: str, *words: str) -> tuple[str, str]:
-    monkeypatch.setattr(opening, "open_engine", lambda name, **_: engine)
+    monkeypatch.setattr(tuned_model, "open_engine", lambda name, **_: engine)
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
     done = run_command(["chat", "some-model", *words])
     assert done.exit_code == 0

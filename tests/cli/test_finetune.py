@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from command_line import run_command
+from creuset.assets.places import workspace
 from small_bases import conversations, preferences, write_base, write_rows
 
 QUICK = ("--set", "training.num_steps=4", "--set", "training.precision=float32", "--set")
@@ -45,14 +46,14 @@ def test_a_dry_run_writes_nothing() -> None:
     assert done.exit_code == 0, done.stderr
     assert "reloaded" in done.stdout
     assert "train alike" in done.stderr
-    assert not Path("runs").exists()
+    assert not (workspace() / "runs").exists()
 
 
 @pytest.mark.parametrize(
     ("rows", "words", "code", "message"),
     [
-        ([{"messages": [{"role": "user", "content": "a"}]}] * 9, (), 2, "no turn of the assistant"),
-        ([*conversations()[:12], {"prompt": "a <|im_end|>", "completion": "b"}], (), 2, "form"),
+        ([{"messages": [{"role": "user", "content": "a"}]}] * 9, (), 4, "no turn of the assistant"),
+        ([*conversations()[:12], {"prompt": "a <|im_end|>", "completion": "b"}], (), 4, "form"),
         (preferences(), ("--method", "sft"), 2, "does not learn from"),
         (conversations(), ("--weights", "some"), 2, "no such weights"),
         (conversations(), ("--set", "adapter.targets=[nothing]"), 2, "nothing"),
@@ -67,7 +68,7 @@ def test_what_cannot_be_tuned_has_its_exit_code(
     done = run_command(["finetune", "base", "--data", "rows.jsonl", *FEW, *words])
     assert done.exit_code == code, done.stderr
     assert message in done.stderr
-    assert not Path("runs").exists()
+    assert not (workspace() / "runs").exists()
 
 
 def test_judgements_are_tuned_on() -> None:
@@ -90,11 +91,11 @@ def test_judgements_are_tuned_on() -> None:
         assert added.exit_code == 0, added.stderr
     done = run_command(["finetune", "base", "--from-feedback", *FEW, "--no-eval", "--name", "judged"])
     assert done.exit_code == 0, done.stderr
-    (file,) = Path("feedback").iterdir()
+    (file,) = (workspace() / "feedback").iterdir()
     assert len(file.read_text().splitlines()) == 20
     manifest = json.loads(run_command(["runs", "show", "judged", "--json"]).stdout)["manifest"]
     assert manifest["data_source"] == str(file.resolve())
-    recipe = Path("runs/judged/recipe.yaml").read_text()
+    recipe = (workspace() / "runs/judged/recipe.yaml").read_text()
     assert "name: dpo" in recipe
     refused = run_command(["finetune", "base", "--from-feedback", "--method", "classify"])
     assert refused.exit_code == 2
@@ -111,7 +112,7 @@ def test_a_tuned_run_is_tuned_further_and_shows_where_it_comes_from() -> None:
     )
     assert second.exit_code == 0, second.stderr
     assert "first: merging step-00000004" in second.stderr
-    assert Path("runs/first/merged/step-00000004/certificate.json").exists()
+    assert Path(workspace() / "runs/first/merged/step-00000004/certificate.json").exists()
     shown = json.loads(run_command(["runs", "show", "second", "--json"]).stdout)
     assert shown["manifest"]["parent"] == "first"
     assert shown["lineage"] == [str(Path("base").resolve()), "first", "second"]

@@ -10,6 +10,7 @@ import pytest
 
 from chat_templates import CHATML
 from command_line import run_command
+from creuset.assets.places import workspace
 from small_bases import conversations, preferences, write_base, write_rows
 
 Rows = list[dict[str, Any]]
@@ -145,7 +146,7 @@ def test_a_planted_mistake_is_refused(name: str, tmp_path: Path, monkeypatch: py
     assert done.exit_code == code, done.stderr
     for part in said:
         assert part in done.stderr
-    assert not Path("runs").exists()
+    assert not (workspace() / "runs").exists()
 
 
 def test_without_a_mistake_the_same_rows_are_tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

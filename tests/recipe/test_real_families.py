@@ -9,6 +9,9 @@ from creuset.models import family_configs, family_names
 from creuset.recipe.resolve import parse_recipe
 from creuset.recipe.schema import json_schema
 
+NEEDED = {name: {"base": "some-model"} for name in family_names() if name.startswith("tuned")}
+"""What a family does not go without."""
+
 
 @pytest.mark.parametrize("family", family_names())
 def test_each_size_of_a_family_resolves_and_reads_back(family: str) -> None:
@@ -16,6 +19,7 @@ def test_each_size_of_a_family_resolves_and_reads_back(family: str) -> None:
     config = families[family]()
     for size in config.sizes or (None,):
         settings = {} if size is None else {"model.size": size}
+        settings |= {f"model.{key}": value for key, value in NEEDED.get(family, {}).items()}
         text = f"model:\n  family: {family}\ndata:\n  source: digits\n"
         recipe = parse_recipe(text, "a.yaml", settings=settings, families=families)
         for key, value in config.size_defaults(size).items():

@@ -113,7 +113,12 @@ def alias_lock() -> Iterator[None]:
 
 def _alias_document() -> dict[str, Any]:
     file = home() / _ALIASES
-    return read_json(file, ALIASES_FORMAT) if file.exists() else {}
+    if not file.exists():
+        return {}
+    document = read_json(file, ALIASES_FORMAT)
+    if "workspaces" not in document:
+        raise _no_aliases()
+    return document
 
 
 def _of_this_workspace(document: Mapping[str, Any], key: str) -> dict[str, Any]:

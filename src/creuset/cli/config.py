@@ -70,7 +70,7 @@ def check(recipes: tuple[str, ...], as_json: bool) -> None:
             unread.append(error)
     if as_json:
         rows = [
-            {"recipe": recipe, "problems": [asdict(problem) for problem in problems]}
+            {"recipe": recipe, "problems": [_placed(problem) for problem in problems]}
             for recipe, problems in results
         ]
         emit_json({"recipes": rows})
@@ -101,3 +101,8 @@ def schema(out: Path | None) -> None:
     write_atomic(out, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     say(str(out))
     next_step(f'begin a recipe with "# yaml-language-server: $schema={out}"')
+
+
+def _placed(problem: Problem) -> dict[str, object]:
+    """A problem with its place, for programs."""
+    return {name: value for name, value in asdict(problem).items() if name != "shown"}

@@ -21,7 +21,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LINE_SECONDS = 10.0
 """Where stderr is no terminal, a line of progress appears at most this often."""
 
-SUITES = ("classification", "images", "modes", "text", "pairs", "masked", "retrieval", "analogies")
+SUITES = ("classification", "images", "modes", "text", "pairs", "masked", "retrieval", "analogies", "tuning")
 """Those of recipe/sections.py, which help need not import."""
 
 

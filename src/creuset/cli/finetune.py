@@ -100,8 +100,8 @@ def command(
         epochs=epochs,
         reward=reward,
     )
-    recipe = tuning_recipe(asked, settings, seed)
     with TerminalProgress() as progress:
+        recipe = tuning_recipe(asked, settings, seed, progress=progress)
         if dry_run:
             from creuset.workflows.rehearse import dry_run as rehearse
 

@@ -1,9 +1,8 @@
 """manifest.json: what a run is, and how far it came (format 4).
 
 Format 1 did not say how many processes trained, nor the device's name; format 2 knew of no collapse, format 3
-of no base. Older
-documents are read: each is brought to the next format, one step at a time, and is written in the newest one
-at the run's next change.
+of no base. Older documents are read: each is brought to the next format, one step at a time, and is written
+in the newest one at the run's next change.
 """
 
 import json

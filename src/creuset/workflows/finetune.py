@@ -124,11 +124,13 @@ def finetune(
         epochs=epochs,
         reward=reward,
     )
-    recipe = tuning_recipe(asked, settings, seed)
+    recipe = tuning_recipe(asked, settings, seed, progress=progress)
     return train(recipe, name=name, max_seconds=max_seconds, measure=measure, progress=progress)
 
 
-def tuning_recipe(asked: Tuning, settings: Settings = (), seed: int | None = None) -> Recipe:
+def tuning_recipe(
+    asked: Tuning, settings: Settings = (), seed: int | None = None, *, progress: Progress | None = None
+) -> Recipe:
     """The recipe of a tuning, with settings changed.
 
     Raises:
@@ -148,7 +150,7 @@ def tuning_recipe(asked: Tuning, settings: Settings = (), seed: int | None = Non
     lines = [
         "model:",
         f"  family: {'tuned_classifier' if is_classifier else 'tuned'}",
-        f"  base: {flow(base_place(asked.base))}",
+        f"  base: {flow(base_place(asked.base, progress))}",
         "adapter:",
         f"  kind: {kind}",
         *([] if num_last is None else [f"  num_last: {num_last}"]),
