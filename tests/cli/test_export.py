@@ -1,12 +1,14 @@
 """`creuset export`: what is written is opened again by whoever will read it, and must answer alike."""
 
+import importlib.util
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from chat_templates import CHATML
 from command_line import run_command
@@ -16,10 +18,12 @@ from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.models.transformer import Transformer
+from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.folder import Pretrained, load_folder, save_folder
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.peft_folder import load_adapter, save_adapter
-from small_tokenizers import byte_level
+from random_forms import drawn_model
+from small_tokenizers import byte_level, metaspace
 from small_transformers import OF_BYTES
 
 CONFIG = replace(OF_BYTES, context_length=256)
@@ -59,6 +63,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--to", "gguf", "--stored", "f16", "--out", "a.gguf"], "a.gguf", "a.gguf.certificate.json"),
         (["--to", "gguf-lora"], "tuned.lora.gguf", "tuned.lora.gguf.certificate.json"),
         (["--to", "safetensors"], "tuned-safetensors", "tuned-safetensors/certificate.json"),
+        (["--to", "onnx"], "tuned-onnx", "tuned-onnx/certificate.json"),
         (["--to", "peft", "--out", "out/again"], "out/again", "out/again/certificate.json"),
     ],
 )
@@ -127,9 +132,50 @@ def test_an_export_that_answers_otherwise_leaves_nothing(
     assert sorted(found.name for found in tmp_path.iterdir()) == before
 
 
+def test_a_folder_of_onnx_that_answers_otherwise_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from creuset.pretrained import onnx_writing
+
+    def write_another(path: Path, config: TransformerConfig, state: Mapping[str, Tensor]) -> None:
+        name = "decoder.blocks.1.feedforward.up.weight"
+        write(path, config, {**state, name: 1.1 * state[name]})
+
+    before, write = sorted(found.name for found in tmp_path.iterdir()), onnx_writing.write_onnx
+    monkeypatch.setattr(onnx_writing, "write_onnx", write_another)
+    answer = run_command(["export", "base", "--to", "onnx"])
+    assert answer.exit_code == 4
+    assert "does not answer as the live one" in answer.stderr
+    assert sorted(found.name for found in tmp_path.iterdir()) == before
+
+
+def test_onnx_without_its_packages_is_refused_before_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name.startswith("onnx") else find(name)
+    )
+    answer = run_command(["export", "nowhere", "--to", "onnx"])
+    assert answer.exit_code == 2
+    assert "pip install onnx onnxscript onnxruntime" in answer.stderr
+
+
+@pytest.mark.parametrize(("family", "named"), [("bert", "an encoder"), ("t5", "an encoder-decoder")])
+def test_onnx_is_of_decoders_alone(family: str, named: str, tmp_path: Path) -> None:
+    theirs = drawn_model(family, 0)
+    theirs.save_pretrained(tmp_path / family)  # type: ignore[operator]
+    tokenizer = Tokenizer(metaspace(), special=SpecialTokens())
+    tokenizer.save(tmp_path / family)
+    answer = run_command(["export", family, "--to", "onnx"])
+    assert answer.exit_code == 2
+    assert f"got: {named}" in answer.stderr
+    assert not (tmp_path / f"{family}-onnx").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
+        (["base", "--to", "onnx", "--out", "tuned"], 2, "something at this place"),
+        (["base", "--to", "onnx", "--stored", "f16"], 2, "an option without effect"),
         (["base", "--to", "peft"], 2, "no adapter to export by itself"),
         (["base", "--to", "safetensors", "--stored", "f16"], 2, "an option without effect"),
         (["base", "--to", "gguf", "--out", "tuned"], 2, "something at this place"),

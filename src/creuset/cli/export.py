@@ -20,8 +20,9 @@ from creuset.cli.console import TerminalProgress, emit_json, json_option, next_s
     "--to",
     "target",
     required=True,
-    type=click.Choice(["safetensors", "gguf", "gguf-lora", "peft"]),
-    help="A folder for transformers, a file for llama.cpp, or the adapter alone for either.",
+    type=click.Choice(["safetensors", "onnx", "gguf", "gguf-lora", "peft"]),
+    help="A folder for transformers or onnxruntime, a file for llama.cpp, or the adapter alone for "
+    "llama.cpp or PEFT.",
 )
 @click.option(
     "--stored",
@@ -45,6 +46,7 @@ def command(
     and the exit code is 4. The certificate lies beside what was written.
     """
     from creuset.errors import UsageError
+    from creuset.pretrained.onnx_writing import require_onnx
     from creuset.workflows.export import export, exportable_run, open_exportable
     from creuset.workflows.tuned_model import tuned_run
 
@@ -56,6 +58,8 @@ def command(
             expected="--to gguf",
             next_step="leave it out",
         )
+    if target == "onnx":
+        require_onnx()
     chosen: Any = "q8_0" if stored is None else stored
     progress = TerminalProgress()
     run = tuned_run(model)

@@ -117,7 +117,7 @@ class Description:
 
     Args:
         name: The model's name.
-        driver: What computes: native, llamacpp.
+        driver: What computes: native, llamacpp, onnxruntime.
         context_length: The most tokens of prompt and answer together.
         vocab_size: How many tokens it knows.
         precision: The number format of its weights: float32, bfloat16, Q4_1.

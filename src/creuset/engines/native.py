@@ -8,8 +8,6 @@ at once, so in bfloat16 a batch, or guessed tokens, may part from a single text 
 as equally likely.
 """
 
-import threading
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Self
@@ -20,15 +18,15 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from creuset.data.chat_template import ChatTemplate
-from creuset.engines.base import Ability, Description, Piece, TextLogProbs, TokenLogProb, Usage
+from creuset.engines.answer_pieces import StopSignal, answer_pieces
+from creuset.engines.base import Ability, Description, Piece, TextLogProbs
 from creuset.engines.native_loading import NativeModel, load_native
-from creuset.engines.native_scoring import NativePooling, pooled, score_text, text_states, token_bytes
+from creuset.engines.native_scoring import NativePooling, pooled, score_text, text_states
 from creuset.engines.request import Request
 from creuset.engines.token_engine import TokenEngine, context_length_of
 from creuset.errors import UsageError
 from creuset.generation.decoding import Writer
 from creuset.generation.fast_decoder import FastDecoder, obstacle
-from creuset.generation.sampling import TokenScore
 from creuset.generation.weight_formats import WeightFormat
 from creuset.generation.written_text import TextRequest
 from creuset.models.transformer import Transformer
@@ -146,9 +144,10 @@ class Native(TokenEngine):
             num_alternatives=request.num_logprobs or None,
             lookup=self._lookup,
         )
-        signal = _StopSignal()
+        signal = StopSignal()
         self._track(signal)
-        return self._pieces(writer, text_request, signal, started)
+        outputs = (output for (output,) in writer.write([text_request], cancelled=signal.is_set))
+        return answer_pieces(outputs, self._tokenizer, num_prompt_tokens=len(prompt), started=started)
 
     def _score(self, ids: list[int], start: int, num_top: int) -> TextLogProbs:
         return score_text(self._open_decoder(), ids, start, num_top)
@@ -165,61 +164,11 @@ class Native(TokenEngine):
     def _free(self) -> None:
         self._writer, self._decoder = None, None
 
-    def _pieces(
-        self, writer: Writer, request: TextRequest, signal: "_StopSignal", started: float
-    ) -> Generator[Piece, None, None]:
-        num_tokens, first = 0, started
-        for (output,) in writer.write([request], cancelled=signal.is_set):
-            now = time.perf_counter()
-            first = first if num_tokens or not output.token_ids else now
-            num_tokens += len(output.token_ids)
-            usage = None
-            if output.reason is not None:
-                usage = Usage(
-                    num_prompt_tokens=len(request.prompt),
-                    num_completion_tokens=num_tokens,
-                    seconds_to_first_token=(first if num_tokens else now) - started,
-                    seconds=now - started,
-                )
-            yield Piece(
-                text=output.text,
-                token_ids=output.token_ids,
-                log_probs=tuple(self._with_bytes(score) for score in output.scores),
-                finish_reason=output.reason,
-                usage=usage,
-            )
-
     def _open_decoder(self) -> Transformer | FastDecoder:
         decoder = self._decoder
         if decoder is None:
             raise self._closed()
         return decoder
-
-    def _with_bytes(self, score: TokenScore) -> TokenLogProb:
-        return TokenLogProb(
-            token_id=score.token_id,
-            token_bytes=token_bytes(self._tokenizer, score.token_id),
-            log_prob=score.log_prob,
-            alternatives=tuple(
-                TokenLogProb(
-                    token_id=token, token_bytes=token_bytes(self._tokenizer, token), log_prob=log_prob
-                )
-                for token, log_prob in zip(score.top_ids, score.top_log_probs, strict=True)
-            ),
-        )
-
-
-class _StopSignal:
-    """Tells an answer under way to end."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def stop(self) -> None:
-        self._event.set()
-
-    def is_set(self) -> bool:
-        return self._event.is_set()
 
 
 def _abilities(template: ChatTemplate | None, pooling: NativePooling | None) -> frozenset[Ability]:

@@ -3,6 +3,7 @@
 Legend of shapes: T tokens, E features.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -26,16 +27,31 @@ _READ_AT_ONCE = 128
 def score_text(decoder: Transformer | FastDecoder, ids: list[int], start: int, num_top: int) -> TextLogProbs:
     """How likely each token from `start` on is, read in parts of _READ_AT_ONCE tokens."""
     cache = decoder.new_cache(1, len(ids))
+    read = ids[:-1]
+    parts = (read[begin : begin + _READ_AT_ONCE] for begin in range(0, len(read), _READ_AT_ONCE))
+    logits = (decoder(torch.tensor([part]), cache=cache)[0] for part in parts)
+    return scored(logits, ids, start, num_top)
+
+
+def scored(parts: Iterable[Tensor], ids: list[int], start: int, num_top: int) -> TextLogProbs:
+    """How likely each token of a text from `start` on is.
+
+    Args:
+        parts: Logits of all of the text's tokens but the last, in order, (T, V) each.
+        ids: The text.
+        start: The first token that is scored.
+        num_top: The likeliest tokens that are told of each place.
+    """
+    begin = 0
     found: list[Tensor] = []
     tops = []
-    for begin in range(0, len(ids) - 1, _READ_AT_ONCE):
-        part = ids[begin : min(begin + _READ_AT_ONCE, len(ids) - 1)]
-        logits = decoder(torch.tensor([part]), cache=cache)[0]
+    for part in parts:
         skipped = max(0, start - 1 - begin)
-        log_probs = logits[skipped:].float().log_softmax(-1)  # of the tokens behind those of the part
+        log_probs = part[skipped:].float().log_softmax(-1)  # of the tokens behind those of the part
         targets = torch.tensor(ids[begin + skipped + 1 : begin + len(part) + 1], dtype=torch.int64)
         found.append(log_probs.gather(-1, targets[:, None])[:, 0])
         tops.append(log_probs.topk(num_top, dim=-1))
+        begin += len(part)
     empty = torch.zeros(0, num_top)
     return TextLogProbs(
         token_ids=np.array(ids, np.int64),

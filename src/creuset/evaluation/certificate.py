@@ -6,7 +6,7 @@ likeliest 20 tokens are compared. Where the live model ends its answer, and is s
 difference that is allowed cannot turn it, the exported one must stop by itself.
 
     stored as             the largest difference    the mean divergence    stops where the live one does
-    safetensors           1e-4                      -                      yes
+    safetensors, onnx     1e-4                      -                      yes
     gguf f32, f16         0.05                      -                      yes
     gguf q8_0             0.5                       -                      yes
     gguf q4_0, q4_1       -                         0.05 nats              yes
@@ -34,7 +34,7 @@ from creuset.errors import GateError
 from creuset.generation.sampling import Sampling
 from creuset.models.transformer import Transformer
 
-Kind = Literal["safetensors", "f32", "f16", "q8_0", "q4_0", "q4_1"]
+Kind = Literal["safetensors", "onnx", "f32", "f16", "q8_0", "q4_0", "q4_1"]
 PROMPTS: tuple[str, ...] = (
     "What is the capital of France?",
     "Write one sentence about the sea.",
@@ -68,6 +68,7 @@ class Limits:
 
 LIMITS: Mapping[Kind, Limits] = {
     "safetensors": Limits(largest_difference=1e-4),
+    "onnx": Limits(largest_difference=1e-4),
     "f32": Limits(largest_difference=0.05),
     "f16": Limits(largest_difference=0.05),
     "q8_0": Limits(largest_difference=0.5),

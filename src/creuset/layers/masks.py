@@ -124,6 +124,10 @@ def self_attention_mask(
         bias: (B or 1, H, T, T), added to the scores.
         device: Where the mask is needed.
     """
+    if torch.compiler.is_exporting() and causal and padding is None and not lengths:
+        # what is exported is for texts of any length, and cannot choose by that of one
+        every = causal_mask(num_tokens, num_tokens, window=window, device=device)
+        return AttentionMask(tensor=_with_bias(every[None, None], bias))
     if padding is not None and causal and padding_is_behind(padding):
         padding = None
     cheap = AttentionMask(causal=causal, window=window, lengths=lengths)

@@ -4,6 +4,7 @@ What is written is opened again and must answer as the model in memory does (eva
 nothing is left of it. The certificate lies beside it: FILE.certificate.json, or certificate.json in a folder.
 
     safetensors   a folder of Hugging Face's transformers, the adapter merged
+    onnx          a folder for onnxruntime and its kin, the adapter merged
     gguf          one file for llama.cpp, the adapter merged
     gguf-lora     the adapter alone, which llama.cpp adds to the base's own GGUF file
     peft          the adapter alone, which PEFT adds to the base
@@ -29,6 +30,7 @@ from creuset.assets import resolve
 from creuset.engines.llamacpp import LlamaCpp
 from creuset.engines.native import Native
 from creuset.engines.native_loading import NativeModel, load_native
+from creuset.engines.onnx_runtime import OnnxRuntime
 from creuset.engines.token_engine import TokenEngine
 from creuset.errors import UsageError
 from creuset.evaluation.certificate import Certificate, Kind, LiveModel, certify
@@ -41,13 +43,15 @@ from creuset.pretrained.folder import FORMATS, Pretrained, save_folder
 from creuset.pretrained.gguf.lora_writing import write_lora_gguf
 from creuset.pretrained.gguf.writing import Stored, write_gguf
 from creuset.pretrained.hub_format import write_config
+from creuset.pretrained.onnx_writing import PACKAGES, require_decoder, require_onnx, write_onnx_folder
 from creuset.pretrained.peft_folder import load_adapter, save_adapter, with_own_head
 from creuset.progress import Progress, Silent
 from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
 from creuset.workflows.load import load
 
-Target = Literal["safetensors", "gguf", "gguf-lora", "peft"]
+Target = Literal["safetensors", "onnx", "gguf", "gguf-lora", "peft"]
+_FOLDERS: tuple[Target, ...] = ("safetensors", "onnx", "peft")
 CERTIFICATE = "certificate.json"
 ADAPTER = "exported"
 """What an adapter is called in the model that is exported."""
@@ -204,7 +208,7 @@ def export(
             "there is no adapter to export by itself",
             where="--to",
             got=to,
-            expected="safetensors or gguf",
+            expected="safetensors, onnx or gguf",
             next_step="name the adapter's folder, --adapter FOLDER, or a run that was tuned by lora",
         )
     if source.others and to != "peft":
@@ -214,9 +218,12 @@ def export(
             got=", ".join(sorted(source.others)[:3]),
             expected="--to peft",
         )
+    if to == "onnx":
+        require_onnx()
+        require_decoder(source.config)
     beside = path.with_name(f"{path.name}.{CERTIFICATE}")
     _require_free(path, beside)
-    is_folder = to in ("safetensors", "peft")
+    is_folder = to in _FOLDERS
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
@@ -281,6 +288,15 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
                 chat_template=template,
             ),
         )
+    elif to == "onnx":
+        write_onnx_folder(
+            place,
+            source.config,
+            merged_state(source.body),
+            tokenizer=tokenizer,
+            chat_template=template,
+            eos_ids=source.model.eos_ids,
+        )
     elif to == "peft":
         adapter = taken(source.body, source.adapter_name)
         save_adapter(
@@ -296,7 +312,7 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
 
 
 def _certified(source: Exportable, to: Target, place: Path, stored: Stored) -> Certificate:
-    kind: Kind = "safetensors" if to in ("safetensors", "peft") else stored
+    kind: Kind = "onnx" if to == "onnx" else "safetensors" if to in _FOLDERS else stored
     with _opened(source, to, place) as engine:
         if to == "gguf-lora":
             kind = "f16"  # its numbers are f32; keys and values are f16
@@ -305,12 +321,13 @@ def _certified(source: Exportable, to: Target, place: Path, stored: Stored) -> C
 
 def _about(source: Exportable, to: Target) -> dict[str, str]:
     """What a certificate is about."""
+    others = PACKAGES if to == "onnx" else ("xllamacpp",)
     return {
         "model": source.name,
         "base": source.base_name,
         "to": to,
         "tokenizer": source.model.tokenizer.fingerprint,
-        **{name: version(name) for name in ("creuset", "torch", "xllamacpp")},
+        **{name: version(name) for name in ("creuset", "torch", *others)},
     }
 
 
@@ -322,6 +339,9 @@ def _opened(source: Exportable, to: Target, place: Path) -> Iterator[TokenEngine
     if to == "safetensors":
         with Native.open(place, precision="float32", context_length=length) as engine:
             yield engine
+    elif to == "onnx":
+        with OnnxRuntime(place, context_length=length) as runtime:
+            yield runtime
     elif to == "peft":
         again = open_exportable(str(source.place), place)
         state: dict[str, Tensor] = merged_state(again.body)
@@ -352,7 +372,7 @@ def _sha256(place: Path) -> str:
     """Of a file; of a folder with one file of weights, of that; of several, of sha256sum's list of them."""
     if not place.is_dir():
         return sha256_of(place)
-    shards = sorted(place.glob("*.safetensors"))
+    shards = sorted([*place.glob("*.safetensors"), *place.glob("model.onnx*")])
     if len(shards) == 1:
         return sha256_of(shards[0])
     told = "".join(f"{sha256_of(shard)}  {shard.name}\n" for shard in shards)
