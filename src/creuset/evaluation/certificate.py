@@ -69,9 +69,9 @@ class Limits:
 LIMITS: Mapping[Kind, Limits] = {
     "safetensors": Limits(largest_difference=1e-4),
     "onnx": Limits(largest_difference=1e-4),
-    "f32": Limits(largest_difference=0.05),
-    "f16": Limits(largest_difference=0.05),
-    "q8_0": Limits(largest_difference=0.5),
+    "f32": Limits(largest_difference=0.2, mean_divergence=2e-4),
+    "f16": Limits(largest_difference=0.2, mean_divergence=2e-4),
+    "q8_0": Limits(largest_difference=3.0, mean_divergence=0.02),
     "q4_0": Limits(mean_divergence=0.05),
     "q4_1": Limits(mean_divergence=0.05),
 }
