@@ -647,7 +647,10 @@ def test_fit_depends_on_nothing_but_data_and_seed(
     assert all(np.array_equal(array, second.arrays()[key]) for key, array in first.arrays().items())
 
 
-@pytest.mark.parametrize("name", [name for name in family_names() if "classifies" in family(name).traits])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in family_names() if "classifies" in family(name).traits and family(name).tune is None],
+)
 def test_classifier_refuses_data_without_two_classes(name: str) -> None:
     found, config = family(name), configure(name, {})
     spec = DataSpec(kind="images", shape=(1, 8, 8), num_levels=17)
@@ -871,7 +874,9 @@ def test_training_moves_texts_toward_the_data(name: str, settings: dict[str, Any
     assert share_of_steps() > 0.9
 
 
-@pytest.mark.parametrize("name", [name for name in family_names() if of_pairs(name)])
+@pytest.mark.parametrize(
+    "name", [name for name in family_names() if of_pairs(name) and family(name).tune is None]
+)
 def test_a_family_of_pairs_refuses_pictures(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes pairs of texts.*\n  got: pictures"):
         family(name).build(configure(name, {}), digit_spec())
