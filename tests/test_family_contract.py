@@ -37,8 +37,6 @@ PENALISED = GANObjective(name="lsgan", r1=0.1, r2=0.1)
 SALIMANS = GANObjective(name="non_saturating", label_smoothing=0.1, feature_matching=0.1, instance_noise=0.1)
 """Ways of training a GAN."""
 
-SCRATCH = [name for name in family_names() if not name.startswith("tuned")]
-"""Families that begin without a model that others trained."""
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {
     "linear": ({"kind": "svm"}, {"kind": "svm", "kernel": "linear"}),
     "cnn": ({"class_weights": "balanced", "label_smoothing": 0.1},),
@@ -649,7 +647,10 @@ def test_fit_depends_on_nothing_but_data_and_seed(
     assert all(np.array_equal(array, second.arrays()[key]) for key, array in first.arrays().items())
 
 
-@pytest.mark.parametrize("name", [name for name in SCRATCH if "classifies" in family(name).traits])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in family_names() if "classifies" in family(name).traits and family(name).tune is None],
+)
 def test_classifier_refuses_data_without_two_classes(name: str) -> None:
     found, config = family(name), configure(name, {})
     spec = DataSpec(kind="images", shape=(1, 8, 8), num_levels=17)
@@ -873,7 +874,9 @@ def test_training_moves_texts_toward_the_data(name: str, settings: dict[str, Any
     assert share_of_steps() > 0.9
 
 
-@pytest.mark.parametrize("name", [name for name in family_names() if of_pairs(name)])
+@pytest.mark.parametrize(
+    "name", [name for name in family_names() if of_pairs(name) and family(name).tune is None]
+)
 def test_a_family_of_pairs_refuses_pictures(name: str) -> None:
     with pytest.raises(UsageError, match=rf"{name} takes pairs of texts.*\n  got: pictures"):
         family(name).build(configure(name, {}), digit_spec())

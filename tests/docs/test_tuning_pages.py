@@ -5,6 +5,7 @@ from typing import get_args
 from creuset.data.conversations import Form, form_of
 from creuset.evaluation.certificate import LIMITS
 from creuset.training.gate import CHECKS
+from creuset.training.gate_on_pairs import PAIR_CHECKS
 from source_tree import ROOT
 
 
@@ -29,6 +30,13 @@ def test_forms_are_those_that_are_read() -> None:
 def test_findings_are_those_of_the_gate() -> None:
     found = table("tuning_data.md", "nothing trained")
     assert [(row[0], row[2] == "yes") for row in found] == [(check.name, check.fatal) for check in CHECKS]
+
+
+def test_findings_on_pairs_are_those_of_the_gate() -> None:
+    found = table("tuning_data.md", PAIR_CHECKS[0].name + " in pairs")
+    assert [(row[0].removesuffix(" in pairs"), row[2] == "yes") for row in found] == [
+        (check.name, check.fatal) for check in PAIR_CHECKS
+    ]
 
 
 def test_limits_are_those_of_certificates() -> None:

@@ -29,7 +29,7 @@ from creuset.recipe.section import Section
 from creuset.recipe.sections import DataConfig, FamilyConfig, TrainingConfig
 from creuset.workflows.train import train
 from field_reads import Reads, unread
-from small_bases import conversations, write_base, write_rows
+from small_bases import anchored, conversations, write_base, write_rows
 from sounds import tone_folder
 
 SECTIONS = [
@@ -122,8 +122,8 @@ def base() -> Path:
 
 
 def rows_to_tune_on(name: str) -> Path:
-    """Conversations, or texts with classes for a classifier."""
-    rows = conversations()
+    """Conversations, pairs for an embedder, or texts with classes for a classifier."""
+    rows = anchored(60) if "embeds_texts" in family(name).traits else conversations()
     if "classifies" in family(name).traits:
         rows = [{"text": f"number {n}", "label": "ab"[n % 2]} for n in range(40)]
     return write_rows(workspace() / f"{name}.jsonl", rows)

@@ -11,7 +11,7 @@ from creuset.models.base import Model
 from creuset.recipe.resolve import read_recipe
 from creuset.recipe.sections import EvaluationConfig
 from creuset.recipe.source import shipped_recipes
-from small_bases import write_base, write_rows
+from small_bases import anchored, write_base, write_rows
 from sounds import tone_folder
 
 RECIPES = shipped_recipes()
@@ -56,6 +56,8 @@ def test_it_takes_two_steps(name: str, request: pytest.FixtureRequest, tmp_path:
         own = ["--set", f"model.base={write_base(tmp_path / 'base')}", "--set", "evaluation.suite=none"]
         if recipe.model.family == "tuned_classifier":
             own += ["--set", f"data.source={write_rows(tmp_path / 'texts.jsonl', rows)}"]
+        if recipe.model.family == "tuned_embedder":
+            own += ["--set", f"data.source={write_rows(tmp_path / 'pairs.jsonl', anchored())}"]
     if recipe.data.source.startswith("run:"):  # the codes of a first stage, made here in short
         first = str(tmp_path / "first")
         short = ["--set", "data.source=digits", "--set", "model.size=tiny", "--set", "training.num_steps=2"]

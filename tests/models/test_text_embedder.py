@@ -14,7 +14,8 @@ from creuset.data.tokenizer_training import train_tokenizer
 from creuset.device import BatchGenerator
 from creuset.errors import UsageError
 from creuset.models import family
-from creuset.models.text_embedder import TextEmbedder, TextEmbedderConfig, plain_targets, with_ids_around
+from creuset.models.pair_embedder import plain_targets, with_ids_around
+from creuset.models.text_embedder import TextEmbedder, TextEmbedderConfig
 from creuset.objectives.contrastive import info_nce_nats
 from creuset.pretrained.sentence_embedder import SentenceEmbedder, save_embedder
 from creuset.training.session import build_model

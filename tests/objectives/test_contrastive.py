@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from creuset.objectives.contrastive import info_nce_nats, sharing
+from creuset.objectives.contrastive import info_nce_nats, matching, sharing
 
 
 def vectors(size: int = 6, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -71,3 +71,46 @@ def test_pairs_that_share_a_text_are_found() -> None:
     first, second = (torch.tensor([texts[pair[side]] for pair in pairs]) for side in range(2))
     expected = [[bool(set(one) & set(other)) for other in pairs] for one in pairs]
     assert sharing(first, second).tolist() == expected
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_hard_negatives_are_those_of_sentence_transformers(symmetric: bool) -> None:
+    losses = pytest.importorskip("sentence_transformers.losses")
+    (first, second), (hard, _) = vectors(9, seed=1), vectors(9, seed=2)
+    theirs = losses.MultipleNegativesRankingLoss(
+        torch.nn.Identity(),
+        scale=20.0,
+        directions=("query_to_doc", "doc_to_query") if symmetric else ("query_to_doc",),
+        partition_mode="per_direction",
+    )
+    expected = theirs.compute_loss_from_embeddings([first, second, hard], None)
+    found = info_nce_nats(first, second, temperature=1 / 20, symmetric=symmetric, negatives=hard).mean()
+    assert float(found) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_a_hard_negative_is_wrong_for_all_but_those_it_belongs_to() -> None:
+    (first, second), (hard, _) = vectors(4), vectors(3, seed=5)
+    not_wrong = torch.zeros(4, 3, dtype=torch.bool)
+    not_wrong[1] = torch.tensor([True, False, True])
+    not_wrong[2] = True
+    found = info_nce_nats(
+        first, second, temperature=0.3, symmetric=False, negatives=hard, not_wrong_negatives=not_wrong
+    )
+    for i in range(4):
+        scores = [float(first[i] @ other) / 0.3 for other in second]
+        wrong = [float(first[i] @ other) / 0.3 for k, other in enumerate(hard) if not not_wrong[i, k]]
+        expected = math.log(sum(map(math.exp, scores + wrong))) - scores[i]
+        assert float(found[i]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_hard_negatives_that_are_texts_of_related_pairs_are_found() -> None:
+    texts = {name: [number + 1, -1] for number, name in enumerate("abcdefg")}
+    pairs, hard = [("a", "b"), ("a", "c"), ("d", "e")], ["c", "d", "g", "b"]
+    sides = [torch.tensor([texts[pair[side]] for pair in pairs]) for side in range(2)]
+    found = matching(*sides, torch.tensor([texts[name] for name in hard]))
+    # c and b belong to a, which two pairs share; d is a text of the third; g of none
+    assert found.tolist() == [
+        [True, False, False, True],
+        [True, False, False, True],
+        [False, True, False, False],
+    ]

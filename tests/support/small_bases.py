@@ -1,4 +1,4 @@
-"""A small language model in a folder, and conversations to tune it on."""
+"""A small language model and a small text embedder in folders, and rows to tune them on."""
 
 import json
 from dataclasses import replace
@@ -10,9 +10,12 @@ from chat_templates import CHATML
 from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
+from creuset.data.tokenizer_training import train_tokenizer
+from creuset.models.embedder import Embedder, Pooling
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.folder import Pretrained, save_folder
+from creuset.pretrained.sentence_embedder import save_embedder
 from small_tokenizers import byte_level
 from small_transformers import OF_BYTES
 
@@ -37,6 +40,60 @@ def write_base(folder: Path, *, config: TransformerConfig = CONFIG, seed: int = 
         ),
     )
     return folder
+
+
+ENCODER = TransformerConfig(
+    architecture="encoder",
+    vocab_size=80,
+    embed_dim=32,
+    num_layers=2,
+    num_heads=2,
+    num_kv_heads=2,
+    head_dim=16,
+    feedforward_dim=64,
+    context_length=24,
+    norm="layer",
+    norm_eps=1e-12,
+    norm_bias=True,
+    norm_placement="post",
+    final_norm=False,
+    embedding_norm=True,
+    positions="learned",
+    qkv_bias=True,
+    output_bias=True,
+    activation="gelu",
+    feedforward_bias=True,
+    num_segments=1,
+    head="none",
+)
+
+
+def write_embedder(
+    folder: Path, *, pooling: Pooling = "mean", normalise: bool = True, max_tokens: int = 16
+) -> Path:
+    """A BERT of two layers with random weights, as sentence-transformers saves it."""
+    texts = [text for pair in anchored(40) for text in (str(pair["anchor"]), str(pair["positive"]))]
+    tokenizer = train_tokenizer(texts, "wordpiece", vocabulary_size=ENCODER.vocab_size)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        body = Transformer(replace(ENCODER, vocab_size=tokenizer.vocab_size))
+        for weight in body.parameters():  # large enough that texts differ
+            torch.nn.init.normal_(weight, std=0.2)
+    embedder = Embedder(body, pooling=pooling, normalise=normalise)
+    save_embedder(folder, embedder, tokenizer, max_tokens=max_tokens)
+    return folder
+
+
+def anchored(number: int = 120) -> list[dict[str, object]]:
+    """Questions, the texts that answer them, and texts that answer others; no text stands in two rows."""
+    return [
+        {
+            "anchor": f"is {WORDS[place % 8]} {place}",
+            "positive": f"{place} yes {WORDS[place % 8]}",
+            "negative": f"{place} no {WORDS[(place + 1) % 8]}",
+        }
+        for place in range(number)
+    ]
 
 
 def conversations(number: int = 40) -> list[dict[str, object]]:

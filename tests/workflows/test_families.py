@@ -57,6 +57,7 @@ ELSEWHERE = {
     "vqvae": "test_two_stages.py",
     "tuned": "test_finetune.py",
     "tuned_classifier": "test_finetune_classifier.py",
+    "tuned_embedder": "test_finetune_embedder.py",
 }
 """Families that are trained in a file of their own."""
 

@@ -1,4 +1,4 @@
-"""`creuset finetune`: a language model that others trained, tuned on one's own data."""
+"""`creuset finetune`: a model of texts that others trained, tuned on one's own data."""
 
 import shlex
 import sys
@@ -10,14 +10,14 @@ from creuset.cli.console import TerminalProgress, json_option
 from creuset.cli.train import Duration, show_dry_run, show_estimate, show_run
 
 _METHODS = (
-    *("sft", "pretrain", "dpo", "orpo", "reward", "grpo", "ppo", "classify"),
+    *("sft", "pretrain", "dpo", "orpo", "reward", "grpo", "ppo", "classify", "embed"),
     *("lora", "full", "head"),
 )
 
 
 @click.command("finetune")
 @click.argument("base")
-@click.option("--data", metavar="FILE", help="Conversations, texts or preferences to tune on.")
+@click.option("--data", metavar="FILE", help="Conversations, texts, pairs or preferences to tune on.")
 @click.option(
     "--from-feedback",
     is_flag=True,
@@ -28,8 +28,9 @@ _METHODS = (
     "--method",
     type=click.Choice(_METHODS),
     help="What is learned: sft writes answers, pretrain texts, dpo and orpo prefer chosen answers, reward "
-    "scores them, grpo and ppo write answers that are rewarded, classify tells classes. lora, full and head "
-    "name the weights. Default: what the data's form says.",
+    "scores them, grpo and ppo write answers that are rewarded, classify tells classes, embed brings the "
+    "vectors of texts that belong together near each other. lora, full and head name the weights. Default: "
+    "what the data's form says.",
 )
 @click.option(
     "--weights",

@@ -35,7 +35,10 @@ def validate_tuning(source: str, base: str | None, *, as_json: bool) -> None:
     if looked.report is not None:
         looked.report.require()
     if base is None:
-        next_step(f"creuset data validate {source} --base smollm2-135m")
+        from creuset.data.conversations import PAIR_FORMS
+
+        fitting = "minilm" if looked.file.form in PAIR_FORMS else "smollm2-135m"
+        next_step(f"creuset data validate {source} --base {fitting}")
 
 
 def _refuse_other_options(context: click.Context) -> None:

@@ -1,4 +1,4 @@
-"""What language models are tuned on, in the forms that such data comes in.
+"""What models of texts are tuned on, in the forms that such data comes in.
 
     form            a record                                                    is
     messages        {"messages": [{"role": ..., "content": ...}, ...]}          a conversation
@@ -8,6 +8,7 @@
     kto             {"prompt": ..., "completion": ..., "label": true}           an answer, good or bad
     preference      "chosen" and "rejected" beside any of these, or alone       two answers to compare
     labelled        {"text": ..., "label": ...}                                 a text and its class
+    anchor, query and question                                                  pairs (`anchored_pairs.py`)
     text            {"text": ...}                                               a text
 
 Prompts, completions and answers are texts or lists of messages (`turns.py`). Where `chosen` and `rejected`
@@ -25,13 +26,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from creuset.data.anchored_pairs import PAIR_NAMES, AnchoredPair, read_pair
 from creuset.data.records import Record, read_records, refusal
 from creuset.data.source import counted
 from creuset.data.turns import Fault, Turn, as_turns, is_empty, system_turn, text_of, tools_of, turns_of
 from creuset.errors import DataError, Problem, did_you_mean
 
-Form = Literal["messages", "sharegpt", "prompt", "instruction", "kto", "preference", "labelled", "text"]
+Form = Literal[
+    "messages",
+    "sharegpt",
+    "prompt",
+    "instruction",
+    "kto",
+    "preference",
+    "labelled",
+    "anchor",
+    "query",
+    "question",
+    "text",
+]
 CHAT_FORMS: tuple[Form, ...] = ("messages", "sharegpt", "prompt", "instruction")
+PAIR_FORMS: tuple[Form, ...] = ("anchor", "query", "question")
 
 _NEEDED: Mapping[Form, tuple[str, ...]] = {
     "preference": ("chosen", "rejected"),
@@ -41,6 +56,9 @@ _NEEDED: Mapping[Form, tuple[str, ...]] = {
     "prompt": ("prompt", "completion"),
     "instruction": ("instruction", "output"),
     "labelled": ("text", "label"),
+    "anchor": PAIR_NAMES["anchor"],
+    "query": PAIR_NAMES["query"],
+    "question": PAIR_NAMES["question"],
     "text": ("text",),
 }
 """The names that a record of each form has; of several forms that fit, the first."""
@@ -51,6 +69,9 @@ _ALSO_READ: Mapping[Form, tuple[str, ...]] = {
     "prompt": ("system", "tools"),
     "instruction": ("input", "system"),
     "labelled": ("group",),
+    "anchor": ("negative",),
+    "query": ("negative",),
+    "question": ("negative",),
     "preference": ("messages", "conversations", "prompt", "instruction", "input", "system"),
 }
 
@@ -123,7 +144,7 @@ class LabelledText:
     group: str = ""
 
 
-Row = Conversation | RatedAnswer | Preference | LabelledText
+Row = Conversation | RatedAnswer | Preference | LabelledText | AnchoredPair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +220,7 @@ def _form_of_all(records: Sequence[Record]) -> Form:
             + next((hint for hint in hints if "did you mean" in hint), ""),
             got=", ".join(names[:10]) or "an empty object",
             expected="messages; conversations; prompt and completion; instruction and output; chosen and "
-            "rejected; text and label; or text",
+            "rejected; text and label; anchor and positive; or text",
             next_step="rename the values",
         )
     others = [
@@ -363,5 +384,6 @@ _READERS: Mapping[Form, Callable[[Record], Row]] = {
     "kto": _rated,
     "preference": _preference,
     "labelled": _labelled,
+    **dict.fromkeys(PAIR_FORMS, read_pair),
     "text": _plain_text,
 }

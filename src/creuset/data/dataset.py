@@ -35,7 +35,8 @@ class Split:
         hashes: Content hashes, two numbers a sample (hashing.py).
         names: Where each sample comes from, for people; of a corpus its documents, which are not samples.
         texts: The texts themselves; empty for other data.
-        num_tokens: Tokens of each whole text, int64 (N,), of which `inputs` may hold the first ones only;
+        num_tokens: Tokens of each whole text, int64 (N,), of which `inputs` may hold the first ones only; of
+            pairs to tune a text embedder on int64 (N, 3), of anchor, positive and negative, 0 without one;
             None for other data.
         stream: The tokens of a corpus; None for other data.
         pairs: Pairs of texts and their tokens; None for other data.

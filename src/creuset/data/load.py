@@ -5,10 +5,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import get_args
 
+from creuset.data.anchored_split import split_anchored
 from creuset.data.assemble import split_source
 from creuset.data.audio import CLIPS, is_sound_folder, read_sound_folder
 from creuset.data.audio_npz import holds_sound, read_sound_npz
-from creuset.data.conversations import read_tuning_file
+from creuset.data.conversations import PAIR_FORMS, read_tuning_file
 from creuset.data.corpus import SUFFIX, is_corpus, read_documents
 from creuset.data.corpus_split import split_corpus
 from creuset.data.csv_file import CSV_SUFFIXES
@@ -57,7 +58,7 @@ _KIND_SETTINGS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
         "context": ("corpus", "pairs"),
         "limit": ("images", "table", "texts", "pairs", "chats", "preferences"),
         "stack": ("images",),
-        "test_source": ("chats", "preferences"),
+        "test_source": ("pairs", "chats", "preferences"),
     }
 )
 """Settings of the `data` section that some kinds of data take."""
@@ -72,8 +73,8 @@ KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
         "preferences": "preferences",
     }
 )
-_NOT_BESIDE_A_BASE = ("tokens", "vocabulary_size", "text_column", "label_column")
-"""Settings of texts that a base decides."""
+_NOT_BESIDE_A_BASE = ("tokens", "vocabulary_size", "tokenizer", "context", *_READER_SETTINGS)
+"""Settings of texts that a base decides, and those of files that are no records."""
 _HINTS: Mapping[Kind, str] = MappingProxyType(
     {
         "texts": ", or name the column of the texts in data.text_column",
@@ -164,7 +165,7 @@ def _to_tune_on(config: DataConfig, base: TextSide, seed: int) -> Dataset:
     """Texts to tune a base on, whose settings are few: the base decides how they are read."""
     with gate():
         file = read_tuning_file(tuning_path(config.source))
-        kind: Kind = "texts" if file.form == "labelled" else "chats"
+        kind: Kind = "pairs" if file.form in PAIR_FORMS else "texts" if file.form == "labelled" else "chats"
         for field in DataConfig.model_fields:
             if kind not in kinds_of_field(field) or field in _NOT_BESIDE_A_BASE:
                 _refuse(
@@ -177,6 +178,8 @@ def _to_tune_on(config: DataConfig, base: TextSide, seed: int) -> Dataset:
             _refuse(config, "test_share", "data.test_source is the test split", expected="nothing beside it")
         if kind == "texts":
             return split_labelled(file, config, base, seed=seed)
+        if kind == "pairs":
+            return split_anchored(file, config, base, seed=seed)
         return split_tuning(file, config, base, seed=seed)
 
 
@@ -315,6 +318,9 @@ def _refuse_settings_of_other_kinds(config: DataConfig, source: Source) -> None:
             names = " and ".join(KIND_NAMES[kind] for kind in kinds)
             hint = _HINTS.get(kinds[0], "")
             _refuse(config, field, f"it is for {names}", expected=f"nothing for {source.origin}", hint=hint)
+    if source.kind == "pairs":
+        why = "it is for a base that is tuned"
+        _refuse(config, "test_source", why, expected=f"nothing for {source.origin}")
     if source.sound is not None:
         why = "it is for pictures, and a clip of sound is one in grey"
         _refuse(config, "stack", why, expected=f"nothing for {source.origin}")

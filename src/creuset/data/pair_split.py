@@ -52,7 +52,7 @@ def split_pairs(source: Source, config: DataConfig, *, seed: int, resolve: Calla
     """
     part = source.parts["train"]
     hashes = pair_hashes(part.inputs)
-    together = _groups_by_text(part.inputs, hashes)
+    together = groups_by_text(part.inputs, hashes)
     shares = {"test": config.test_share, "validation": config.validation_share}
     places = cut(together, None, shares={name: share for name, share in shares.items() if share}, seed=seed)
     if config.limit is not None:
@@ -126,7 +126,7 @@ def pair_dataset(
         duplicates_within={name: number for name, number in within.items() if number},
         duplicates_removed={},
         notes=(*source.notes, *notes, *_too_long(read, context)),
-        unknown_tokens={name: _unknown_share(tokenizer, one.pairs) for name, one in kept.items()},
+        unknown_tokens={name: unknown_share(tokenizer, one.pairs) for name, one in kept.items()},
         pairs={name: _counts(one.pairs, read[name].pairs) for name, one in kept.items()},
     )
     return make_dataset(spec, splits, report, tokenizer=tokenizer)
@@ -157,7 +157,7 @@ def _text_hashes(pairs: NDArray[np.object_]) -> Hashes:
     return sample_hashes(pairs.reshape(-1))
 
 
-def _groups_by_text(pairs: NDArray[np.object_], hashes: Hashes) -> Hashes:
+def groups_by_text(pairs: NDArray[np.object_], hashes: Hashes) -> Hashes:
     """For each pair the lowest hash of those that it is linked to by shared texts, (N, 2)."""
     _, members = groups(_text_hashes(pairs))
     parent = np.arange(members.max(initial=-1) + 1).tolist()  # of texts: those of a pair get one root
@@ -266,7 +266,7 @@ def _too_long(read: Mapping[str, _Read], context: int) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _unknown_share(tokenizer: Tokenizer, pairs: TextPairs) -> float:
+def unknown_share(tokenizer: Tokenizer, pairs: TextPairs) -> float:
     """The share of the tokens that stand for what the vocabulary lacks, in [0, 1]."""
     if tokenizer.special.unk is None:
         return 0.0

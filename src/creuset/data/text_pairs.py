@@ -8,6 +8,9 @@ model that uses them has as many rows more.
     tokens   start  t1 t2             what the decoder reads
     targets     t1  t2 end            what is to follow each, IGNORED where a row is padded
 
+Pairs that a text embedder is tuned on may have a third text, the negative, which only seems to belong to the
+source.
+
 Legend of shapes: N pairs, B batch, S tokens of a source, T tokens of a target with its end.
 """
 
@@ -87,6 +90,9 @@ class TextPairs:
         sources, targets: The texts.
         source_rows, target_rows: Their tokens, without marks; each has one at least.
         tokenizer_size: Ids of the tokenizer, behind which the marks are.
+        negatives: What only seems to belong to each source, "" where there is nothing; empty where no pair of
+            the data has one.
+        negative_rows: Their tokens, none where there is nothing; None where no pair of the data has one.
     """
 
     sources: tuple[str, ...]
@@ -94,6 +100,8 @@ class TextPairs:
     source_rows: TokenRows
     target_rows: TokenRows
     tokenizer_size: int
+    negatives: tuple[str, ...] = ()
+    negative_rows: TokenRows | None = None
 
     def batch(self, indices: Tensor) -> dict[str, Tensor]:
         """Pairs as a model takes them.
@@ -104,7 +112,8 @@ class TextPairs:
         Returns:
             "source" int64 (B, S) padded behind with 0, "source_lengths" int64 (B,), "tokens" int64 (B, T)
             from the start mark on, padded with 0, and "targets" int64 (B, T) up to the end mark, then
-            IGNORED.
+            IGNORED; of data with negatives "negative", padded with 0, and "negative_lengths" like those of
+            the sources, 0 where a pair has none.
         """
         lengths = self.target_rows.lengths[indices]
         written = self.target_rows.padded(indices, IGNORED)
@@ -112,12 +121,16 @@ class TextPairs:
         targets = torch.cat([written, column], dim=1)
         targets.scatter_(1, lengths[:, None], end_mark(self.tokenizer_size))
         started = torch.full((len(indices), 1), start_mark(self.tokenizer_size))
-        return {
+        batch = {
             "source": self.source_rows.padded(indices, 0),
             "source_lengths": self.source_rows.lengths[indices],
             "tokens": torch.cat([started, written.clamp_min(0)], dim=1),
             "targets": targets,
         }
+        if self.negative_rows is not None:
+            batch["negative"] = self.negative_rows.padded(indices, 0)
+            batch["negative_lengths"] = self.negative_rows.lengths[indices]
+        return batch
 
     def select(self, indices: NDArray[np.int64]) -> "TextPairs":
         """These pairs only."""
@@ -128,4 +141,6 @@ class TextPairs:
             source_rows=self.source_rows.select(places),
             target_rows=self.target_rows.select(places),
             tokenizer_size=self.tokenizer_size,
+            negatives=tuple(self.negatives[index] for index in indices) if self.negatives else (),
+            negative_rows=None if self.negative_rows is None else self.negative_rows.select(places),
         )

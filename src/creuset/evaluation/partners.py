@@ -2,7 +2,10 @@
 
 Each source of a split is a question to all targets of the split, which are ranked by their cosine. A source
 with several targets has found a share of them. Beside the scores stands what the same model reached before it
-was trained.
+was trained; of a base that was tuned also what changed, with an interval over the same sources, and whether
+that is better, worse, or cannot be told apart.
+
+Legend of shapes: Q sources.
 """
 
 from dataclasses import replace
@@ -15,10 +18,13 @@ from creuset.data.source import counted
 from creuset.data.text_pairs import TextPairs, TokenRows
 from creuset.evaluation.shares import mean_share_score
 from creuset.evaluation.suite import Evaluation, Subject
+from creuset.evaluation.tuned_answers import CHANGE, verdict
+from creuset.evaluation.tuned_preferences import BASE
 from creuset.metrics.inputs import FloatArray
 from creuset.metrics.retrieval import Rankings
 from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
+from creuset.metrics.text.rows import TextRows, mean_rows, mean_statistic
 from creuset.models.base import Model
 from creuset.models.requirements import require_finite
 
@@ -39,7 +45,7 @@ def partner_suite(
 
     Args:
         subject: A model that embeds texts.
-        untrained: The same before its training; None to leave that out.
+        untrained: The same before its training, of a tuned one its base; None to leave that out.
         dataset: Pairs of texts.
         split: Which of them.
         context: Of this split.
@@ -55,18 +61,29 @@ def partner_suite(
     candidates = len(set(chosen.targets))
     context = replace(context, extra={**context.extra, "candidates": candidates})
     rankings = _rankings(subject.model, chosen, subject.device)
-    before = [] if untrained is None else _scores(_rankings(untrained, chosen, subject.device), context)
-    remarks = []
+    scores, rows = _scores(rankings, context), _rows(rankings)
+    floors: list[Score] = []
+    remarks: list[str] = []
+    if untrained is not None:
+        earlier = _rankings(untrained, chosen, subject.device)
+        is_tuned = subject.family.tune is not None
+        behind = BASE if is_tuned else UNTRAINED
+        floors = [replace(score, metric=score.metric + behind) for score in _scores(earlier, context)]
+        if is_tuned:
+            changes = _changes(rankings, earlier, context)
+            scores += changes
+            remarks += [verdict("partners of held-out texts", change) for change in changes]
+            rows |= {metric + BASE: values for metric, values in _rows(earlier).items()}
     if len(chosen.sources) < total:
         remarks.append(f"the first {len(chosen.sources):,} of {counted(total, 'pair')} are ranked")
     return Evaluation(
         suite="retrieval",
         split=split,
-        scores=_scores(rankings, context),
-        floors=[replace(score, metric=score.metric + UNTRAINED) for score in before],
+        scores=scores,
+        floors=floors,
         details={"candidates": candidates},
         remarks=remarks,
-        rows=_rows(rankings),
+        rows=rows,
     )
 
 
@@ -87,6 +104,24 @@ def _scores(rankings: Rankings, context: Context) -> list[Score]:
             context=context,
             trials=single and metric != "mrr",
         )
+        for metric, values in _rows(rankings).items()
+    ]
+
+
+def _changes(rankings: Rankings, earlier: Rankings, context: Context) -> list[Score]:
+    """What the tuning changed of each metric, the mean over sources that are taken together."""
+    before = _rows(earlier)
+    return [
+        TextRows(
+            metric=metric + CHANGE,
+            unit="fraction",
+            better="higher",
+            rows=mean_rows(values - before[metric]),
+            statistic=mean_statistic,
+            spread="t",
+            bounds=(-1.0, 1.0),
+            fields={"missing": rankings.missing, "paired": "base"},
+        ).score(context=context)
         for metric, values in _rows(rankings).items()
     ]
 

@@ -147,9 +147,9 @@ def _change(differences: FloatArray, counts: IntArray, rows: TextRows, context: 
 
 def verdict(what: str, change: Score) -> str:
     """What a paired difference says: better, worse, or cannot tell apart."""
-    if change.interval is None:
+    if change.interval is None and change.n == 1:
         return f"{what}: one row says nothing of a difference"
-    low, high = change.interval
+    low, high = (change.value, change.value) if change.interval is None else change.interval
     if low <= 0 <= high:
         return f"{what}: tuned and base cannot be told apart by {change.metric} (n={change.n})"
     better = (high < 0) == (change.better == "lower")

@@ -11,6 +11,7 @@ Departure from sentence-transformers: a text that is too long is refused, and cu
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -164,24 +165,40 @@ def save_embedder(path: Path | str, embedder: Embedder, tokenizer: Tokenizer, *,
 
     Args:
         path: The folder; it must not exist.
-        embedder: What is written; its linear layers must be as they were built.
-        tokenizer: Of the same model.
-        max_tokens: The tokens that a text may have, with those that the tokenizer puts around it.
+        embedder, tokenizer, max_tokens: As of `write_embedder`.
 
     Raises:
         UsageError: The folder exists, or no family can say what the body computes.
         ResourceError: The disk is full.
     """
-    folder, body = Path(path), embedder.body
+    folder = Path(path)
     if folder.exists():
         raise UsageError(
             "there is something at this place already", where=folder, next_step="name a folder that is new"
         )
+    with atomic_folder(folder) as place:
+        write_embedder(place, embedder, tokenizer, max_tokens=max_tokens)
+
+
+def write_embedder(place: Path, embedder: Embedder, tokenizer: Tokenizer, *, max_tokens: int) -> None:
+    """The files of such a folder.
+
+    Args:
+        place: The folder, which is empty.
+        embedder: What is written; its linear layers must be as they were built.
+        tokenizer: Of the same model.
+        max_tokens: The tokens that a text may have, with those that the tokenizer puts around it.
+
+    Raises:
+        UsageError: No family can say what the body computes.
+        ResourceError: The disk is full.
+    """
+    body = embedder.body
     kinds = ["Transformer", "Pooling", *(["Normalize"] if embedder.normalise else [])]
     places = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds) if number)]
     modules = [
-        {"idx": number, "name": str(number), "path": place, "type": f"sentence_transformers.models.{kind}"}
-        for number, (kind, place) in enumerate(zip(kinds, places, strict=True))
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, path) in enumerate(zip(kinds, places, strict=True))
     ]
     modes = {word: mode for mode, word in _OLDER_POOLING.items()}
     chosen = next(word for word, pooling in _POOLING_WORDS.items() if pooling == embedder.pooling)
@@ -190,18 +207,44 @@ def save_embedder(path: Path | str, embedder: Embedder, tokenizer: Tokenizer, *,
         **{mode: word == chosen for word, mode in modes.items()},
     }
     state = {name: tensor.detach().contiguous() for name, tensor in body.state_dict().items()}
-    found = Pretrained(config=body.config, state=state, model_type="", tokenizer=tokenizer)
-    with atomic_folder(folder) as place:
-        inner = place / "model"
-        save_folder(inner, found)
-        for file in inner.iterdir():
-            file.rename(place / file.name)
-        inner.rmdir()
-        for name in places[1:]:
-            (place / name).mkdir()
-        write_atomic(place / places[1] / "config.json", as_json(pooling))
-        write_atomic(place / _MODULES, json.dumps(modules, indent=2) + "\n")
-        write_atomic(place / _LENGTH, as_json({"max_seq_length": max_tokens, "do_lower_case": False}))
+    inner = place / "model"
+    save_folder(inner, Pretrained(config=body.config, state=state, model_type="", tokenizer=tokenizer))
+    for file in inner.iterdir():
+        file.rename(place / file.name)
+    inner.rmdir()
+    for name in places[1:]:
+        (place / name).mkdir()
+    write_atomic(place / places[1] / "config.json", as_json(pooling))
+    write_atomic(place / _MODULES, json.dumps(modules, indent=2) + "\n")
+    write_atomic(place / _LENGTH, as_json({"max_seq_length": max_tokens, "do_lower_case": False}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorForm:
+    """How a folder of sentence-transformers makes vectors of texts.
+
+    Args:
+        pooling: How the states of a text become one vector.
+        normalise: Whether that has length 1.
+        max_tokens: The tokens that texts are cut to; None where nothing is said.
+    """
+
+    pooling: Pooling
+    normalise: bool
+    max_tokens: int | None
+
+
+def vectors_of(path: Path) -> VectorForm | None:
+    """How a model makes vectors of texts; None where it is no folder of sentence-transformers.
+
+    Raises:
+        NotFoundError, DataError, UsageError: As of `SentenceEmbedder.from_folder`.
+    """
+    if not (path / _MODULES).is_file():
+        return None
+    pooling, normalise = _read_modules(path)
+    _refuse_changed_texts(path)
+    return VectorForm(pooling=pooling, normalise=normalise, max_tokens=_read_max_tokens(path / _LENGTH))
 
 
 def _packs(texts: Iterator[list[int]]) -> Iterator[list[list[int]]]:

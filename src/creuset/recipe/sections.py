@@ -95,6 +95,11 @@ class FamilyConfig(Section):
         """The dropout of a base in training."""
         return 0.0
 
+    def pooled_as(self, pooling: str, normalise: bool) -> Self:
+        """The section of a base that makes vectors of texts so; what it says itself stays."""
+        del pooling, normalise
+        return self
+
     @classmethod
     def recipe_keys(cls) -> dict[str, FieldInfo]:
         """All fields but those of sections of their own, and no dial where it turns nothing."""
@@ -147,7 +152,7 @@ class DataConfig(Section):
     source: str = Field(
         description="A name (digits, mnist-5k, python-reference; ring, grid: toys), a folder of pictures, of "
         "WAV files or of .txt files, or a file: .npz, IDX (.gz), CSV, TSV, .txt, .jsonl; of a family that "
-        "tunes a language model a file of conversations, texts or preferences (docs/tuning_data.md). "
+        "tunes a base a file of conversations, texts, pairs or preferences (docs/tuning_data.md). "
         "run:NAME: the codes that the VQ-VAE of that run makes of its own data, in its splits."
     )
     batch_size: int = Field(128, ge=1, description="Samples in one global batch, over all processes.")
@@ -210,7 +215,7 @@ class DataConfig(Section):
     )
     test_source: str | None = Field(
         None,
-        description="Of texts to tune a language model on: a file of the rows to measure on, in place of a "
+        description="Of texts or pairs to tune a base on: a file of the rows to measure on, in place of a "
         "share of the source.",
     )
     limit: int | None = Field(None, ge=1, description="Use only this many training samples.")

@@ -6,12 +6,19 @@ from pathlib import Path
 
 from creuset.assets import resolve
 from creuset.data.spec import DataSpec
+from creuset.data.text_side import TextSide
 from creuset.errors import UsageError
+from creuset.models.base import Family
 from creuset.models.transformer import Transformer
 from creuset.pretrained.folder import load_folder
+from creuset.pretrained.sentence_embedder import vectors_of
+from creuset.pretrained.text_side import open_text_side
 from creuset.pretrained.whole_base import WholeBase, load_whole_base
+from creuset.recipe.sections import FamilyConfig
 
 _GGUF = ".gguf"
+_USUAL_CONTEXT = 2048
+"""Tokens of a row to tune on, at most, where nothing is said."""
 _BEHIND_THE_BODY = ("head.", "pooler.")
 """How the names of tensors begin that belong to no body."""
 
@@ -52,6 +59,36 @@ def whole_base(base: str, spec: DataSpec) -> WholeBase:
             next_step="put the base back that the run was tuned from",
         )
     return found
+
+
+def text_side_of(place: Path, *, context: int | None, vectors: bool = False) -> TextSide:
+    """How a base reads what it is tuned on, whose `context_length` is what is read of a row at most.
+
+    Args:
+        place: Its file or folder.
+        context: Tokens of a row at most; None for what the base reads, and at most 2,048.
+        vectors: Whether it makes vectors of texts, which sentence-transformers may cut sooner.
+
+    Raises:
+        NotFoundError, DataError, UsageError: It is not there, damaged, or of a family that is not read.
+    """
+    found = open_text_side(place)
+    limits = [found.context_length, _USUAL_CONTEXT if context is None else context]
+    if vectors and (known := vectors_of(place)) is not None:
+        limits.append(known.max_tokens)
+    return replace(found, context_length=min(limit for limit in limits if limit is not None))
+
+
+def with_pooling(config: FamilyConfig, family: Family) -> FamilyConfig:
+    """A family's section with how its base makes vectors of texts, where the family does and the base says.
+
+    Raises:
+        UsageError: The base does it in a way that is not known here.
+    """
+    if config.base_name is None or "embeds_texts" not in family.traits:
+        return config
+    known = vectors_of(base_path(config.base_name))
+    return config if known is None else config.pooled_as(known.pooling, known.normalise)
 
 
 def base_body(base: str, spec: DataSpec, *, dropout: float) -> Transformer:

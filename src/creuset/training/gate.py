@@ -74,9 +74,10 @@ class GateReport:
         num_rows: Training rows.
         num_tokens: Of them.
         num_trained: Tokens that are trained.
-        longest: Tokens of the longest row.
+        longest: Tokens of the longest row; of pairs of the longest text.
         sample: A row that is not wrong, as `shown_row` shows it; "" where there is none.
         expected: What the training will take (`training/forecast.py`); empty where that is not known.
+        verb: What is done with the tokens that `num_trained` counts.
     """
 
     findings: tuple[Finding, ...]
@@ -86,14 +87,15 @@ class GateReport:
     longest: int
     sample: str = field(default="", repr=False)
     expected: Mapping[str, float] = field(default_factory=dict)
+    verb: str = "trained"
 
     @property
     def told(self) -> str:
         """A line for people: what is trained."""
         share = self.num_trained / max(1, self.num_tokens)
         return (
-            f"{counted(self.num_rows, 'row')}, {self.num_tokens:,} tokens, {share:.0%} of them trained, "
-            f"the longest row {self.longest:,}"
+            f"{counted(self.num_rows, 'row')}, {self.num_tokens:,} tokens, {share:.0%} of them {self.verb}, "
+            f"the longest {'text' if self.verb == 'read' else 'row'} {self.longest:,}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -106,6 +108,7 @@ class GateReport:
             "findings": [asdict(finding) for finding in self.findings],
             "sample": self.sample,
             "expected": dict(self.expected),
+            "verb": self.verb,
         }
 
     def require(self) -> None:

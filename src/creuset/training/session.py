@@ -16,7 +16,7 @@ from creuset.models.transformer import Transformer
 from creuset.recipe.resolve import Recipe
 from creuset.recipe.sections import FamilyConfig, PlayerConfig
 from creuset.runs.checkpoint import Checkpoint
-from creuset.training.base import base_body, whole_base
+from creuset.training.base import base_body, whole_base, with_pooling
 from creuset.training.batches import TrainingBatches, split_batches
 from creuset.training.collapse import CollapseWatch
 from creuset.training.distributed import Processes
@@ -47,7 +47,7 @@ def build_model(family: Family, config: FamilyConfig, spec: DataSpec, seed: int)
         if config.base_name is not None and family.tune is not None:
             base = whole_base(config.base_name, spec)
             body = Transformer.from_weights(base.config, base.weights)
-            return family.tune(config, spec, body, base.theirs)
+            return family.tune(with_pooling(config, family), spec, body, base.theirs)
         if config.base_name is not None:
             assert family.build_on is not None
             body = base_body(config.base_name, spec, dropout=config.base_dropout)

@@ -35,7 +35,7 @@ from creuset.workflows.embed import untrained
 from creuset.workflows.load import Loaded, load, run_recipe
 from creuset.workflows.other_data import EVERYTHING, load_other
 from creuset.workflows.rewards import reward_of
-from creuset.workflows.run_data import run_data
+from creuset.workflows.run_data import base_text, run_data
 
 FORMAT = 1
 OTHER_TRAIN = "train-of-other-data"
@@ -148,7 +148,9 @@ def _measured(
         return own, default_split(own, progress) if split is None else split, {}
     stage = loaded.first_stage
     if stage is None:
-        other = load_other(data, loaded.recipe.data, loaded.spec, progress, tokenizer=own.tokenizer)
+        base = base_text(loaded.recipe.model)
+        section = loaded.recipe.data
+        other = load_other(data, section, loaded.spec, progress, tokenizer=own.tokenizer, base=base)
     else:
         pictures = load_other(data, run_recipe(stage.run).data, stage.spec, progress)
         other = conform(stage.dataset(pictures, progress), loaded.spec)

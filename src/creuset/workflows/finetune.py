@@ -1,6 +1,6 @@
-"""`creuset.finetune`: a language model that others trained, tuned on one's own data, as a run like any other.
+"""`creuset.finetune`: a model of texts that others trained, tuned on one's own data, as a run like any other.
 
-The verb writes a recipe of the family `tuned` with settings that suit the method, and trains it. What is set
+The verb writes a recipe of a family that tunes with settings that suit the method, and trains it. What is set
 by hand wins over them.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from creuset.data.conversations import CHAT_FORMS, Form, read_tuning_file
+from creuset.data.conversations import CHAT_FORMS, PAIR_FORMS, Form, read_tuning_file
 from creuset.data.tuning_split import gate, tuning_path
 from creuset.errors import UsageError
 from creuset.models import family_configs
@@ -23,13 +23,18 @@ from creuset.workflows.plan import Settings
 from creuset.workflows.train import Run, train
 
 Method = Literal[
-    "sft", "pretrain", "dpo", "orpo", "reward", "grpo", "ppo", "classify", "lora", "full", "head"
+    "sft", "pretrain", "dpo", "orpo", "reward", "grpo", "ppo", "classify", "embed", "lora", "full", "head"
 ]
 """What is learned; or which weights, with what the data's form says is learned."""
 _WEIGHTS_AS_METHOD = ("lora", "full", "head")
+_FAMILIES = {"classify": "tuned_classifier", "embed": "tuned_embedder"}
+"""Of methods that tune no language model."""
+_SUITES = {"classify": "classification", "embed": "retrieval"}
 _OBJECTIVES = {"sft": "next_token", "pretrain": "next_token"}
 """What a method of another name learns."""
 _BATCH = 8
+_BATCH_OF_PAIRS = 32
+"""Each pair is told from so many others."""
 _EPOCHS = 2.0
 _MOST_STEPS = 300
 """Of a tuning whose length nobody says: so that a large file does not take a day unasked."""
@@ -54,6 +59,9 @@ _RATES = {
     ("classify", "full"): 3e-5,
     ("classify", "last"): 1e-4,
     ("classify", "head"): 3e-3,
+    ("embed", "lora"): 1e-3,
+    ("embed", "full"): 2e-5,
+    ("embed", "last"): 5e-5,
 }
 """Peak learning rates by what is learned and which weights; what is not there takes those of full."""
 
@@ -146,15 +154,15 @@ def tuning_recipe(
     steps = _num_steps(len(file.rows), method, kind, asked)
     rate = _RATES.get((objective, kind), _RATES[objective, "full"])
     every = max(1, steps // 5)
-    is_classifier = method == "classify"
+    writes_texts = method not in _FAMILIES
     lines = [
         "model:",
-        f"  family: {'tuned_classifier' if is_classifier else 'tuned'}",
+        f"  family: {_FAMILIES.get(method, 'tuned')}",
         f"  base: {flow(base_place(asked.base, progress))}",
         "adapter:",
         f"  kind: {kind}",
         *([] if num_last is None else [f"  num_last: {num_last}"]),
-        *([] if is_classifier else ["objective:", f"  name: {objective}"]),
+        *(["objective:", f"  name: {objective}"] if writes_texts else []),
         *([] if asked.reward is None else [f"  reward: {flow(asked.reward)}"]),
         "data:",
         f"  source: {flow(asked.data)}",
@@ -173,9 +181,9 @@ def tuning_recipe(
         "  log_every: 10",
         f"  validate_every: {every}",
         f"  checkpoint_every: {every}",
-        *([] if is_classifier else [f"  sample_every: {max(1, steps // 2)}"]),
+        *([f"  sample_every: {max(1, steps // 2)}"] if writes_texts else []),
         "evaluation:",
-        f"  suite: {'classification' if is_classifier else 'tuning'}",
+        f"  suite: {_SUITES.get(method, 'tuning')}",
     ]
     changed = (
         [f"{key}={flow(value)}" for key, value in settings.items()]
@@ -207,6 +215,7 @@ def _chosen(asked: Tuning, form: Form) -> tuple[str, str, int | None]:
         **dict.fromkeys(("dpo", "orpo", "reward"), ("preference",)),
         "pretrain": ("text",),
         "classify": ("labelled",),
+        "embed": PAIR_FORMS,
     }
     if form not in fitting[method]:
         raise UsageError(
@@ -221,6 +230,13 @@ def _chosen(asked: Tuning, form: Form) -> tuple[str, str, int | None]:
         raise UsageError(
             "no such weights", where="--weights", got=weights, expected="lora, full, head, or last:K"
         )
+    if kind == "head" and method == "embed":
+        raise UsageError(
+            "a text's vector is made without a head",
+            where="--weights",
+            got=weights,
+            expected="lora, full, or last:K",
+        )
     if number and not (number.isdecimal() and int(number) > 0):
         raise UsageError(
             "no number of blocks", where="--weights", got=weights, expected="last:1, last:2 and so on"
@@ -234,22 +250,23 @@ def _by_form(form: Form) -> str:
         "preference": "dpo",
         "text": "pretrain",
         "labelled": "classify",
+        **dict.fromkeys(PAIR_FORMS, "embed"),
         **dict.fromkeys(CHAT_FORMS, "sft"),
     }
     if form not in found:
         raise UsageError(
             f"no method learns from records of the form {form} yet",
             where="--data",
-            expected="conversations, texts, texts with classes, or preferences",
+            expected="conversations, texts, texts with classes, pairs, or preferences",
         )
     return found[form]
 
 
 def _num_training(num_rows: int, asked: Tuning) -> int:
-    """About how many rows are trained."""
-    fields = DataConfig.model_fields
-    share = fields["validation_share"].default + (0 if asked.test_data else fields["test_share"].default)
-    return int(num_rows * (1 - share))
+    """About how many rows are trained: what is left by splits of one row at least."""
+    kept = ["validation_share", *([] if asked.test_data else ["test_share"])]
+    shares = [DataConfig.model_fields[name].default for name in kept]
+    return num_rows - sum(max(1, int(num_rows * share + 0.5)) for share in shares)
 
 
 def _batch_size(num_rows: int, method: str, kind: str, asked: Tuning) -> int:
@@ -258,6 +275,8 @@ def _batch_size(num_rows: int, method: str, kind: str, asked: Tuning) -> int:
         wanted = _BATCH // 2
     elif method == "classify":
         wanted = _KEPT_BATCH if kind == "head" else 2 * _BATCH
+    elif method == "embed":
+        wanted = _BATCH_OF_PAIRS
     else:
         wanted = _BATCH
     return min(wanted, max(1, _num_training(num_rows, asked)))

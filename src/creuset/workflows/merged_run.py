@@ -11,10 +11,11 @@ from pathlib import Path
 from creuset.errors import NotFoundError
 from creuset.models import family
 from creuset.progress import Progress, Silent
+from creuset.workflows.embed import export_embedder
 from creuset.workflows.export import export, exportable_run
 from creuset.workflows.first_stage import RUN
 from creuset.workflows.lineage import MERGED
-from creuset.workflows.load import find_run
+from creuset.workflows.load import find_run, load
 
 
 def base_place(name: str, progress: Progress | None = None) -> str:
@@ -22,7 +23,7 @@ def base_place(name: str, progress: Progress | None = None) -> str:
 
     Raises:
         NotFoundError: run:ID of no run.
-        UsageError: A run that tunes no language model.
+        UsageError: A run that tunes neither a language model nor an embedder.
         GateError: The merged model does not answer as the run's does.
         CheckpointError, ResourceError: The run is damaged; the disk is full.
     """
@@ -35,7 +36,8 @@ def base_place(name: str, progress: Progress | None = None) -> str:
             raise
         return name
     manifest = folder.manifest()
-    if family(manifest.family).tune is None:
+    kind = family(manifest.family)
+    if kind.tune is None:
         return name  # the family says what it can begin from
     checkpoint = manifest.best or manifest.last
     if checkpoint is None:
@@ -44,5 +46,8 @@ def base_place(name: str, progress: Progress | None = None) -> str:
     if not place.exists():
         watcher = Silent() if progress is None else progress
         watcher.say(f"{folder.reference}: merging {checkpoint}, to be tuned further")
-        export(exportable_run(folder), "safetensors", place, progress=watcher)
+        if "embeds_texts" in kind.traits:
+            export_embedder(load(folder), place)
+        else:
+            export(exportable_run(folder), "safetensors", place, progress=watcher)
     return str(place)

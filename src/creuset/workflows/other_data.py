@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from creuset.assets import resolve
+from creuset.data.anchored_split import all_anchored
+from creuset.data.conversations import PAIR_FORMS, read_tuning_file
 from creuset.data.corpus_split import corpus_dataset, read_stream
 from creuset.data.csv_file import CSV_SUFFIXES
 from creuset.data.dataset import (
@@ -26,7 +28,10 @@ from creuset.data.pair_split import pair_dataset, pair_hashes
 from creuset.data.report import DataReport
 from creuset.data.source import Part, Source
 from creuset.data.spec import DataSpec
+from creuset.data.text_side import TextSide
 from creuset.data.tokenizer import Tokenizer
+from creuset.data.tuning_split import tuning_path
+from creuset.errors import DataError
 from creuset.progress import Progress
 from creuset.recipe.sections import DataConfig
 
@@ -41,6 +46,7 @@ def load_other(
     progress: Progress,
     *,
     tokenizer: Tokenizer | None = None,
+    base: TextSide | None = None,
 ) -> Dataset:
     """Another source in the form that a run's model takes.
 
@@ -51,11 +57,14 @@ def load_other(
         spec: The form of the run's data.
         progress: Who watches.
         tokenizer: The one of the run, where that is of a corpus or of pairs.
+        base: How the base reads that the run tuned; None where it tuned none.
 
     Raises:
         DataError: It cannot be read, has another form, or a class that the model does not know.
         NotFoundError: There is no such source.
     """
+    if base is not None and spec.kind == "pairs":
+        return conform(_records_of_pairs(source, base), spec)
     config = DataConfig(source=source)
     if source.lower().endswith(CSV_SUFFIXES):
         config = DataConfig(
@@ -129,6 +138,19 @@ def _other_pairs(source: Source, model_spec: DataSpec, tokenizer: Tokenizer) -> 
     everything = (part, pair_hashes(part.inputs), np.arange(len(part.inputs)))
     dataset = pair_dataset(source, {EVERYTHING: everything}, tokenizer, context=model_spec.context)
     return replace(dataset, spec=replace(dataset.spec, target_tokens=model_spec.target_tokens))
+
+
+def _records_of_pairs(source: str, base: TextSide) -> Dataset:
+    """All records of a file as one split of pairs, read as the base reads them."""
+    file = read_tuning_file(tuning_path(source, "--data"))
+    if file.form not in PAIR_FORMS:
+        raise DataError(
+            "a text embedder is measured on pairs",
+            where=source,
+            got=f"records of the form {file.form}",
+            expected=" or ".join(PAIR_FORMS),
+        )
+    return all_anchored(file, base, EVERYTHING)
 
 
 def _split(spec: DataSpec, part: Part) -> Split:

@@ -1,27 +1,22 @@
 """The data of a recipe, and of a run as it was when that was trained: from files, from names, or the codes of
 another run (`data.source: run:NAME`)."""
 
-from dataclasses import replace
-
 from creuset.assets import resolve
 from creuset.data.dataset import Dataset, conform
 from creuset.data.load import load_data
 from creuset.data.text_side import TextSide
 from creuset.errors import UsageError
 from creuset.models import family
-from creuset.pretrained.text_side import open_text_side
 from creuset.progress import Progress
 from creuset.recipe.sections import DataConfig, FamilyConfig
 from creuset.runs.folder import RunFolder
-from creuset.training.base import base_path
+from creuset.training.base import base_path, text_side_of
 from creuset.workflows.first_stage import RUN, require_same_codes
 from creuset.workflows.load import data_spec, first_stage, run_recipe
 
 SPLIT_SEED = 0
 """Splits follow from the data alone: runs with different seeds are tested on the same samples."""
 
-_USUAL_CONTEXT = 2048
-"""Tokens of a row to tune on, at most, where nothing is said."""
 _OF_CODES = ("source", "batch_size")
 """Settings of the `data` section that code maps take."""
 
@@ -71,13 +66,11 @@ def base_text(model: FamilyConfig) -> TextSide | None:
     Raises:
         NotFoundError, DataError, UsageError: Its base is not there, damaged, or of a family that is not read.
     """
-    if model.base_name is None or family(model.family).tune is None:
+    kind = family(model.family)
+    if model.base_name is None or kind.tune is None:
         return None
-    found = open_text_side(base_path(model.base_name))
-    limits = [found.context_length, model.base_context]
-    if model.base_context is None:
-        limits.append(_USUAL_CONTEXT)
-    return replace(found, context_length=min(limit for limit in limits if limit is not None))
+    vectors = "embeds_texts" in kind.traits
+    return text_side_of(base_path(model.base_name), context=model.base_context, vectors=vectors)
 
 
 def run_data(run: RunFolder, progress: Progress) -> Dataset:

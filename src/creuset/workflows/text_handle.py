@@ -1,6 +1,11 @@
-"""What can be asked of a model of texts: to go on with a prompt, fill masks, make a text of another one."""
+"""What can be asked of a model of texts: to go on with a prompt, fill masks, make a text of another one, or a
+vector of each."""
 
+from collections.abc import Sequence
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from creuset.data.tokenizer import Tokenizer
 from creuset.errors import CheckpointError
@@ -8,9 +13,12 @@ from creuset.generation.continuations import continuations
 from creuset.generation.fillings import Filling, fill_masks
 from creuset.generation.sampling import Sampling
 from creuset.generation.transduction import transduce
+from creuset.models.embedder import Embedder
 from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.language_model import LanguageModel
 from creuset.models.masked_language_model import MaskedLanguageModel
+from creuset.models.pair_embedder import PairEmbedder
+from creuset.pretrained.sentence_embedder import SentenceEmbedder
 from creuset.workflows.handle import Handle
 
 
@@ -34,6 +42,34 @@ class TextHandle(Handle):
                 next_step="put the run's own tokenizer back",
             )
         return tokenizer
+
+    @cached_property
+    def embedder(self) -> SentenceEmbedder:
+        """What makes vectors of texts, laid out for speed."""
+        model = self._pair_embedder()
+        return SentenceEmbedder(self.plain_embedder(), self.tokenizer, max_tokens=model.max_tokens)
+
+    def plain_embedder(self) -> Embedder:
+        """The network that makes them, for itself: without adapters, its layers as they were built."""
+        return self._pair_embedder().plain_embedder().to(self.device)
+
+    def embed(self, texts: Sequence[str], *, truncate: int | None = None) -> NDArray[np.float32]:
+        """The vector of each text, float32 (N, features).
+
+        Args:
+            texts: Any texts.
+            truncate: Keep the first so many tokens of a text that has more, at most `embedder.max_tokens`;
+                None to refuse such a text.
+
+        Raises:
+            UsageError: The model does not embed texts, or a text is longer than it reads.
+        """
+        return self.embedder.embed(texts, truncate=truncate)
+
+    def _pair_embedder(self) -> PairEmbedder:
+        model = self.having("embeds_texts", "make vectors of texts")
+        assert isinstance(model, PairEmbedder)
+        return model
 
     def write(
         self,

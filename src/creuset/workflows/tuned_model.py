@@ -10,6 +10,7 @@ from creuset.engines.native_loading import NativeModel, load_native
 from creuset.engines.opening import Driver, open_engine
 from creuset.errors import NotFoundError, UsageError
 from creuset.generation.weight_formats import WeightFormat
+from creuset.models import family
 from creuset.models.tuned import Tuned
 from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
@@ -23,6 +24,15 @@ def tuned_run(name: str) -> RunFolder | None:
     except NotFoundError:
         return None
     return run if run.manifest().base is not None else None
+
+
+def embedder_run(name: str) -> RunFolder | None:
+    """The run of that name whose model makes vectors of texts; None where there is none."""
+    try:
+        run = find_run(name)
+    except NotFoundError:
+        return None
+    return run if "embeds_texts" in family(run.manifest().family).traits else None
 
 
 def native_model(loaded: Loaded) -> NativeModel:

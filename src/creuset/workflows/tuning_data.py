@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from creuset.data.conversations import CHAT_FORMS, TuningFile, form_of, read_tuning_file
+from creuset.data.anchored_split import all_anchored
+from creuset.data.conversations import CHAT_FORMS, PAIR_FORMS, TuningFile, form_of, read_tuning_file
 from creuset.data.dataset import Dataset
 from creuset.data.spec import TUNING
 from creuset.data.text_side import TextSide
@@ -16,9 +17,10 @@ from creuset.errors import UsageError
 from creuset.models.tuned import Tuned
 from creuset.pretrained.text_side import open_text_side
 from creuset.progress import Progress
-from creuset.training.base import base_path
+from creuset.training.base import base_path, text_side_of
 from creuset.training.gate import TRAINED_BEGIN, TRAINED_END, GateReport, look, pieces_of
 from creuset.training.gate_on_model import compare_batches
+from creuset.training.gate_on_pairs import look_at_pairs, pair_rows
 from creuset.training.gate_on_reward import look_at_reward
 from creuset.training.policy import PolicyLoss
 from creuset.training.session import Session
@@ -102,6 +104,10 @@ def look_at(path: Path, base: str | None = None) -> LookedAt:
     file = read_tuning_file(path)
     if base is None:
         return LookedAt(file=file, report=None)
+    if file.form in PAIR_FORMS:
+        dataset = all_anchored(file, text_side_of(base_path(base), context=None, vectors=True), "train")
+        found = _of_pairs(dataset)
+        return LookedAt(file=file, report=found, sample=((found.sample, False),))
     text_side = open_text_side(base_path(base))
     rows = _rows(file, text_side)
     report = look(
@@ -147,6 +153,11 @@ def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress) -> GateRe
     Raises:
         GateError: Rows that the model would learn something else from than is meant; they are shown.
     """
+    if dataset.spec.kind == "pairs":
+        report = _of_pairs(dataset)
+        report.require()
+        _tell(report, "a row", progress)
+        return report
     if dataset.spec.kind not in TUNING:
         return None
     parts = {name: split.tuning for name, split in dataset.splits.items() if split.tuning is not None}
@@ -159,11 +170,29 @@ def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress) -> GateRe
         context=dataset.spec.context,
     )
     report.require()
+    _tell(report, f"a row, what is trained in {TRAINED_BEGIN}{TRAINED_END}", progress)
+    return report
+
+
+def _tell(report: GateReport, what: str, progress: Progress) -> None:
+    """Says what was found; `what` is what the report's sample is."""
     progress.say(f"gate: {report.told}")
     for finding in report.findings:
         progress.say(f"gate: warning: {finding}")
-    progress.say(f"gate: a row, what is trained in {TRAINED_BEGIN}{TRAINED_END}: {report.sample}")
-    return report
+    progress.say(f"gate: {what}: {report.sample}")
+
+
+def _of_pairs(dataset: Dataset) -> GateReport:
+    """What the gate finds in pairs."""
+    spec, tokenizer = dataset.spec, dataset.tokenizer
+    assert tokenizer is not None
+    held_out = [row for name, split in dataset.splits.items() if name != "train" for row in pair_rows(split)]
+    return look_at_pairs(
+        pair_rows(dataset.splits["train"]),
+        held_out,
+        tokenizer,
+        max_tokens=len(spec.ids_before) + spec.context + len(spec.ids_behind),
+    )
 
 
 def _rows(file: TuningFile, text_side: TextSide) -> list[TunedRow]:

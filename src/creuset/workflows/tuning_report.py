@@ -15,11 +15,12 @@ def gate_blocks(manifest: Manifest) -> list[Block]:
     gate = manifest.data_report.get("gate")
     if gate is None:
         return []
+    of_pairs = gate.get("verb") == "read"  # a run of an older creuset says nothing of it
     facts: dict[str, str | float | int | None] = {
         "rows that are trained": gate["num_rows"],
         "their tokens": gate["num_tokens"],
-        "of these learned": gate["num_trained"],
-        "tokens of the longest row": gate["longest"],
+        f"of these {'read' if of_pairs else 'learned'}": gate["num_trained"],
+        f"tokens of the longest {'text' if of_pairs else 'row'}": gate["longest"],
     }
     if manifest.base is not None:
         facts |= {"base": manifest.base["name"], "sha256 of its weights": manifest.base["sha256"][:16]}
@@ -28,7 +29,9 @@ def gate_blocks(manifest: Manifest) -> list[Block]:
     ]
     row = Passages(
         texts={"a row": gate["sample"]},
-        caption="A training row as the base reads it; ⟦ ⟧ hold what is learned.",
+        caption="A training row: texts that belong together, and perhaps one that does not."
+        if of_pairs
+        else "A training row as the base reads it; ⟦ ⟧ hold what is learned.",
     )
     return [Facts(facts=facts), *findings, row]
 
