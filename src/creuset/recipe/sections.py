@@ -91,6 +91,16 @@ class FamilyConfig(Section):
         return None
 
     @property
+    def repeats_batches(self) -> bool:
+        """Whether all updates of a training step learn from one batch; else each sees the next one."""
+        return False
+
+    @property
+    def answer_room(self) -> int:
+        """Tokens of the answers that are written to the data's prompts in training; 0 where none are."""
+        return 0
+
+    @property
     def base_dropout(self) -> float:
         """The dropout of a base in training."""
         return 0.0

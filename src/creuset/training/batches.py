@@ -100,6 +100,11 @@ class TrainingBatches:
         return self._latest[1]
 
 
+def part_bounds(batch_size: int, num_parts: int) -> list[int]:
+    """Where the parts of a batch begin, and where the last one ends: num_parts + 1 places."""
+    return [batch_size * part // num_parts for part in range(num_parts + 1)]
+
+
 def split_batches(
     dataset: Dataset,
     split: str,

@@ -166,6 +166,7 @@ class Session:
             processes=self.processes,
             begin_step=self._begin_step,
             end_update=self.model.end_update,
+            repeats_batches=self.recipe.model.repeats_batches,
         )
         return Loop(
             model=self.model,

@@ -102,7 +102,8 @@ class Plan:
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
         gate = None
         if precision is None:
-            gate = None if base is None else look_at_rows(dataset, base, progress)
+            room = recipe.model.answer_room
+            gate = None if base is None else look_at_rows(dataset, base, progress, room=room)
             check_data_effects(recipe, dataset.spec)
             check_suite(recipe, kind, dataset.spec)
             if 0 < training.num_steps <= training.warmup_steps:
