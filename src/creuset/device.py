@@ -91,6 +91,20 @@ class BatchGenerator:
         labels = (*self._labels, "packed", self.start)
         return BatchGenerator(self._seed, *labels, size=1, device=self.device)
 
+    @contextmanager
+    def again_from(self, place: int) -> Iterator[None]:
+        """Within the block draws are handed out once more, from the one at `place` on."""
+        before, self._next = self._next, place
+        try:
+            yield
+        finally:
+            self._next = before
+
+    @property
+    def place(self) -> int:
+        """How many draws these rows were handed."""
+        return self._next
+
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, (stop - start, *shape), float32."""
         return self._take(lambda: torch.randn(self.size, *shape, generator=self._source, device=self.device))

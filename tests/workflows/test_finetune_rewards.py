@@ -116,14 +116,16 @@ def test_each_row_is_asked_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> Non
         return draw(model, dataset, rows, *rest, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "drawn", seen)
-    found = session("grpo", players__model__num_steps=3, training__num_steps=8)
+    found = session("grpo", players__model__num_steps=3, training__num_steps=16)
     updates = updates_of(found)
     assert found.dataset.splits["train"].num_samples == 32
-    for step in range(8):
+    for step in range(16):
         updates.step(step)
-    assert len(asked) == 8
-    assert set(Counter(place for batch in asked for place in batch).values()) == {1}
-    assert len({place for batch in asked for place in batch}) == 32
+    assert len(asked) == 16
+    for epoch in (asked[:8], asked[8:]):
+        times = Counter(place for batch in epoch for place in batch)
+        assert len(times) == 32
+        assert set(times.values()) == {1}
 
 
 def gradients_of(method: Method, accumulate: int) -> tuple[list[str], dict[str, float], dict[str, Tensor]]:

@@ -171,6 +171,10 @@ class TunedConfig(FamilyConfig):
         return self.context
 
     @property
+    def trains_blocks(self) -> bool:
+        return self.adapter.kind != "head"
+
+    @property
     def repeats_batches(self) -> bool:
         return self.objective.name in OF_REWARDS
 

@@ -141,9 +141,8 @@ def token_nats(body: Transformer, tokens: Tensor, targets: Tensor) -> Tensor:
         targets: int64 (B, T).
     """
     asked = targets != IGNORED
-    logits = body.logits(body.hidden(tokens)[asked]).float()
     found = torch.zeros(targets.shape, device=targets.device)
-    found[asked] = functional.cross_entropy(logits, targets[asked], reduction="none")
+    found[asked] = -token_log_probs(body, body.hidden(tokens)[asked], targets[asked]).float()
     return found
 
 
@@ -204,9 +203,7 @@ def _nats(body: Transformer, states: Tensor, targets: Tensor) -> Tensor:
     config = body.config
     plain = config.head == "linear" and not config.head_bias and config.logit_softcap is None
     if not plain or config.head_scale != 1 or body.head is None:
-        logits = body.logits(states)
-        precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return functional.cross_entropy(precise, targets, reduction="sum")
+        return -token_log_probs(body, states, targets).sum()
     own = body.head.weight
     weight = body.token_embedding.weight if own is None else own
     return sum_of_nats(states, weight.to(states.dtype), targets)

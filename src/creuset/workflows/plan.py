@@ -200,6 +200,8 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
         for key in written:
             if key.startswith("collapse."):
                 ignored[key] = f"nothing is known that collapses in the family {kind.name}"
+    if "training.checkpoint_blocks" in written and not recipe.model.trains_blocks:
+        ignored["training.checkpoint_blocks"] = "no gradient goes through blocks of a Transformer"
     suite = recipe.evaluation.suite
     if "evaluation.num_importance_samples" in written:
         if "likelihood" not in kind.traits:
