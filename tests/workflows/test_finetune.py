@@ -1,7 +1,6 @@
 """`creuset.finetune`: a base tuned in every way, taken up again, measured beside its base, exported."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from creuset.data.text_side import TextSide
 from creuset.data.tuning_split import split_tuning
 from creuset.device import BatchGenerator
 from creuset.engines.request import Request
-from creuset.errors import CheckpointError, CreusetError, GateError, RecipeError, UsageError
+from creuset.errors import CheckpointError, CreusetError, GateError, UsageError
 from creuset.models.transformer import Transformer
 from creuset.models.tuned import Tuned
 from creuset.models.tuned_config import AdapterConfig, TunedConfig, TuningObjectiveConfig
@@ -29,7 +28,6 @@ from creuset.workflows.load import load
 from creuset.workflows.rehearse import dry_run
 from creuset.workflows.train import Run, resume
 from creuset.workflows.tuned_model import open_chat_engine
-from small_bases import CONFIG as BASE
 from small_bases import conversations, preferences, write_base, write_rows
 
 QUICK = {"training.num_steps": 6, "training.precision": "float32", "evaluation.num_generated": 4}
@@ -179,57 +177,6 @@ def test_the_heaviest_batch_comes_first() -> None:
     )
     sizes = [batches.part(place, 0, 8)["tokens"].shape[1] for place in range(20)]
     assert sizes[0] == max(sizes)
-
-
-def test_the_batch_with_the_heaviest_part_comes_first() -> None:
-    from creuset.training.batches import TrainingBatches
-
-    rows = conversations()
-    rows[17]["messages"][1]["content"] = "it is " + "very " * 20 + "red"  # type: ignore[index]
-    write_rows(Path("uneven.jsonl"), rows)
-    recipe = tuning_recipe(Tuning(base="base", data="uneven.jsonl"), QUICK)
-    dataset = split_file("uneven.jsonl")
-    for num_parts in (1, 2, 4):
-        batches = TrainingBatches(
-            dataset,
-            recipe.data,
-            seed=0,
-            device=torch.device("cpu"),
-            dtype=torch.float32,
-            num_batches=8,
-            num_parts=num_parts,
-        )
-        size = 8 // num_parts
-        parts = [
-            [batches.part(place, at, at + size)["tokens"].shape[1] for at in range(0, 8, size)]
-            for place in range(8)
-        ]
-        heaviest = max(max(part) for part in parts)
-        assert max(parts[0]) == heaviest == batches.most_tokens
-        seen = sorted(index for place in range(8) for index in batches.indices(place).tolist())
-        assert seen == sorted([*range(32), *range(32)])
-
-
-@pytest.mark.parametrize("method", ["sft", "dpo"])
-def test_blocks_that_are_made_again_train_to_the_same_numbers(method: Method) -> None:
-    data = "chats.jsonl" if method == "sft" else "pairs.jsonl"
-    settings = {**QUICK, "adapter.dropout": 0.1}
-    kept = finetune("base", data=data, method=method, settings=settings, measure=False)
-    again = finetune(
-        "base",
-        data=data,
-        method=method,
-        settings={**settings, "training.checkpoint_blocks": True},
-        measure=False,
-    )
-    assert weights_of(kept).read_bytes() == weights_of(again).read_bytes()
-
-
-def test_blocks_that_no_gradient_goes_through_are_not_made_again() -> None:
-    settings = {**QUICK, "training.checkpoint_blocks": True}
-    write_base(Path("headed"), config=replace(BASE, tied_head=False))
-    with pytest.raises(RecipeError, match=r"training\.checkpoint_blocks has no effect: no gradient"):
-        finetune("headed", data="chats.jsonl", weights="head", settings=settings)
 
 
 def test_a_dry_run_proves_that_it_can_be_saved() -> None:
