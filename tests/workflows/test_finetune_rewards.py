@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from creuset.data.tuning_rows import TunedRow
+from creuset.data.tuning_rows import Asked, TunedRow
 from creuset.device import BatchGenerator
 from creuset.errors import GateError, UsageError
 from creuset.models.tuned import Tuned
 from creuset.progress import Silent
 from creuset.training.policy import PolicyLoss
 from creuset.training.recorder import Recorder
+from creuset.training.rewards import load_reward
 from creuset.training.session import Session
 from creuset.training.update import Updates
 from creuset.workflows.execute import make_session
@@ -23,6 +24,7 @@ from creuset.workflows.finetune import Method, Tuning, finetune, tuning_recipe
 from creuset.workflows.plan import Plan
 from creuset.workflows.rewards import reward_of
 from small_bases import conversations, preferences, write_base, write_rows
+from source_tree import ROOT
 
 REWARDS = """
 def many(prompt, answer):
@@ -189,6 +191,16 @@ def test_a_reward_is_given_the_whole_question_and_the_reference() -> None:
         "base", data="chats.jsonl", method="grpo", reward="rewards.py:exact", settings=DRAWN, measure=False
     )
     assert rewarded.outcome.step == 6
+
+
+def test_the_reward_of_the_page_checks_the_answer() -> None:
+    page = (ROOT / "docs" / "finetuning.md").read_text()
+    Path("page.py").write_text(page.split("```python\n")[1].split("```")[0])
+    right = load_reward("page.py:right")
+    asked = Asked(prompt="two and two?", reference="it is 4")
+    values = [right(asked, answer) for answer in ("2 + 2 = 4", "5", "four", "")]
+    assert values == pytest.approx([1.1, 0.1, 0, 0])
+    assert load_reward("page.py:short")(asked, "it is 4") == -3
 
 
 def test_equal_prompts_keep_their_own_references() -> None:
