@@ -15,7 +15,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,6 +91,20 @@ class BatchGenerator:
         labels = (*self._labels, "packed", self.start)
         return BatchGenerator(self._seed, *labels, size=1, device=self.device)
 
+    @contextmanager
+    def again_from(self, place: int) -> Iterator[None]:
+        """Within the block draws are handed out once more, from the one at `place` on."""
+        before, self._next = self._next, place
+        try:
+            yield
+        finally:
+            self._next = before
+
+    @property
+    def place(self) -> int:
+        """How many draws these rows were handed."""
+        return self._next
+
     def normal(self, *shape: int) -> Tensor:
         """Standard normal numbers, (stop - start, *shape), float32."""
         return self._take(lambda: torch.randn(self.size, *shape, generator=self._source, device=self.device))
@@ -116,6 +130,13 @@ class BatchGenerator:
 def stored_dtype(precision: Precision) -> torch.dtype:
     """What parameters and batches are stored in; bfloat16 is for products only."""
     return torch.float64 if precision == "float64" else torch.float32
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Within the block products are made in bfloat16, where that is the precision."""
+    if precision != "bfloat16":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def resolve_device(name: str) -> torch.device:

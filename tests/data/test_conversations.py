@@ -106,7 +106,9 @@ def test_forms_of_one_preference(record: dict[str, Any], tmp_path: Path) -> None
 def test_a_form_reads_its_own_names_alone(tmp_path: Path) -> None:
     record = {"instruction": "2 + 2?", "input": None, "output": "4", "prompt": "### 2 + 2? ### 4"}
     found = read_tuning_file(written(tmp_path, record))
-    assert found.rows == (Conversation(turns=(ASKED, ANSWER), place="rows.jsonl:1"),)
+    (row,) = found.rows
+    others = {"prompt": "### 2 + 2? ### 4"}
+    assert row == Conversation(turns=(ASKED, ANSWER), place="rows.jsonl:1", others=others)
     assert found.unread == ("prompt",)
     record = {"prompt": "2 + 2?", "completion": "4", "text": "2 + 2? 4"}
     assert read_tuning_file(written(tmp_path, record)).form == "prompt"

@@ -18,6 +18,7 @@ from creuset.models.tuning import (
     padded_rows,
     prepare,
     split_rows,
+    token_log_probs,
     token_nats,
     trained_state,
 )
@@ -109,6 +110,38 @@ def test_heads_of_other_forms_cost_as_their_scores_say(change: dict[str, object]
     nats, _ = asked_nats(body, batch())
     slow = sum(token_nats(body, row["tokens"], row["targets"]).sum() for row in split_rows(batch(), LENGTHS))
     assert float(nats.detach()) == pytest.approx(float(slow), rel=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"logit_softcap": 3.0}, {"tied_head": False}, {"head_scale": 0.5}])
+def test_scores_of_many_tokens_are_never_together(
+    change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = tuned(TuningForm(weights="full"), replace(MODERN, **change))
+    whole = gradients(body, [batch()])
+    seen: list[int] = []
+    score = body.logits
+
+    def counted(states: Tensor) -> Tensor:
+        seen.append(len(states))
+        return score(states)
+
+    monkeypatch.setattr(body, "logits", counted)
+    monkeypatch.setattr("creuset.models.tuning._TOKENS_AT_ONCE", 4)
+    parts = gradients(body, [batch()])
+    token_nats(body, batch()["tokens"], batch()["targets"])
+    assert max(seen) == 4
+    assert parts[0] == pytest.approx(whole[0], rel=1e-12)
+    for name, value in whole[1].items():
+        assert torch.allclose(parts[1][name], value, rtol=1e-9, atol=1e-12), name
+
+
+def test_log_probs_at_a_temperature() -> None:
+    body = tuned(LORA)
+    states, targets = torch.randn(7, 16, generator=torch.Generator().manual_seed(0)).double(), torch.arange(7)
+    expected = (body.logits(states) / 0.7).log_softmax(-1).gather(1, targets[:, None])[:, 0]
+    found = token_log_probs(body, states, targets, temperature=0.7)
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(found, token_log_probs(body, states, targets))
 
 
 def test_log_probs_of_answers() -> None:

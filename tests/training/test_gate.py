@@ -10,7 +10,7 @@ from creuset.data.conversations import Conversation
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.data.trained_rows import TrainedText, chat_text
-from creuset.data.tuning_rows import TunedRow, messages_of
+from creuset.data.tuning_rows import Asked, TunedRow, messages_of
 from creuset.errors import GateError
 from creuset.training.gate import GateReport, look, pieces_of
 from small_tokenizers import byte_level
@@ -31,6 +31,20 @@ def row(number: int, question: str = "hello", answer: str = "good day") -> Tuned
 
 
 GOOD = [row(1, "a"), row(2, "b")]
+
+
+def test_prompts_that_are_to_be_answered_need_a_question_and_room() -> None:
+    asking = [replace(row, asked=Asked(prompt="a")) for row in GOOD]
+    room = 100 - len(GOOD[0].prompt)
+
+    def names(rows: list[TunedRow], room: int) -> list[str]:
+        report = look(rows, [], TOKENIZER, end_ids=[END], context=100, room=room)
+        return [finding.name for finding in report.findings if finding.fatal]
+
+    assert names(asking, room) == []
+    assert names(asking, room + 1) == ["no room"]
+    assert names(GOOD, room) == ["nothing asked"]
+    assert names(GOOD, 0) == []
 
 
 def found(

@@ -1,17 +1,16 @@
-"""Answers drawn while training: the seed decides, probabilities are the model's, rewards are numbers."""
+"""Answers drawn while training: seed and place decide, probabilities are the model's."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
-from creuset.errors import DataError, NotFoundError, NumericalError, UsageError
+from creuset.errors import UsageError
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
-from creuset.training.rollouts import Rollout, load_reward, require_varied, rewards_of, roll_out
+from creuset.training.rollouts import Rollout, roll_out
 from small_tokenizers import byte_level
 
 END = 2
@@ -73,6 +72,25 @@ def test_the_seed_decides_and_answers_differ() -> None:
             assert rollout.ended or len(answer) == 6
 
 
+def test_the_place_in_the_whole_batch_decides_and_not_the_part() -> None:
+    def part(prompts: list[tuple[int, ...]], first: int) -> list[list[Rollout]]:
+        return roll_out(
+            model(),
+            TOKENIZER,
+            prompts,
+            num_each=3,
+            max_tokens=6,
+            temperature=1.0,
+            eos_ids=[END],
+            seed=0,
+            labels=("rollouts", 0),
+            first=first,
+        )
+
+    assert part(PROMPTS[:1], 0) + part(PROMPTS[1:], 1) == drawn()
+    assert part(PROMPTS[1:], 0) != part(PROMPTS[1:], 1)
+
+
 def test_first_tokens_come_by_the_models_probabilities() -> None:
     source = model()
     groups = roll_out(
@@ -100,49 +118,3 @@ def test_a_temperature_that_draws_nothing_is_refused() -> None:
         roll_out(
             model(), TOKENIZER, PROMPTS, num_each=2, max_tokens=2, temperature=0.0, eos_ids=[END], seed=0
         )
-
-
-def test_rewards_are_numbers() -> None:
-    groups = drawn()
-    found = rewards_of(lambda prompt, answer: len(prompt) + (answer == ""), ["ab", "c"], groups)
-    assert found.shape == (2, 3)
-    assert found.dtype == torch.float32
-    assert set(found[1].tolist()) <= {1.0, 2.0}
-    assert rewards_of(lambda _prompt, _answer: True, ["a", "b"], groups).tolist() == [[1.0] * 3] * 2
-    assert (
-        rewards_of(lambda _prompt, _answer: torch.tensor(0.5), ["a", "b"], groups).tolist() == [[0.5] * 3] * 2
-    )
-    with pytest.raises(DataError, match="gives no number"):
-        rewards_of(lambda _prompt, _answer: "good", ["a", "b"], groups)
-    with pytest.raises(DataError, match="ZeroDivisionError"):
-        rewards_of(lambda _prompt, _answer: 1 / 0, ["a", "b"], groups)
-    with pytest.raises(NumericalError, match="not finite"):
-        rewards_of(lambda _prompt, _answer: math.nan, ["a", "b"], groups)
-
-
-def test_a_reward_that_is_constant_is_refused() -> None:
-    with pytest.raises(DataError, match="the same for every answer"):
-        require_varied([torch.full((2, 3), 0.5), torch.full((1, 3), 0.5)])
-    require_varied([torch.full((2, 3), 0.5), torch.tensor([[0.5, 0.6]])])
-
-
-def test_a_reward_of_ones_own(tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
-    (tmp_path / "beside.py").write_text("SIGN = -1\n")
-    path.write_text(
-        "from __future__ import annotations\nfrom dataclasses import dataclass\nfrom beside import SIGN\n"
-        "@dataclass\nclass Weights:\n    length: float = 1.0\n"
-        "def short(prompt, answer):\n    return SIGN * Weights().length * len(answer)\n\nnothing = 3\n"
-    )
-    assert load_reward(f"{path}:short")("a", "bcd") == -3
-    for place, kind, message in (
-        (str(path), UsageError, "names no function"),
-        (f"{path}:long", NotFoundError, 'no function "long"'),
-        (f"{path}:nothing", NotFoundError, 'no function "nothing"'),
-        (f"{tmp_path}/other.py:short", NotFoundError, "no such file"),
-    ):
-        with pytest.raises(kind, match=message):
-            load_reward(place)
-    path.write_text("import nowhere_at_all\n")
-    with pytest.raises(UsageError, match="cannot be run"):
-        load_reward(f"{path}:short")

@@ -46,6 +46,7 @@ def updates(
     clip_norm: float | None = None,
     precision: Precision = "float64",
     num_updates: int = 1,
+    repeats_batches: bool = False,
     learning_rate: float = 0.1,
 ) -> Updates:
     training = TrainingConfig(optimizer="sgd", learning_rate=learning_rate)
@@ -60,6 +61,7 @@ def updates(
         seed=0,
         precision=precision,
         processes=Processes("ddp", CPU),
+        repeats_batches=repeats_batches,
     )
 
 
@@ -103,6 +105,15 @@ def test_each_update_has_its_own_batch() -> None:
     several.step(1)
     assert [position for position, _, _ in batches.asked] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert {(start, stop) for _, start, stop in batches.asked} == {(0, 8), (8, 16)}
+
+
+def test_updates_of_a_step_may_share_its_batch() -> None:
+    batches = Numbered()
+    several = updates(Line(), batches, num_updates=3, repeats_batches=True)
+    several.step(0)
+    several.step(1)
+    assert [position for position, _, _ in batches.asked] == [0, 0, 0, 1, 1, 1]
+    assert several.batches_per_step == 1
 
 
 def test_a_batch_must_reach_for_its_parts() -> None:

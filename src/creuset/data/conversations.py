@@ -22,7 +22,7 @@ OpenAI's fine-tuning.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,12 +85,14 @@ class Conversation:
         place: file:line.
         tools: Descriptions of functions, for templates that know them.
         untrained: The numbers of the assistant's turns that are not to be learned.
+        others: The values of its record that the form does not read, by name.
     """
 
     turns: tuple[Turn, ...]
     place: str
     tools: tuple[Mapping[str, Any], ...] = ()
     untrained: frozenset[int] = frozenset()
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +184,7 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
     """
     records = read_records(path)
     found = _form_of_all(records) if form is None else form
-    read = _READERS[found]
+    read, known = _READERS[found], {*_NEEDED[found], *_ALSO_READ.get(found, ())}
     rows: list[Row] = []
     problems: list[Problem] = []
     for record in records:
@@ -190,13 +192,16 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
         try:
             if missing:
                 raise Fault(f'no "{missing[0]}"{did_you_mean(missing[0], list(record.values)[:20])}')
-            rows.append(read(record))
+            row = read(record)
         except Fault as fault:
             problems.append(record.problem_shown(str(fault)))
+            continue
+        if isinstance(row, Conversation):
+            row = replace(row, others={str(k): v for k, v in record.values.items() if k not in known})
+        rows.append(row)
     if problems:
         raise refusal(problems)
     names = dict.fromkeys(str(name) for record in records for name in record.values)
-    known = {*_NEEDED[found], *_ALSO_READ.get(found, ())}
     return TuningFile(form=found, rows=tuple(rows), unread=tuple(name for name in names if name not in known))
 
 

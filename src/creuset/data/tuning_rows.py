@@ -12,9 +12,9 @@ Legend of shapes: N samples, B those of a batch, T their tokens together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,11 +35,28 @@ from creuset.data.records import refusal, shown
 from creuset.data.split import cut
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.trained_rows import TrainedRows, TrainedText, answer_text, chat_text, plain_text
-from creuset.data.turns import Turn, strings_in
+from creuset.data.turns import Turn, said_in, strings_in
 from creuset.errors import CreusetError, Problem, UsageError
 
 Indices = NDArray[np.int64]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the first trained answer of a conversation answers.
+
+    Args:
+        prompt: The text of the user's last turn before it.
+        messages: All turns before it, oldest first.
+        reference: The answer that stands in the data, as text.
+        record: The values of the row that its form does not read, by name.
+    """
+
+    prompt: str
+    messages: tuple[Turn, ...] = ()
+    reference: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +67,13 @@ class TunedRow:
         text: Its tokens.
         place: file:line.
         messages: The contents of its messages as they stand in the file; empty of plain texts.
-        asked: What the first answer of a conversation answers, as text; empty of others.
+        asked: What the first answer of a conversation answers; None of others.
     """
 
     text: TrainedText
     place: str
     messages: tuple[str, ...] = ()
-    asked: str = ""
+    asked: Asked | None = None
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -246,13 +263,18 @@ def _required(template: ChatTemplate | None) -> ChatTemplate:
 def _conversation(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> TunedRow:
     assert isinstance(row, Conversation)
     text = chat_text(row, template, tokenizer)
-    return TunedRow(text=text, place=row.place, messages=messages_of(row), asked=_asked(row.turns))
+    return TunedRow(text=text, place=row.place, messages=messages_of(row), asked=_asked(row))
 
 
-def _asked(turns: Sequence[Turn]) -> str:
-    """The text of the last turn before the first answer."""
-    first = next(number for number, turn in enumerate(turns) if turn["role"] == "assistant")
-    return "\n".join(strings_in([turns[first - 1].get("content")]))
+def _asked(row: Conversation) -> Asked:
+    """What comes before the first answer that is trained: the prompt ends where that begins."""
+    numbered = enumerate(row.turns)
+    first = next(n for n, turn in numbered if turn["role"] == "assistant" and n not in row.untrained)
+    before = row.turns[:first]
+    said = [turn for turn in before if turn["role"] == "user"] or before
+    return Asked(
+        prompt=said_in(said[-1]), messages=before, reference=said_in(row.turns[first]), record=row.others
+    )
 
 
 def _plain(row: Row, tokenizer: Tokenizer, end_id: int | None) -> TunedRow:

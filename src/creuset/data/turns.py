@@ -147,6 +147,15 @@ def is_empty(turn: Turn) -> bool:
     return not said and not turn.get("tool_calls")
 
 
+def said_in(turn: Turn) -> str:
+    """What a turn says, as one text: its content, or the texts of its parts."""
+    content = turn.get("content")
+    if isinstance(content, str):
+        return content
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in content or ()]
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
 def strings_in(value: Any) -> list[str]:
     """All texts within a value of JSON, names of objects among them."""
     if isinstance(value, str):

@@ -51,7 +51,7 @@ from creuset.models.base import Family, Model
 from creuset.models.tuned import Tuned
 from creuset.progress import Progress
 from creuset.recipe.sections import Suite
-from creuset.training.rollouts import Reward
+from creuset.training.rewards import Reward
 
 __all__ = [
     "AnalogySetting",

@@ -37,7 +37,7 @@ from creuset.metrics.text.rows import TextRows, mean_rows, mean_statistic
 from creuset.models.tuned import Tuned
 from creuset.progress import Progress
 from creuset.training.policy import held_out_rewards
-from creuset.training.rollouts import Reward
+from creuset.training.rewards import Reward
 
 CHANGE = "_change"
 """Behind the name of a metric: what the tuning changed of it; `BASE`: of the base."""

@@ -55,6 +55,10 @@ class DecoderConfig(FamilyConfig):
     )
     tied_head: bool = Field(True, description="Whether the head shares the token embedding's weights.")
 
+    @property
+    def trains_blocks(self) -> bool:
+        return True
+
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> "DecoderConfig":
         if self.embed_dim % self.num_heads:

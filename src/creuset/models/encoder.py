@@ -56,6 +56,10 @@ class EncoderConfig(FamilyConfig):
         MASK_SHARE, gt=0, le=1, description="Share of the tokens of a sample that are hidden in training."
     )
 
+    @property
+    def trains_blocks(self) -> bool:
+        return True
+
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> "EncoderConfig":
         if self.embed_dim % self.num_heads:

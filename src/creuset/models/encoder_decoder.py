@@ -66,6 +66,10 @@ class EncoderDecoderConfig(FamilyConfig):
     )
     mean_span: float = Field(3.0, ge=1, description="Tokens that are taken out in one place, on average.")
 
+    @property
+    def trains_blocks(self) -> bool:
+        return True
+
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> "EncoderDecoderConfig":
         if self.embed_dim % self.num_heads:

@@ -59,6 +59,10 @@ class TextEmbedderConfig(FamilyConfig):
         return self.base
 
     @property
+    def trains_blocks(self) -> bool:
+        return True
+
+    @property
     def base_dropout(self) -> float:
         return self.dropout
 

@@ -1,13 +1,18 @@
 """The blocks of a Transformer's encoder or decoder, with what stands before the first and behind the last.
 
+Blocks may be recomputed: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4.1.
+
 Legend of shapes: B batch, T tokens, S tokens that attention reads, H heads, E features.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from creuset.adapters.lora import drawing
 from creuset.device import BatchGenerator
 from creuset.layers.attention import AttentionRecord
 from creuset.layers.dropout import Dropout
@@ -65,6 +70,8 @@ class TransformerStack(nn.Module):
         block = config.block(cross_attention=cross_attention)
         self.blocks = nn.ModuleList(TransformerBlock(block) for _ in range(num_layers))
         self.norm = config.norm_config.build(dim) if config.final_norm else None
+        self.recomputes_blocks = False
+        """Whether a gradient keeps what each block is given alone, and makes the rest of it once more."""
 
     def forward(
         self,
@@ -93,10 +100,14 @@ class TransformerStack(nn.Module):
         x = self.dropout(x, generator)
         views = {window: self._view(x, window, layout, cache) for window in dict.fromkeys(self.windows)}
         for layer, (block, window) in enumerate(zip(self.blocks, self.windows, strict=True)):
+            view = views[window]
+            if self.recomputes_blocks and torch.is_grad_enabled() and cache is None and record is None:
+                x = _recomputed(block, x, view.mask, view.rotation, memory, generator)
+                continue
             x = block(
                 x,
-                views[window].mask,
-                rotation=views[window].rotation,
+                view.mask,
+                rotation=view.rotation,
                 memory=memory,
                 cache=None if cache is None else cache.layers[layer],
                 generator=generator,
@@ -146,6 +157,40 @@ class TransformerStack(nn.Module):
         places = torch.tensor(rows, device=device)[:, None] + torch.arange(num_tokens, device=device)
         bias: Tensor = relative_bias(places, max(lengths) + num_tokens)
         return bias
+
+
+def recompute_blocks(module: nn.Module, on: bool = True) -> None:
+    """Whether all blocks within a module are made once more in the backward pass, in place of being kept."""
+    for part in module.modules():
+        if isinstance(part, TransformerStack):
+            part.recomputes_blocks = on
+
+
+def _recomputed(
+    block: nn.Module,
+    x: Tensor,
+    mask: AttentionMask,
+    rotation: Rotation | None,
+    memory: Memory | None,
+    generator: BatchGenerator | None,
+) -> Tensor:
+    """A block's step of which its input alone is kept for the gradient: there it is made once more.
+
+    The second time dropout is handed the same draws, that of the block and of its low-rank updates.
+    """
+    place = 0 if generator is None else generator.place
+    is_first = True
+
+    def step(states: Tensor) -> Tensor:
+        nonlocal is_first
+        draws = nullcontext() if is_first or generator is None else generator.again_from(place)
+        is_first = False
+        with draws, drawing(block, generator):
+            out: Tensor = block(states, mask, rotation=rotation, memory=memory, generator=generator)
+        return out
+
+    found: Tensor = checkpoint(step, x, use_reentrant=False, preserve_rng_state=False)
+    return found
 
 
 def _rotaries(config: TransformerConfig) -> tuple[Rotary | None, Rotary | None]:

@@ -129,7 +129,10 @@ class Tuned(Model):
         if self.objective.name not in OF_PREFERENCES:
             nats, number = asked_nats(self.body, batch)
             return {"loss": nats / number}
-        return {name: values.mean() for name, values in self._compared(batch, None).items()}
+        told = self._compared(batch, None)
+        if self.objective.name == "orpo" and self._keeps_base:
+            told["kl_nats"] = self._moved(batch, told["chosen_log_prob"])
+        return {name: values.mean() for name, values in told.items()}
 
     def weight_of(self, batch: Batch) -> int:
         """The tokens that are learned; of preferences the pairs."""
@@ -148,7 +151,8 @@ class Tuned(Model):
         return self._scores(batch, None).float()
 
     def answer_values(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Of each token that is learned: its log-probability, and what the value head expects there.
+        """Of each token that is learned: its log-probability at the temperature of the answers, and what the
+        value head expects there.
 
         Args:
             batch: As given to `loss`.
@@ -158,20 +162,24 @@ class Tuned(Model):
         """
         states = asked_states(self.body, batch)
         targets = batch["targets"][batch["targets"] != IGNORED]
-        log_probs = token_log_probs(self.body, states, targets)
+        log_probs = self._at_temperature(self.body, states, targets)
         if self.value is None:
             return log_probs, None
         return log_probs, self.value(states.to(self.value.weight.dtype))[:, 0]
 
     @torch.no_grad()
     def reference_token_log_probs(self, batch: Batch) -> Tensor:
-        """The base's log-probability of each token that is learned of a batch, (N,)."""
+        """The base's log-probability of each token that is learned, (N,), at the same temperature."""
         targets = batch["targets"][batch["targets"] != IGNORED]
         if self._reference:
             body = self._reference[0]
-            return token_log_probs(body, asked_states(body, batch), targets)
+            return self._at_temperature(body, asked_states(body, batch), targets)
         with switched(self.body, ()):
-            return token_log_probs(self.body, asked_states(self.body, batch), targets)
+            return self._at_temperature(self.body, asked_states(self.body, batch), targets)
+
+    def _at_temperature(self, body: Transformer, states: Tensor, targets: Tensor) -> Tensor:
+        """As `token_log_probs`, of answers that are drawn at the recipe's temperature."""
+        return token_log_probs(body, states, targets, temperature=self.objective.temperature)
 
     def plain_state(self) -> dict[str, Tensor]:
         """The tensors of a Transformer that computes what this one does, without adapters."""
@@ -184,7 +192,14 @@ class Tuned(Model):
         return {name: values.mean() for name, values in self._compared(batch, generator).items()}
 
     def _compared(self, batch: Batch, generator: BatchGenerator | None) -> dict[str, Tensor]:
-        """The loss of each pair, (B,), and what is worth knowing of it."""
+        """The loss of each pair, (B,), and what is worth knowing of it.
+
+        kl_nats: log p - log q of the chosen answer, all of its tokens together, in nats, with q the base. Its
+        mean says how far the chosen answers went from the base: 0 at first, below 0 where they became less
+        likely. It is KL(p || q) only if the model had written these answers itself, which it has not. Orpo
+        needs no base, and tells it in validations alone, of lora.
+        chosen_tokens, rejected_tokens: how many tokens are learned of each answer.
+        """
         if self.score is not None:
             good, bad = self._scores(batch, generator).chunk(2)
             ahead = (good - bad).detach()
@@ -196,22 +211,32 @@ class Tuned(Model):
         number = num_texts(batch)
         found = answer_log_probs(self.body, batch, number, generator)
         chosen, rejected = found.chunk(2)
+        counts = _num_learned(batch, number).to(found.dtype)
+        lengths = dict(zip(("chosen_tokens", "rejected_tokens"), counts.chunk(2), strict=True))
         if self.objective.name == "dpo":
             before = self._reference_log_probs(batch, number)
             rewards = implied_rewards(found, before, beta=self.objective.beta)
             good, bad = rewards.chunk(2)
             loss = dpo_nats(good, bad, label_smoothing=self.objective.label_smoothing)
-            told = {"chosen_reward": good, "rejected_reward": bad}
+            told = {"chosen_reward": good, "rejected_reward": bad, "kl_nats": chosen - before.chunk(2)[0]}
         else:
-            counts = _num_learned(batch, number)
             good, bad = (found / counts).chunk(2)
             nats = -chosen / self.mean_targets
             loss = nats + self.objective.beta * orpo_nats(good, bad)
             told = {"chosen_nats": nats.detach()}
         ahead = (good - bad).detach()
         told |= {"margin": ahead, "preference_accuracy": (ahead > 0).to(loss.dtype)}
-        told |= {"chosen_log_prob": chosen, "rejected_log_prob": rejected}
+        told |= {"chosen_log_prob": chosen, "rejected_log_prob": rejected} | lengths
         return {"loss": loss, **{name: value.detach() for name, value in told.items()}}
+
+    @property
+    def _keeps_base(self) -> bool:
+        """Whether the base's own probabilities can be had."""
+        return bool(self._reference) or self.form.weights == "lora"
+
+    def _moved(self, batch: Batch, chosen: Tensor) -> Tensor:
+        """By how many nats each chosen answer became likelier than the base finds it, (B,)."""
+        return chosen - self._reference_log_probs(batch, num_texts(batch)).chunk(2)[0]
 
     def _scores(self, batch: Batch, generator: BatchGenerator | None) -> Tensor:
         """The score of each text, by the state of the last token that is learned of it."""

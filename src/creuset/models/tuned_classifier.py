@@ -52,6 +52,10 @@ class TunedClassifierConfig(ClassifierConfig):
     def base_name(self) -> str | None:
         return self.base
 
+    @property
+    def trains_blocks(self) -> bool:
+        return self.adapter.kind != "head"
+
 
 class TunedClassifier(Classifier):
     """Texts as ids, one higher than the base's own and padded with 0, to scores of classes.

@@ -104,8 +104,9 @@ class TuningObjectiveConfig(Section):
 
     reward: str | None = Field(
         None,
-        description="Of grpo and ppo: what an answer is worth: FILE.py:NAME, a function of prompt and answer "
-        "that returns a number, or run:NAME, a reward model that was tuned here.",
+        description="Of grpo and ppo: what an answer is worth: FILE.py:NAME, a function of a prompt and an "
+        "answer, or of any of prompt, answer, messages, reference and record by name, that returns a "
+        "number, or run:NAME, a reward model that was tuned here.",
     )
     num_answers: int = Field(4, ge=2, description="Of grpo and ppo: answers that are drawn to each prompt.")
     max_answer_tokens: int = Field(64, ge=1, description="Of grpo and ppo: tokens of an answer at most.")
@@ -168,3 +169,15 @@ class TunedConfig(FamilyConfig):
     @property
     def base_context(self) -> int | None:
         return self.context
+
+    @property
+    def trains_blocks(self) -> bool:
+        return self.adapter.kind != "head"
+
+    @property
+    def repeats_batches(self) -> bool:
+        return self.objective.name in OF_REWARDS
+
+    @property
+    def answer_room(self) -> int:
+        return self.objective.max_answer_tokens if self.objective.name in OF_REWARDS else 0

@@ -141,9 +141,8 @@ def token_nats(body: Transformer, tokens: Tensor, targets: Tensor) -> Tensor:
         targets: int64 (B, T).
     """
     asked = targets != IGNORED
-    logits = body.logits(body.hidden(tokens)[asked]).float()
     found = torch.zeros(targets.shape, device=targets.device)
-    found[asked] = functional.cross_entropy(logits, targets[asked], reduction="none")
+    found[asked] = -token_log_probs(body, body.hidden(tokens)[asked], targets[asked]).float()
     return found
 
 
@@ -173,34 +172,38 @@ def asked_states(
     return states[batch["targets"] != IGNORED]
 
 
-def token_log_probs(body: Transformer, states: Tensor, targets: Tensor) -> Tensor:
-    """The log-probability of each target, (N,), in nats, in float32 at least.
+def token_log_probs(
+    body: Transformer, states: Tensor, targets: Tensor, *, temperature: float = 1.0
+) -> Tensor:
+    """The log-probability of each target, (N,), in nats, in float32 at least: log softmax(scores / T).
 
     Args:
         body: Whose head scores.
         states: As of `asked_states`, (N, E).
         targets: int64 (N,).
+        temperature: T, above 0: that at which the targets were drawn.
     """
     parts = zip(torch.split(states, _TOKENS_AT_ONCE), torch.split(targets, _TOKENS_AT_ONCE), strict=True)
     # the scores of a part are made again for its gradient: those of all parts would not fit into memory
-    nats = [checkpoint(_each_nats, body, part, wanted, use_reentrant=False) for part, wanted in parts]
+    nats = [
+        checkpoint(_each_nats, body, part, wanted, temperature, use_reentrant=False) for part, wanted in parts
+    ]
     return -torch.cat(nats)
 
 
-def _each_nats(body: Transformer, states: Tensor, targets: Tensor) -> Tensor:
+def _each_nats(body: Transformer, states: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """What each target costs, (N,), in float32 at least."""
     logits = body.logits(states)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return functional.cross_entropy(precise, targets, reduction="none")
+    scores = precise if temperature == 1 else precise / temperature
+    return functional.cross_entropy(scores, targets, reduction="none")
 
 
 def _nats(body: Transformer, states: Tensor, targets: Tensor) -> Tensor:
     config = body.config
     plain = config.head == "linear" and not config.head_bias and config.logit_softcap is None
     if not plain or config.head_scale != 1 or body.head is None:
-        logits = body.logits(states)
-        precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return functional.cross_entropy(precise, targets, reduction="sum")
+        return -token_log_probs(body, states, targets).sum()
     own = body.head.weight
     weight = body.token_embedding.weight if own is None else own
     return sum_of_nats(states, weight.to(states.dtype), targets)

@@ -20,6 +20,8 @@ answer's tokens count as much as a short one's: Yu et al. 2025, "DAPO", eq. 8.
 Legend of shapes: B answers, T tokens, G answers of one prompt.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -86,15 +88,20 @@ def generalized_advantages(
     return torch.stack(found[::-1], dim=1)
 
 
-def whitened(advantages: Tensor, mask: Tensor) -> Tensor:
+def whitened(advantages: Tensor, mask: Tensor, *, moments: tuple[float, float] | None = None) -> Tensor:
     """Advantages with mean 0 and standard deviation 1 over the tokens of the mask, 0 elsewhere.
 
     Args:
         advantages: (B, T).
         mask: bool (B, T), at least two tokens.
+        moments: Mean and variance of the advantages of a whole batch, of which these are a part; None: those
+            of these.
     """
-    inside = advantages[mask]
-    return (advantages - inside.mean()) * torch.rsqrt(inside.var() + _LEAST_VARIANCE) * mask
+    if moments is None:
+        inside = advantages[mask]
+        moments = float(inside.mean()), float(inside.var())
+    mean, variance = moments
+    return (advantages - mean) / math.sqrt(variance + _LEAST_VARIANCE) * mask
 
 
 def group_advantages(rewards: Tensor) -> Tensor:
@@ -131,11 +138,13 @@ def divergence_k3(log_probs: Tensor, reference: Tensor) -> Tensor:
     return torch.expm1(log_ratio) - log_ratio
 
 
-def mean_of_tokens(values: Tensor, mask: Tensor) -> Tensor:
+def mean_of_tokens(values: Tensor, mask: Tensor, *, over: float | None = None) -> Tensor:
     """The mean over all tokens of the mask, ().
 
     Args:
         values: (B, T).
         mask: bool (B, T), at least one token.
+        over: What their sum is divided by where they are a part of a batch; None: the number of tokens.
     """
-    return values[mask].mean()
+    inside = values[mask]
+    return inside.mean() if over is None else inside.sum() / over

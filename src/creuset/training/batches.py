@@ -1,7 +1,8 @@
 """Batches for the loop: by position, so that a resumed run meets the data it would have met.
 
-Texts to tune on differ in length, and so do the memory and the time that their batches take. The batch with
-the most tokens of the whole training comes first: memory fails at once or never.
+Texts to tune on differ in length, and so do the memory and the time that their batches take. Of all parts
+that batches are cut into, the one with the most tokens has its batch come first: memory fails in the first
+step or never. So the order of batches depends on the number of parts, by two batches that change places.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,8 @@ class TrainingBatches:
         seed: Decides the order, the augmentation and the shifts.
         device: Where batches are put.
         dtype: Their floating-point format.
-        num_batches: Batches of the whole training; of texts to tune on the heaviest of them comes first.
+        num_batches: Of texts to tune on the heaviest of so many batches comes first.
+        num_parts: Into how many parts a batch is cut; the heaviest batch is that with the heaviest part.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class TrainingBatches:
         device: torch.device,
         dtype: torch.dtype,
         num_batches: int = 1,
+        num_parts: int = 1,
     ) -> None:
         self.batch_size = config.batch_size
         self._dataset = dataset
@@ -61,12 +64,18 @@ class TrainingBatches:
         self._heaviest = 0
         self.num_tokens: tuple[int, ...] = ()
         """Tokens of each batch of texts to tune on, in the shuffled order; empty of other data."""
+        self.most_tokens = 0
+        """Tokens of the part with the most of them, which is one of the first batch's; 0 of other data."""
         tuning = dataset.splits["train"].tuning
         if tuning is not None:
-            lengths = tuning.lengths
-            batches = map(self._order.indices, range(num_batches))
-            self.num_tokens = tuple(int(lengths[indices].sum()) for indices in batches)
-            self._heaviest = self.num_tokens.index(max(self.num_tokens))
+            bounds = torch.tensor(part_bounds(self.batch_size, num_parts))
+            order = torch.stack([self._order.indices(place) for place in range(num_batches)])
+            lengths = tuning.lengths[order]  # (batches, samples)
+            sums = torch.cat([torch.zeros(num_batches, 1, dtype=torch.int64), lengths.cumsum(1)], 1)
+            heaviest = sums[:, bounds].diff(dim=1).amax(1)
+            self.num_tokens = tuple(lengths.sum(1).tolist())
+            self.most_tokens = int(heaviest.max())
+            self._heaviest = heaviest.tolist().index(self.most_tokens)
 
     def indices(self, position: int) -> Tensor:
         """Which samples of the training split make up the batch at `position`, int64 (batch_size,)."""
@@ -98,6 +107,11 @@ class TrainingBatches:
             fresh = BatchGenerator(self._seed, "augment", position, size=self.batch_size)
             self._latest = (position, fresh)
         return self._latest[1]
+
+
+def part_bounds(batch_size: int, num_parts: int) -> list[int]:
+    """Where the parts of a batch begin, and where the last one ends: num_parts + 1 places."""
+    return [batch_size * part // num_parts for part in range(num_parts + 1)]
 
 
 def split_batches(

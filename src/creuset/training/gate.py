@@ -8,6 +8,8 @@ written, a text that begins twice, or an evaluation on what was learned.
     no end              a row none of whose trained tokens ends an answer: the model would not learn to stop
     doubled start       a row that begins with two start tokens
     too long            a row with more tokens than are read at once: cut, its answer would have no end
+    nothing asked       a row without a prompt, where the model is to answer prompts itself
+    no room             a prompt that leaves no room for an answer that the model is to write
     marks in a message  a message that holds a token of the template, and so speaks as somebody else
     unknown tokens      a row that the tokenizer does not know much of
     leak                a training row that stands in the evaluation as well
@@ -135,6 +137,7 @@ class _Looked:
     tokenizer: Tokenizer
     ends: frozenset[int]
     context: int
+    room: int
 
     def rows(self, is_wrong: Callable[[TunedRow], bool]) -> list[TunedRow]:
         """All rows for which it is so."""
@@ -159,6 +162,7 @@ def look(
     *,
     end_ids: Iterable[int],
     context: int,
+    room: int = 0,
 ) -> GateReport:
     """What is wrong with rows, or worth knowing.
 
@@ -168,6 +172,7 @@ def look(
         tokenizer: What made them.
         end_ids: The tokens that end an answer.
         context: Tokens that are read at once.
+        room: Tokens of an answer that the model is to write to each prompt itself; 0 where it writes none.
     """
     looked = _Looked(
         training=training,
@@ -175,6 +180,7 @@ def look(
         tokenizer=tokenizer,
         ends=frozenset(end_ids),
         context=context,
+        room=room,
     )
     found = []
     for check in CHECKS:
@@ -185,7 +191,7 @@ def look(
                     name=check.name,
                     fatal=check.fatal,
                     message=f"{counted(len(wrong), 'row')} "
-                    + check.message.format(context=context, ends=_names(looked.ends, tokenizer)),
+                    + check.message.format(context=context, room=room, ends=_names(looked.ends, tokenizer)),
                     places=tuple(row.place for row in wrong),
                     shown=shown_row(wrong[0].text, tokenizer),
                     next_step=check.next_step,
@@ -229,6 +235,11 @@ def shown_row(text: TrainedText, tokenizer: Tokenizer) -> str:
 def _names(ids: frozenset[int], tokenizer: Tokenizer) -> str:
     """Tokens for people."""
     return " or ".join(tokenizer.readable(number) for number in sorted(ids)) or "any token that ends texts"
+
+
+def _leaves_no_room(row: TunedRow, looked: _Looked) -> bool:
+    """Whether an answer that the model is to write would not fit behind what is asked."""
+    return looked.room > 0 and row.asks and len(row.prompt) + looked.room > looked.context
 
 
 def _ends(row: TunedRow, ends: frozenset[int]) -> bool:
@@ -300,6 +311,19 @@ CHECKS = (
         find=lambda looked: looked.rows(lambda row: len(row.text.ids) > looked.context),
         message="of more than {context:,} tokens",
         next_step="shorten these rows, or take a base that reads longer texts",
+    ),
+    _Check(
+        name="nothing asked",
+        find=lambda looked: looked.rows(lambda row: looked.room > 0 and row.asked is None),
+        message="that ask nothing, where the model is to answer prompts itself",
+        next_step="give conversations",
+    ),
+    _Check(
+        name="no room",
+        find=lambda looked: looked.rows(lambda row: _leaves_no_room(row, looked)),
+        message="whose prompt leaves no room for {room:,} tokens of an answer within {context:,}",
+        next_step="shorten these prompts, lower objective.max_answer_tokens, or take a base that reads "
+        "longer texts",
     ),
     _Check(
         name="marks in a message",

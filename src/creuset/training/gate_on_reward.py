@@ -11,9 +11,9 @@ Legend of shapes: P prompts, G answers to each.
 import torch
 
 from creuset.errors import DataError, GateError
-from creuset.generation.answers import asking_rows, end_ids, first_answer
-from creuset.training.policy import PolicyLoss, drawn
-from creuset.training.rollouts import Reward, require_varied, rewards_of, value_of
+from creuset.generation.answers import asking_rows, first_answer
+from creuset.training.policy import PolicyLoss, asked_by, drawn
+from creuset.training.rewards import require_varied, reward_place, rewards_of, value_of
 
 _ROWS = 32
 _PROMPTS = 4
@@ -36,8 +36,8 @@ def look_at_reward(policy: PolicyLoss) -> str:
     others = [*known[1:], ""]
     values = torch.tensor(
         [
-            value_of(policy.reward, row.asked, answer)
-            for row, own, other in zip(rows, known, others, strict=True)
+            value_of(policy.reward, asked, answer)
+            for asked, own, other in zip(asked_by(rows), known, others, strict=True)
             for answer in (own, other)
         ]
     )
@@ -49,33 +49,25 @@ def look_at_reward(policy: PolicyLoss) -> str:
     settings, asked = policy.settings, rows[:_PROMPTS]
     rollouts = drawn(
         policy.model,
-        tokenizer,
-        [row.prompt for row in asked],
+        policy.dataset,
+        asked,
+        settings,
         num_each=settings.num_answers,
-        max_tokens=settings.max_answer_tokens,
-        temperature=settings.temperature,
-        eos_ids=sorted(end_ids(policy.dataset, tokenizer)),
         seed=policy.seed,
         labels=("gate",),
     )
-    own_values = rewards_of(policy.reward, [row.asked for row in asked], rollouts)
+    own_values = rewards_of(policy.reward, asked_by(asked), rollouts)
     place = reward_place(policy.reward)
     try:
         require_varied([values, own_values], where=place)
     except DataError as error:
-        shown = rollouts[0][0].answer
+        shown, first = rollouts[0][0].answer, asked_by(asked)[0]
         raise GateError(
             f"the gate refuses this tuning\n  {place}: {error.message}",
-            got=f"{error.got}, of the data and of the model; one to {asked[0].asked!r:.80}: {shown!r:.80}",
+            got=f"{error.got}, of the data and of the model; one to {first.prompt!r:.80}: {shown!r:.80}",
             expected=error.expected,
             next_step=error.next_step,
         ) from error
     return f"{own_values.numel()} answers of the base are worth {float(own_values.min()):.4g} to " + (
         f"{float(own_values.max()):.4g}"
     )
-
-
-def reward_place(reward: Reward) -> str:
-    """Where a reward is written, as file:line, or what it is where it has no line of its own."""
-    code = getattr(reward, "__code__", None)
-    return "the reward" if code is None else f"{code.co_filename}:{code.co_firstlineno}"

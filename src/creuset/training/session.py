@@ -13,6 +13,7 @@ from creuset.device import BatchGenerator, Precision, derive_seed, stored_dtype
 from creuset.errors import UsageError
 from creuset.models.base import Family, FittedModel, Model
 from creuset.models.transformer import Transformer
+from creuset.models.transformer_stack import recompute_blocks
 from creuset.recipe.resolve import Recipe
 from creuset.recipe.sections import FamilyConfig, PlayerConfig
 from creuset.runs.checkpoint import Checkpoint
@@ -91,18 +92,22 @@ class Session:
         """
         training = recipe.training
         num_parts = num_parts_of(recipe.data.batch_size, training.accumulate, processes)
+        repeats = recipe.model.repeats_batches
         make_batches = partial(
             TrainingBatches,
             config=recipe.data,
             seed=training.seed,
             device=processes.device,
             dtype=stored_dtype(precision),
-            num_batches=training.num_steps,
+            num_batches=_num_batches(recipe, dataset),
+            # which batch comes first is not to change what is drawn
+            num_parts=1 if repeats else num_parts,
         )
         batches = make_batches(dataset)
         model = build_model(family, recipe.model, dataset.spec, recipe.training.seed)
         assert isinstance(model, Model)
         model.settle(processes.device, precision)
+        recompute_blocks(model, training.checkpoint_blocks)
         kept = with_frozen_features(model, dataset, processes.device)
         if kept is not dataset:
             dataset, batches = kept, make_batches(kept)
@@ -166,6 +171,7 @@ class Session:
             processes=self.processes,
             begin_step=self._begin_step,
             end_update=self.model.end_update,
+            repeats_batches=self.recipe.model.repeats_batches,
         )
         return Loop(
             model=self.model,
@@ -253,3 +259,12 @@ class Session:
                     totals[name] = totals.get(name, 0.0) + float(value) * share
         self.model.train()
         return {name: total / weight for name, total in totals.items()}
+
+
+def _num_batches(recipe: Recipe, dataset: Dataset) -> int:
+    """The batches among which the heaviest is chosen: all of the training; where updates share a batch, those
+    of the first epoch, so that each row comes once an epoch."""
+    steps = recipe.training.num_steps
+    if recipe.model.repeats_batches:
+        return max(1, min(steps, dataset.splits["train"].num_samples // recipe.data.batch_size))
+    return steps * recipe.players.get("model", PlayerConfig()).num_steps

@@ -2,15 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from creuset.device import BatchGenerator, Precision
+from creuset.device import BatchGenerator, Precision, autocast
 from creuset.errors import NumericalError, UsageError
-from creuset.training.batches import Batches
+from creuset.training.batches import Batches, part_bounds
 from creuset.training.distributed import LossFunction, Processes
 from creuset.training.optimizer import Player
 
@@ -30,6 +30,7 @@ class Updates:
         processes: Who else trains.
         begin_step: Told the number of each step before it, from 0.
         end_update: Told the player's name after each update.
+        repeats_batches: Whether all updates of a step see one batch; else each sees the next one.
     """
 
     def __init__(
@@ -46,8 +47,8 @@ class Updates:
         processes: Processes,
         begin_step: Callable[[int], None] | None = None,
         end_update: Callable[[str], None] | None = None,
+        repeats_batches: bool = False,
     ) -> None:
-        num_parts = num_parts_of(batches.batch_size, accumulate, processes)
         self._model = model
         self._loss = processes.wrap(model, loss, several_players=len(players) > 1)
         self._players = players
@@ -59,10 +60,10 @@ class Updates:
         self._seed = seed
         self._precision = precision
         self._processes = processes
-        bounds = [batches.batch_size * part // num_parts for part in range(num_parts + 1)]
-        mine = range(processes.rank * accumulate, (processes.rank + 1) * accumulate)
-        self._parts = [(bounds[part], bounds[part + 1]) for part in mine]
-        self.batches_per_step = sum(player.num_updates for player in players)
+        self._parts = own_parts(batches.batch_size, accumulate, processes)
+        self._updates_per_step = sum(player.num_updates for player in players)
+        self._repeats_batches = repeats_batches
+        self.batches_per_step = 1 if repeats_batches else self._updates_per_step
 
     def step(self, step: int) -> dict[str, dict[str, float]]:
         """Training step `step` (from 0): what each player reports of its last update, over the whole batch.
@@ -73,19 +74,21 @@ class Updates:
         if self._begin_step is not None:
             self._begin_step(step)
         reports = {}
-        position = step * self.batches_per_step
+        number = step * self._updates_per_step
         for player in self._players:
             with _held(self._others[player.name]):
                 for _ in range(player.num_updates):
-                    reports[player.name] = self._update(step, player, position)
-                    position += 1
+                    position = step if self._repeats_batches else number
+                    reports[player.name] = self._update(step, player, position, number)
+                    number += 1
         return reports
 
-    def _update(self, step: int, player: Player, position: int) -> dict[str, float]:
+    def _update(self, step: int, player: Player, position: int, number: int) -> dict[str, float]:
+        """Update `number`, counted from 0 over the whole training, by the batch at `position`."""
         player.optimizer.zero_grad(set_to_none=True)
         size = self._batches.batch_size
         draws = BatchGenerator(
-            self._seed, "train", player.name, position, size=size, device=self._processes.device
+            self._seed, "train", player.name, number, size=size, device=self._processes.device
         )
         names: list[str] = []
         totals: Tensor | None = None
@@ -93,7 +96,7 @@ class Updates:
             batch = self._batches.part(position, start, stop)
             last = stop == self._parts[-1][1]
             with self._loss.joined(last):
-                with self._autocast():
+                with autocast(self._precision, self._processes.device):
                     report = self._loss(batch, player.name, draws.slice(start, stop))
                 share = (stop - start) / size
                 (report["loss"] * (share * self._processes.loss_factor)).backward()  # type: ignore[no-untyped-call]
@@ -115,11 +118,6 @@ class Updates:
         if self._end_update is not None:
             self._end_update(player.name)
         return {**values_by_name, "gradient_norm": gradient_norm}
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        if self._precision != "bfloat16":
-            return nullcontext()
-        return torch.autocast(self._processes.device.type, dtype=torch.bfloat16)
 
     def _not_finite(self, step: int, player: Player, values: dict[str, float]) -> NumericalError:
         culprit = self._culprit(player)
@@ -163,6 +161,17 @@ def _held(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_()
+
+
+def own_parts(batch_size: int, accumulate: int, processes: Processes) -> list[tuple[int, int]]:
+    """The parts [start, stop) of each batch that this process has.
+
+    Raises:
+        UsageError: A batch has fewer samples than parts.
+    """
+    bounds = part_bounds(batch_size, num_parts_of(batch_size, accumulate, processes))
+    mine = range(processes.rank * accumulate, (processes.rank + 1) * accumulate)
+    return [(bounds[part], bounds[part + 1]) for part in mine]
 
 
 def num_parts_of(batch_size: int, accumulate: int, processes: Processes) -> int:

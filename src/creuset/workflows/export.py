@@ -155,12 +155,21 @@ def exportable_run(run: RunFolder) -> Exportable:
     """The tuned language model of a run in float32, with its adapter where it has one.
 
     Raises:
-        UsageError: The run tunes no language model.
+        UsageError: The run tunes no language model, or is a reward model, whose scores no format here holds.
         CheckpointError: The base is another one, or the checkpoint is damaged.
     """
     loaded = load(run, precision="float32")
     model = loaded.having("answers_chats", "be exported as a language model")
     assert isinstance(model, Tuned)
+    if model.score is not None:
+        raise UsageError(
+            "a reward model scores answers, and what would be written could not",
+            where=run.reference,
+            got="a run of --method reward",
+            expected="a run that answers: sft, pretrain, dpo, orpo, grpo or ppo",
+            next_step=f"learn from its scores: creuset finetune BASE --data FILE --method grpo "
+            f"--reward run:{run.id}",
+        )
     base = run.manifest().base
     assert base is not None
     place = base_path(base["name"])

@@ -20,7 +20,7 @@ def with_forecast(plan: Plan, session: Session, progress: Progress) -> Plan:
         return plan
     progress.say(
         f"gate: expected: {found.memory_bytes / 1e6:,.0f} MB, {found.seconds:,.0f} s for "
-        f"{found.num_tokens:,} tokens, the heaviest batch {found.heaviest_tokens:,}"
+        f"{found.num_tokens:,} tokens, the heaviest part {found.heaviest_tokens:,}"
     )
     return replace(plan, gate=replace(plan.gate, expected=found.to_json()))
 

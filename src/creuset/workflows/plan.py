@@ -102,7 +102,8 @@ class Plan:
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
         gate = None
         if precision is None:
-            gate = None if base is None else look_at_rows(dataset, base, progress)
+            room = recipe.model.answer_room
+            gate = None if base is None else look_at_rows(dataset, base, progress, room=room)
             check_data_effects(recipe, dataset.spec)
             check_suite(recipe, kind, dataset.spec)
             if 0 < training.num_steps <= training.warmup_steps:
@@ -199,6 +200,8 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
         for key in written:
             if key.startswith("collapse."):
                 ignored[key] = f"nothing is known that collapses in the family {kind.name}"
+    if "training.checkpoint_blocks" in written and not recipe.model.trains_blocks:
+        ignored["training.checkpoint_blocks"] = "no gradient goes through blocks of a Transformer"
     suite = recipe.evaluation.suite
     if "evaluation.num_importance_samples" in written:
         if "likelihood" not in kind.traits:

@@ -5,13 +5,15 @@ from dataclasses import replace
 import torch
 
 from creuset.data.trained_rows import TrainedRows, answer_text
+from creuset.data.tuning_rows import Asked
 from creuset.errors import UsageError
 from creuset.models.tuned import Tuned
 from creuset.models.tuned_config import TunedConfig
 from creuset.recipe.sections import FamilyConfig
 from creuset.training.policy import PolicyLoss
-from creuset.training.rollouts import Reward, load_reward
+from creuset.training.rewards import Reward, load_reward
 from creuset.training.session import Session
+from creuset.training.update import own_parts
 from creuset.workflows.first_stage import RUN
 from creuset.workflows.load import load
 from creuset.workflows.run_data import base_text
@@ -36,18 +38,23 @@ def with_policy(session: Session) -> Session:
         return session
     assert isinstance(section, TunedConfig)
     assert isinstance(session.model, Tuned)
+    training = session.recipe.training
     policy = PolicyLoss(
         model=session.model,
         dataset=session.dataset,
         reward=reward,
         settings=section.objective.policy,
-        seed=session.recipe.training.seed,
+        seed=training.seed,
+        batches=session.batches,
+        parts=own_parts(session.batches.batch_size, training.accumulate, session.processes),
+        precision=session.precision,
+        processes=session.processes,
     )
     return replace(session, policy=policy)
 
 
 def _of_run(name: str) -> Reward:
-    """The scores of a reward model, which reads an answer as one turn behind the prompt as one turn."""
+    """The scores of a reward model, which reads an answer behind all turns that it answers."""
     loaded = load(name)
     model = loaded.model
     text = base_text(loaded.recipe.model)
@@ -60,9 +67,9 @@ def _of_run(name: str) -> Reward:
         )
     template, tokenizer, device = text.chat_template, text.tokenizer, loaded.device
 
-    def reward(prompt: str, answer: str) -> float:
-        turns = [{"role": "user", "content": prompt}]
-        told = answer_text(turns, [{"role": "assistant", "content": answer or " "}], template, tokenizer)
+    def reward(asked: Asked, answer: str) -> float:
+        turn = {"role": "assistant", "content": answer or " "}
+        told = answer_text(asked.messages, [turn], template, tokenizer)
         batch = TrainedRows.of([told]).batch(torch.tensor([0]))
         return float(model.rewards({key: value.to(device) for key, value in batch.items()})[0])
 

@@ -139,13 +139,14 @@ def look_at_model(session: Session, progress: Progress) -> None:
         progress.say(f"gate: reward: {look_at_reward(session.policy)}")
 
 
-def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress) -> GateReport | None:
+def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress, *, room: int = 0) -> GateReport | None:
     """The gate before a training: says what is trained and what is worth knowing.
 
     Args:
         dataset: Texts to tune on.
         base: How the base reads.
         progress: Is told.
+        room: Tokens of answers that the model is to write to the prompts; 0 where it writes none.
 
     Returns:
         What was found; None of other data.
@@ -168,6 +169,7 @@ def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress) -> GateRe
         base.tokenizer,
         end_ids=base.eos_ids,
         context=dataset.spec.context,
+        room=room,
     )
     report.require()
     _tell(report, f"a row, what is trained in {TRAINED_BEGIN}{TRAINED_END}", progress)
