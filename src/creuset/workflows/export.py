@@ -23,9 +23,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from creuset.adapters.adapter import given, taken
+from creuset.adapters.adapter import taken
 from creuset.adapters.switch import merged_state
-from creuset.assets import resolve
 from creuset.engines.llamacpp import LlamaCpp
 from creuset.engines.native import Native
 from creuset.engines.native_loading import NativeModel, load_native
@@ -37,20 +36,23 @@ from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.models.tuned import Tuned
 from creuset.models.tuning import ADAPTER as TUNED
+from creuset.pretrained.base_identity import BaseIdentity
 from creuset.pretrained.folder import FORMATS, Pretrained, save_folder
 from creuset.pretrained.gguf.lora_writing import write_lora_gguf
 from creuset.pretrained.gguf.writing import Stored, write_gguf
 from creuset.pretrained.hub_format import write_config
-from creuset.pretrained.peft_folder import load_adapter, save_adapter, with_own_head
+from creuset.pretrained.peft_folder import save_adapter
 from creuset.progress import Progress, Silent
 from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
+from creuset.workflows.adapted import open_adapted
 from creuset.workflows.load import load
 
 Target = Literal["safetensors", "gguf", "gguf-lora", "peft"]
 CERTIFICATE = "certificate.json"
 ADAPTER = "exported"
 """What an adapter is called in the model that is exported."""
+_PROVEN = "its weights have the hash of those that the adapter was trained on"
 _CONTEXT = 512
 """Tokens that an exported model is opened with: the prompts of certificates are short."""
 
@@ -70,6 +72,7 @@ class Exportable:
         base_name: What an adapter's folder says that its base is called.
         others: What the adapter trained beside the Transformer, in PEFT's names: a classifier's head.
         adapter_name: What the adapter is called in the model.
+        unproven: A sentence where nothing proves that the adapter is of this base.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Exportable:
     base_name: str
     others: Mapping[str, Tensor] = field(default_factory=dict)
     adapter_name: str = ADAPTER
+    unproven: tuple[str, ...] = ()
 
     @property
     def live(self) -> LiveModel:
@@ -118,32 +122,23 @@ def open_exportable(base: str, adapter: Path | None = None) -> Exportable:
 
     Raises:
         NotFoundError: There is no such model or folder.
-        UsageError, CheckpointError, DataError: The adapter is of another base, or a file is damaged.
+        CheckpointError: The adapter is of another base.
+        UsageError, DataError: Something that is not read, or a damaged file.
     """
-    path = Path(base).expanduser()
-    if not path.exists():
-        found = resolve(base)
-        path = found.path if found.file is None else found.file
-    model = load_native(path, dtype=torch.float32)
-    model_type = write_config(model.config, FORMATS)[0].model_type
-    config, weights = model.config, dict(model.weights)
-    loaded = None if adapter is None else load_adapter(adapter, config, model_type)
-    if loaded is not None:
-        config, weights = with_own_head(loaded, config, weights)
-    body = Transformer.from_weights(config, weights)
-    if loaded is not None:
-        given(body, loaded.adapter, ADAPTER)
-    named = path if adapter is None else adapter
+    opened = open_adapted(base, {} if adapter is None else {ADAPTER: adapter})
+    loaded = opened.adapters.get(ADAPTER)
+    named = opened.place if adapter is None else adapter
     return Exportable(
         name=named.resolve().name.removesuffix(".gguf"),
-        config=config,
-        body=body,
-        model=model,
-        model_type=model_type,
-        place=path,
+        config=opened.config,
+        body=opened.body,
+        model=opened.model,
+        model_type=opened.model_type,
+        place=opened.place,
         has_adapter=loaded is not None,
         base_name=base if loaded is None or not loaded.settings.base else loaded.settings.base,
         others={} if loaded is None else loaded.others,
+        unproven=opened.unproven,
     )
 
 
@@ -214,6 +209,8 @@ def export(
             got=", ".join(sorted(source.others)[:3]),
             expected="--to peft",
         )
+    for remark in source.unproven:
+        watcher.say(f"warning: {remark}")
     beside = path.with_name(f"{path.name}.{CERTIFICATE}")
     _require_free(path, beside)
     is_folder = to in ("safetensors", "peft")
@@ -289,6 +286,9 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
             source.model.config,
             source.model_type,
             base=source.base_name,
+            identity=None
+            if source.unproven
+            else BaseIdentity.of(source.base_name, source.place, source.model.weights),
             others=source.others,
         )
     else:
@@ -309,6 +309,7 @@ def _about(source: Exportable, to: Target) -> dict[str, str]:
         "model": source.name,
         "base": source.base_name,
         "to": to,
+        **({"base_of_adapter": "; ".join(source.unproven) or _PROVEN} if source.has_adapter else {}),
         "tokenizer": source.model.tokenizer.fingerprint,
         **{name: version(name) for name in ("creuset", "torch", "xllamacpp")},
     }
