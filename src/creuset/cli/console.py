@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 import sys
@@ -23,6 +24,24 @@ _LINE_SECONDS = 10.0
 
 SUITES = ("classification", "images", "modes", "text", "pairs", "masked", "retrieval", "analogies", "tuning")
 """Those of recipe/sections.py, which help need not import."""
+
+
+class Minimum(click.ParamType["tuple[str, float]"]):
+    """metric=value."""
+
+    name = "metric=value"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        metric, _, number = str(value).partition("=")
+        try:
+            limit = float(number)
+        except ValueError:
+            limit = math.nan
+        if not metric or not math.isfinite(limit):
+            self.fail(f'"{value}" is no limit; write accuracy=0.97', param, ctx)
+        return metric, limit
 
 
 def json_option(function: F) -> F:

@@ -1,4 +1,4 @@
-"""A language model with adapters out of PEFT folders beside its layers, each of them held against its base."""
+"""A language model with adapters out of PEFT folders beside its layers, each held against its base."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
