@@ -51,6 +51,18 @@ def json_option(function: F) -> F:
     )
 
 
+def adapter_option(function: F) -> F:
+    """`--adapter` for each verb that talks to a language model."""
+    return click.option(
+        "--adapter",
+        "adapters",
+        multiple=True,
+        metavar="[NAME=]FOLDER",
+        help="A PEFT folder of low-rank updates of a language model that others trained; again for "
+        "further ones.",
+    )(function)
+
+
 def process_number() -> int:
     """Which of torchrun's processes this is; the first, 0, speaks for all."""
     return int(os.environ.get("RANK", "0"))

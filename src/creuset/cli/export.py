@@ -44,32 +44,10 @@ def command(
     is opened again and asked the same as the model in memory: where it answers otherwise nothing is exported,
     and the exit code is 4. The certificate lies beside what was written.
     """
-    from creuset.errors import UsageError
-    from creuset.workflows.export import export, exportable_run, open_exportable
-    from creuset.workflows.tuned_model import tuned_run
+    from creuset.workflows.export_verb import export
 
-    if stored is not None and target != "gguf":
-        raise UsageError(
-            "an option without effect: only GGUF files store numbers in several ways",
-            where="--stored",
-            got=stored,
-            expected="--to gguf",
-            next_step="leave it out",
-        )
-    chosen: Any = "q8_0" if stored is None else stored
     progress = TerminalProgress()
-    run = tuned_run(model)
-    if run is not None and adapter is not None:
-        raise UsageError(
-            "a run has its own adapter",
-            where="--adapter",
-            got=adapter,
-            next_step="leave it out, or name the base in place of the run",
-        )
-    source = open_exportable(model, adapter) if run is None else exportable_run(run)
-    endings = {"gguf": f".{chosen}.gguf", "gguf-lora": ".lora.gguf"}
-    place = Path(f"{source.name}{endings.get(target, f'-{target}')}") if out is None else out
-    done = export(source, target, place, stored=chosen, progress=progress)
+    done = export(model, to=target, path=out, adapter=adapter, stored=stored, progress=progress)
     found = done.certificate
     if as_json:
         emit_json({"path": str(done.path), "certificate": found.to_json()})

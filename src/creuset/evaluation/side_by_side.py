@@ -3,7 +3,7 @@
 What is measured follows from the objective of the newer one, of which both are asked the same:
 
     next_token   nats of a learned token; ROUGE-L, words in common and exact matches of answers
-    dpo          by how much the chosen answer gained more than the rejected one, seen from the newer one's base
+    dpo          by how much more the chosen answer gained than the rejected one, over the newer one's base
     orpo         by how much the chosen answer is likelier, by the mean log-probability of its tokens
     reward       by how much the chosen answer has the higher score
     grpo, ppo    what drawn answers are worth to the newer one's reward

@@ -1,0 +1,93 @@
+"""`creuset.export`: a run or a model for other programs, by name, with the proof that it answers alike."""
+
+from pathlib import Path
+
+from creuset.errors import UsageError
+from creuset.pretrained.gguf.writing import Stored
+from creuset.progress import Progress
+from creuset.runs.folder import RunFolder
+from creuset.workflows.export import (
+    Exportable,
+    Exported,
+    Target,
+    exportable_run,
+    open_exportable,
+)
+from creuset.workflows.export import export as write_export
+from creuset.workflows.train import Run
+from creuset.workflows.tuned_model import tuned_run
+
+USUAL: Stored = "q8_0"
+_FILES = ("gguf", "gguf-lora")
+
+
+def export(
+    model: str | Path | Run | RunFolder,
+    *,
+    to: Target,
+    path: str | Path | None = None,
+    adapter: str | Path | None = None,
+    stored: Stored | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Writes a language model for other programs, and proves that it answers alike: `.certificate` says by
+    how much it differs, and lies beside what was written.
+
+    Args:
+        model: A tuned run, as `creuset.finetune` returns it or by its name; or a model's name, folder or
+            GGUF file.
+        to: "safetensors" (a folder for transformers, an adapter merged), "gguf" (a file for llama.cpp,
+            likewise), "gguf-lora" or "peft" (the adapter alone).
+        path: The file or folder to write, which must not exist; of a file also the folder that it is to lie
+            in. None: a name of the model's, here.
+        adapter: A PEFT folder of updates of a model that others trained.
+        stored: How a GGUF file stores numbers; None for q8_0.
+        progress: Is told what is being done.
+
+    Raises:
+        NotFoundError: There is no such run, model or folder.
+        UsageError: Something is at the place already, an option without effect, or the format cannot say what
+            the model computes.
+        CheckpointError: The adapter is of another base.
+        GateError: What was written does not answer as the model: nothing is left of it.
+        ResourceError: The disk is full.
+    """
+    if stored is not None and to != "gguf":
+        raise UsageError(
+            "an option without effect: only GGUF files store numbers in several ways",
+            where="--stored",
+            got=stored,
+            expected="--to gguf",
+            next_step="leave it out",
+        )
+    chosen = USUAL if stored is None else stored
+    source = _opened(model, adapter)
+    return write_export(source, to, _place(source, to, chosen, path), stored=chosen, progress=progress)
+
+
+def _opened(model: str | Path | Run | RunFolder, adapter: str | Path | None) -> Exportable:
+    if isinstance(model, Run):
+        run: RunFolder | None = model.folder
+    else:
+        run = model if isinstance(model, RunFolder) else tuned_run(str(model))
+    if run is None:
+        return open_exportable(str(model), None if adapter is None else Path(adapter).expanduser())
+    if adapter is not None:
+        raise UsageError(
+            "a run has its own adapter",
+            where="--adapter",
+            got=adapter,
+            next_step="leave it out, or name the base in place of the run",
+        )
+    return exportable_run(run)
+
+
+def _place(source: Exportable, to: Target, stored: Stored, path: str | Path | None) -> Path:
+    """Where it is written: of a file, a name of the model's in a folder that is named."""
+    endings = {"gguf": f".{stored}.gguf", "gguf-lora": ".lora.gguf"}
+    usual = f"{source.name}{endings.get(to, f'-{to}')}"
+    if path is None:
+        return Path(usual)
+    place = Path(path).expanduser()
+    in_folder = to in _FILES and (str(path).endswith("/") or place.is_dir())
+    return place / usual if in_folder else place
