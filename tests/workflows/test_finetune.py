@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 
 import creuset
+from command_line import run_command
 from creuset.data.conversations import read_tuning_file
 from creuset.data.dataset import Dataset
 from creuset.data.text_side import TextSide
@@ -258,6 +259,25 @@ def test_a_tuned_run_is_exported_with_its_certificate(weights: str, to: str) -> 
     if weights == "full":
         with pytest.raises(UsageError, match="no adapter to export"):
             export(exportable_run(run.folder), "peft", Path("other"))
+
+
+def test_a_certificate_asks_for_the_ends_of_a_run_s_own_answers() -> None:
+    long = {**QUICK, "training.num_steps": 150, "training.learning_rate": 1e-2}
+    run = finetune("base", data="chats.jsonl", weights="full", settings=long, measure=False)
+    found = export(exportable_run(run.folder), "safetensors", Path("out")).certificate
+    assert (found.num_prompts, found.num_own_prompts) == (12, 4)
+    assert found.num_ends >= 1
+    assert found.num_same_ends == found.num_ends
+    Path("chats.jsonl").unlink()
+    gone = export(exportable_run(run.folder), "safetensors", Path("other")).certificate
+    assert (gone.num_prompts, gone.num_own_prompts) == (8, 0)
+
+
+def test_a_certificate_says_where_no_end_was_asked_for() -> None:
+    answer = run_command(["export", "base", "--to", "safetensors"])
+    assert answer.exit_code == 0, answer.stderr
+    assert "endings      none was asked for: the model surely ends none of its 8 answers" in answer.stdout
+    assert "0 of 0" not in answer.stdout
 
 
 REWARDS = """

@@ -13,7 +13,7 @@ from command_line import run_command
 from creuset.adapters.lora import AdaptedLinear
 from creuset.errors import CheckpointError, NotFoundError, UsageError
 from creuset.pretrained.folder import load_folder
-from small_bases import write_adapter, write_base
+from small_bases import conversations, write_adapter, write_base, write_rows
 
 IDS = [[1, 5, 9, 4], [7, 7, 3, 2]]
 
@@ -163,3 +163,24 @@ def test_an_export_from_python(tmp_path: Path) -> None:
     assert beside.path == Path("files/first.f16.gguf")
     with pytest.raises(UsageError, match="without effect"):
         creuset.export("base", to="safetensors", path="again", stored="f16")
+
+
+def test_a_tuned_run_writes_and_scores() -> None:
+    write_rows(Path("chats.jsonl"), conversations())
+    settings = {"training.num_steps": 4, "training.precision": "float32", "training.learning_rate": 3e-3}
+    run = creuset.finetune("base", data="chats.jsonl", name="mine", settings=settings, measure=False)
+    model = creuset.load("mine")
+    done = creuset.export(run, to="peft", path="mine-peft")
+    beside = creuset.load("base", adapter=done.path)
+    assert beside.unproven == ()
+    np.testing.assert_allclose(model.logits(IDS), beside.logits(IDS), atol=1e-4)
+    ids = model.tokenizer.encode("a fox", add_special=False)
+    text = model.generate("a fox", max_tokens=6, temperature=0)
+    assert isinstance(text, str)
+    first = int(model.logits([ids])[0, -1].argmax())
+    assert text.startswith(model.tokenizer.decode([first]).strip() or "")
+    with pytest.raises(UsageError, match="a run has its own adapter"):
+        creuset.load("mine", adapter=done.path)
+    write_base(Path("other"), seed=5)
+    with pytest.raises(CheckpointError, match="of another base"):
+        creuset.export("other", to="gguf", path="out.gguf", adapter=done.path)

@@ -48,15 +48,33 @@ def command(
 
     progress = TerminalProgress()
     done = export(model, to=target, path=out, adapter=adapter, stored=stored, progress=progress)
-    found = done.certificate
     if as_json:
-        emit_json({"path": str(done.path), "certificate": found.to_json()})
+        emit_json({"path": str(done.path), "certificate": done.certificate.to_json()})
     else:
         say(f"{done.path}")
         say(f"certificate  {done.certificate_path}")
-        say(f"prompts      {found.num_prompts}, the same tokens; {found.num_places} places compared")
-        say(f"difference   {found.largest_difference:.2g} nats at most, of the 20 likeliest tokens")
-        say(f"divergence   {found.mean_divergence:.2g} nats on average")
-        say(f"endings      {found.num_same_ends} of {found.num_ends} where the model surely ends")
-    if target in ("gguf", "safetensors"):
+        for line in _told(done.certificate.to_json()):
+            say(line)
+    if target in ("gguf", "safetensors") and done.certificate.to_json()["kind"] != "classifier":
         next_step(f"creuset chat {done.path}")
+
+
+def _told(certificate: dict[str, Any]) -> list[str]:
+    """What a certificate says, for people."""
+    if certificate["kind"] == "classifier":
+        return [
+            f"texts        {certificate['num_texts']}, the same tokens; "
+            f"{certificate['num_own_texts']} of them held out by the run",
+            f"difference   {certificate['largest_difference']:.2g} at most, of a score of a class",
+        ]
+    from creuset.evaluation.certificate import told_of_ends
+
+    number = certificate["num_own_prompts"]
+    own = f", {number} of them the run's own" if number else ""
+    places = certificate["num_places"]
+    return [
+        f"prompts      {certificate['num_prompts']}{own}, the same tokens; {places} places compared",
+        f"difference   {certificate['largest_difference']:.2g} nats at most, of the 20 likeliest tokens",
+        f"divergence   {certificate['mean_divergence']:.2g} nats on average",
+        f"endings      {told_of_ends(certificate)}",
+    ]

@@ -20,6 +20,7 @@ from torch import Tensor
 from creuset.data.tokenizer_files import as_json, read_settings
 from creuset.errors import CheckpointError, DataError
 from creuset.files import write_atomic
+from creuset.pretrained.folder import MODEL_CONFIG
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.whole_base import weights_hash
 
@@ -28,7 +29,6 @@ FORMAT = 1
 _SHOWN = 16
 """Digits of a hash that errors show."""
 _GGUF_NAMES = ("general.name", "general.basename")
-_CONFIG = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _names(base: OpenedBase) -> list[str]:
     """What a base is called, as far as is known."""
     names = [base.name, base.place.resolve().name]
     if base.place.is_dir():
-        own = read_settings(base.place / _CONFIG).get("_name_or_path")
+        own = read_settings(base.place / MODEL_CONFIG).get("_name_or_path")
         return [*names, *([own] if isinstance(own, str) and own else [])]
     metadata = GgufFile(base.place).metadata
     return [*names, *(metadata.text(key) for key in _GGUF_NAMES if key in metadata)]

@@ -117,6 +117,7 @@ def save_adapter(
     base: str = "",
     identity: BaseIdentity | None = None,
     others: Mapping[str, Tensor] | None = None,
+    classifies: bool = False,
 ) -> None:
     """Writes a folder that PEFT reads, complete or not at all.
 
@@ -128,6 +129,7 @@ def save_adapter(
         base: The base's name or folder, for readers that load it by themselves.
         identity: The base's hashes; None where nothing proves which base the adapter is of.
         others: What was trained whole and is no part of the Transformer, in their names.
+        classifies: Whether it is of their model with a head for classes, which is among `others`.
 
     Raises:
         UsageError: The folder exists, or the adapter has no update.
@@ -145,7 +147,7 @@ def save_adapter(
             got=f"{len(adapter.whole)} tensors trained whole",
         )
     family = _family(model_type)
-    links = _links(config, family, prefixed=config.head != "none")
+    links = _links(config, family, prefixed=classifies or config.head != "none")
     modules = modules_of(config, links)
     joined = {
         module.name: joined_update(adapter, module, config)
@@ -175,7 +177,10 @@ def save_adapter(
         transposed=any(module.transposed for module in modules),
     )
     with atomic_folder(folder) as place:
-        write_atomic(place / ADAPTER_CONFIG, as_json(settings.written(config.architecture)))
+        write_atomic(
+            place / ADAPTER_CONFIG,
+            as_json(settings.written("classifier" if classifies else config.architecture)),
+        )
         write_safetensors(place / ADAPTER_WEIGHTS, tensors, {"format": "pt"})
         if identity is not None:
             write_identity(place, identity)

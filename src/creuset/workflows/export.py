@@ -30,7 +30,7 @@ from creuset.engines.native import Native
 from creuset.engines.native_loading import NativeModel, load_native
 from creuset.engines.token_engine import TokenEngine
 from creuset.errors import UsageError
-from creuset.evaluation.certificate import Certificate, Kind, LiveModel, certify
+from creuset.evaluation.certificate import OWN_TOKENS, Certificate, Kind, LiveModel, certify
 from creuset.files import disk_errors, sha256_of, sync_file, sync_folder
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
@@ -47,6 +47,7 @@ from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
 from creuset.workflows.adapted import open_adapted
 from creuset.workflows.load import load
+from creuset.workflows.own_prompts import own_prompts
 
 Target = Literal["safetensors", "gguf", "gguf-lora", "peft"]
 CERTIFICATE = "certificate.json"
@@ -73,6 +74,7 @@ class Exportable:
         others: What the adapter trained beside the Transformer, in PEFT's names: a classifier's head.
         adapter_name: What the adapter is called in the model.
         unproven: A sentence where nothing proves that the adapter is of this base.
+        own_prompts: What a run asks in its data, as tokens: its answers to these end.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Exportable:
     others: Mapping[str, Tensor] = field(default_factory=dict)
     adapter_name: str = ADAPTER
     unproven: tuple[str, ...] = ()
+    own_prompts: tuple[tuple[int, ...], ...] = ()
 
     @property
     def live(self) -> LiveModel:
@@ -167,6 +170,7 @@ def exportable_run(run: RunFolder) -> Exportable:
         has_adapter=lora,
         base_name=base["name"],
         adapter_name=TUNED,
+        own_prompts=own_prompts(run, most=_opened_length(native.config) - OWN_TOKENS),
     )
 
 
@@ -300,7 +304,14 @@ def _certified(source: Exportable, to: Target, place: Path, stored: Stored) -> C
     with _opened(source, to, place) as engine:
         if to == "gguf-lora":
             kind = "f16"  # its numbers are f32; keys and values are f16
-        return certify(source.live, engine, kind=kind, sha256=_sha256(place), about=_about(source, to))
+        return certify(
+            source.live,
+            engine,
+            kind=kind,
+            sha256=_sha256(place),
+            about=_about(source, to),
+            own=source.own_prompts,
+        )
 
 
 def _about(source: Exportable, to: Target) -> dict[str, str]:
@@ -315,11 +326,15 @@ def _about(source: Exportable, to: Target) -> dict[str, str]:
     }
 
 
+def _opened_length(config: TransformerConfig) -> int:
+    """Tokens of the context that what was written is opened with."""
+    return _CONTEXT if config.context_length is None else min(_CONTEXT, config.context_length)
+
+
 @contextmanager
 def _opened(source: Exportable, to: Target, place: Path) -> Iterator[TokenEngine]:
     """What was written, opened by what will read it; within the block."""
-    limit = source.config.context_length
-    length = _CONTEXT if limit is None else min(_CONTEXT, limit)
+    length = _opened_length(source.config)
     if to == "safetensors":
         with Native.open(place, precision="float32", context_length=length) as engine:
             yield engine

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from creuset.errors import UsageError
+from creuset.models import family
 from creuset.pretrained.gguf.writing import Stored
 from creuset.progress import Progress
 from creuset.runs.folder import RunFolder
+from creuset.workflows.classifier_export import ExportedClassifier, export_classifier
 from creuset.workflows.export import (
     Exportable,
     Exported,
@@ -29,9 +31,9 @@ def export(
     adapter: str | Path | None = None,
     stored: Stored | None = None,
     progress: Progress | None = None,
-) -> Exported:
-    """Writes a language model for other programs, and proves that it answers alike: `.certificate` says by
-    how much it differs, and lies beside what was written.
+) -> Exported | ExportedClassifier:
+    """Writes a language model, or a tuned classifier of texts, for other programs, and proves that it answers
+    alike: `.certificate` says by how much it differs, and lies beside what was written.
 
     Args:
         model: A tuned run, as `creuset.finetune` returns it or by its name; or a model's name, folder or
@@ -61,25 +63,30 @@ def export(
             next_step="leave it out",
         )
     chosen = USUAL if stored is None else stored
-    source = _opened(model, adapter)
-    return write_export(source, to, _place(source, to, chosen, path), stored=chosen, progress=progress)
-
-
-def _opened(model: str | Path | Run | RunFolder, adapter: str | Path | None) -> Exportable:
-    if isinstance(model, Run):
-        run: RunFolder | None = model.folder
-    else:
-        run = model if isinstance(model, RunFolder) else tuned_run(str(model))
-    if run is None:
-        return open_exportable(str(model), None if adapter is None else Path(adapter).expanduser())
-    if adapter is not None:
+    run = _run(model)
+    if run is not None and adapter is not None:
         raise UsageError(
             "a run has its own adapter",
             where="--adapter",
             got=adapter,
             next_step="leave it out, or name the base in place of the run",
         )
-    return exportable_run(run)
+    if run is not None and "classifies" in family(run.manifest().family).traits:
+        place = Path(f"{run.id}-{to}") if path is None else Path(path).expanduser()
+        return export_classifier(run, to, place, progress=progress)
+    source = (
+        open_exportable(str(model), None if adapter is None else Path(adapter).expanduser())
+        if run is None
+        else exportable_run(run)
+    )
+    return write_export(source, to, _place(source, to, chosen, path), stored=chosen, progress=progress)
+
+
+def _run(model: str | Path | Run | RunFolder) -> RunFolder | None:
+    """The run that is meant; None of a model that others trained."""
+    if isinstance(model, Run):
+        return model.folder
+    return model if isinstance(model, RunFolder) else tuned_run(str(model))
 
 
 def _place(source: Exportable, to: Target, stored: Stored, path: str | Path | None) -> Path:

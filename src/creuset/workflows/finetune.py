@@ -14,10 +14,12 @@ from creuset.data.tuning_split import gate, tuning_path
 from creuset.errors import UsageError
 from creuset.models import family_configs
 from creuset.models.tuned_config import OF_REWARDS
+from creuset.pretrained.whole_base import is_decoder
 from creuset.progress import Progress
 from creuset.recipe.render import flow
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.sections import DataConfig
+from creuset.training.base import base_path
 from creuset.workflows.merged_run import base_place
 from creuset.workflows.plan import Settings
 from creuset.workflows.train import Run, train
@@ -147,10 +149,12 @@ def tuning_recipe(
     rate = _RATES.get((objective, kind), _RATES[objective, "full"])
     every = max(1, steps // 5)
     is_classifier = method == "classify"
+    base = base_place(asked.base, progress)
     lines = [
         "model:",
         f"  family: {'tuned_classifier' if is_classifier else 'tuned'}",
-        f"  base: {flow(base_place(asked.base, progress))}",
+        f"  base: {flow(base)}",
+        *(["  bias: false"] if is_classifier and is_decoder(base_path(base)) else []),
         "adapter:",
         f"  kind: {kind}",
         *([] if num_last is None else [f"  num_last: {num_last}"]),

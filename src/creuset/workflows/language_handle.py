@@ -21,6 +21,7 @@ from creuset.engines.native_loading import NativeModel
 from creuset.engines.request import Request
 from creuset.errors import UsageError, did_you_mean
 from creuset.generation.sampling import Sampling
+from creuset.generation.token_ids import text_ids
 from creuset.generation.weight_formats import WeightFormat
 from creuset.models.transformer import Transformer
 from creuset.workflows.adapted import Adapted, open_adapted
@@ -260,19 +261,3 @@ def named_folders(given: Sequence[str]) -> dict[str, Path]:
             )
         found[key] = path
     return found
-
-
-def text_ids(token_ids: Any, vocab_size: int) -> torch.Tensor:
-    """Ids of texts as a tensor, int64 (B, T).
-
-    Raises:
-        UsageError: They are no such ids.
-    """
-    ids = torch.as_tensor(np.asarray(token_ids))
-    if ids.ndim != 2 or not ids.numel() or ids.is_floating_point():
-        raise UsageError(
-            "no token ids", got=f"shape {tuple(ids.shape)}", expected="whole numbers, (batch, tokens)"
-        )
-    if int(ids.min()) < 0 or int(ids.max()) >= vocab_size:
-        raise UsageError("no such token", got=int(ids.max()), expected=f"ids from 0 to {vocab_size - 1}")
-    return ids.long()
