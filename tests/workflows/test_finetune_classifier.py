@@ -161,6 +161,7 @@ def test_a_batch_of_theirs_reads_the_last_token_that_is_no_padding() -> None:
     torch.testing.assert_close(found, torch.from_numpy(run.model().logits(said)), rtol=0, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 def test_a_classifier_is_exported_for_peft() -> None:
     peft, transformers = pytest.importorskip("peft"), pytest.importorskip("transformers")
     run = tuned("lora", measure=False)
@@ -192,3 +193,50 @@ def test_a_classifier_that_transformers_has_not_is_refused_by_name(
     with pytest.raises(UsageError, match=message):
         creuset.export(run, to=to, path="out")
     assert not Path("out").exists()
+
+
+def bert_base(folder: Path) -> None:
+    """BERT with a pooler and the bytes' tokenizer."""
+    transformers = pytest.importorskip("transformers")
+    tokenizer = open_text_side(Path("base")).tokenizer
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 40}
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=tokenizer.vocab_size, max_position_embeddings=128, initializer_range=0.2, **sizes
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save(folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+@pytest.mark.parametrize(
+    ("weights", "to"), [("head", "safetensors"), ("lora", "safetensors"), ("lora", "peft")]
+)
+def test_bert_is_exported_where_its_pooler_is_read(weights: str, to: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    bert_base(Path("bert"))
+    settings = {**QUICK, "training.num_steps": 10, "model.pooling": "pooler"}
+    run = finetune("bert", data="texts.jsonl", weights=weights, settings=settings, measure=False)
+    done = creuset.export(run, to=to, path="out")
+    assert done.certificate.passed
+    auto = transformers.AutoModelForSequenceClassification
+    if to == "peft":
+        peft = pytest.importorskip("peft")
+        theirs = peft.PeftModel.from_pretrained(auto.from_pretrained("bert", num_labels=2), "out").eval()
+    else:
+        theirs = auto.from_pretrained("out").eval()
+    tokenizer = open_text_side(Path("bert")).tokenizer
+    for text in ("a good thing 3", "a poor thing"):
+        ids = base_ids([text], tokenizer, max_tokens=50)[0].long() - 1
+        with torch.no_grad():
+            found = theirs(input_ids=ids).logits
+        torch.testing.assert_close(found, torch.from_numpy(run.model().logits([text])), rtol=0, atol=1e-4)
+
+
+def test_a_mean_of_states_is_refused_by_the_name_of_bert_s_head() -> None:
+    bert_base(Path("bert"))
+    run = finetune("bert", data="texts.jsonl", weights="head", settings=QUICK, measure=False)
+    with pytest.raises(UsageError, match="BertForSequenceClassification of transformers") as raised:
+        creuset.export(run, to="safetensors", path="out")
+    assert "the mean of all tokens' states" in str(raised.value)
+    assert "model.pooling=pooler" in str(raised.value)

@@ -235,7 +235,8 @@ def certify(
     divergences: list[NDArray[np.float64]] = []
     other_tokens: list[str] = []
     ends: list[bool] = []
-    for prompt in (*prompts, *own):
+    everything: list[str | tuple[int, ...]] = [*prompts, *own]
+    for prompt in everything:
         answer = live.answer(prompt)
         if isinstance(prompt, str) and _read(exported, prompt, live) != answer.prompt:
             other_tokens.append(prompt)

@@ -206,7 +206,8 @@ def classifier_logits(model: SequenceClassifier, ids: Tensor) -> Tensor:
     """Scores of classes, float32 (B, K), for ids that are one higher than the tokenizer's and padded with 0,
     int (B, T)."""
     with torch.no_grad():
-        return model((ids.long() - 1).clamp_min(0), padding=ids > 0).float()
+        logits: Tensor = model((ids.long() - 1).clamp_min(0), padding=ids > 0)
+    return logits.float()
 
 
 def _without_language_head(config: TransformerConfig) -> TransformerConfig:
