@@ -20,7 +20,7 @@ from creuset.recipe.render import flow
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.sections import DataConfig
 from creuset.training.base import base_path
-from creuset.workflows.merged_run import base_place
+from creuset.workflows.merged_run import adapted_place, base_place
 from creuset.workflows.plan import Settings
 from creuset.workflows.train import Run, train
 
@@ -73,6 +73,7 @@ class Tuning:
         test_data: A file of rows to measure on, in place of a share of `data`.
         epochs: How often each training row is seen; None: twice, and at most 300 steps.
         reward: Of grpo and ppo: FILE.py:NAME, or run:NAME of a reward model.
+        adapter: A PEFT folder of updates of the base, which are merged into it first.
     """
 
     base: str
@@ -82,6 +83,7 @@ class Tuning:
     test_data: str | None = None
     epochs: float | None = None
     reward: str | None = None
+    adapter: str | None = None
 
 
 def finetune(
@@ -93,6 +95,7 @@ def finetune(
     test_data: str | Path | None = None,
     epochs: float | None = None,
     reward: str | None = None,
+    adapter: str | Path | None = None,
     name: str | Path | None = None,
     seed: int | None = None,
     settings: Settings = (),
@@ -103,7 +106,7 @@ def finetune(
     """Tunes a language model.
 
     Args:
-        base, data, method, weights, test_data, epochs, reward: See `Tuning`.
+        base, data, method, weights, test_data, epochs, reward, adapter: See `Tuning`.
         name: The run's ID or path; default: of the base and the method.
         seed: Decides every random draw.
         settings: Values in place of the recipe's, such as {"adapter.rank": 16}.
@@ -125,6 +128,7 @@ def finetune(
         test_data=None if test_data is None else str(test_data),
         epochs=epochs,
         reward=reward,
+        adapter=None if adapter is None else str(adapter),
     )
     recipe = tuning_recipe(asked, settings, seed, progress=progress)
     return train(recipe, name=name, max_seconds=max_seconds, measure=measure, progress=progress)
@@ -149,7 +153,10 @@ def tuning_recipe(
     rate = _RATES.get((objective, kind), _RATES[objective, "full"])
     every = max(1, steps // 5)
     is_classifier = method == "classify"
-    base = base_place(asked.base, progress)
+    if asked.adapter is None:
+        base = base_place(asked.base, progress)
+    else:
+        base = adapted_place(asked.base, Path(asked.adapter).expanduser(), progress)
     lines = [
         "model:",
         f"  family: {'tuned_classifier' if is_classifier else 'tuned'}",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from creuset.data.tokenizer_files import read_settings
 from creuset.errors import CheckpointError, NotFoundError
 from creuset.runs.folder import RunFolder
 from creuset.workflows.load import find_run
@@ -33,7 +34,18 @@ def lineage(run: RunFolder) -> list[str]:
     if gone is not None:
         return [f"{gone} (gone)", *names]
     base = (run, *before)[-1].manifest().base
-    return names if base is None else [base["name"], *names]
+    return names if base is None else [*_of_base(base["name"]), *names]
+
+
+def _of_base(name: str) -> list[str]:
+    """A base's name; of one into which an adapter was merged, what its certificate says of both before it."""
+    path = Path(name) / "certificate.json"
+    if not path.is_file():
+        return [name]
+    about = read_settings(path).get("about")
+    if not isinstance(about, dict) or "base_of_adapter" not in about:
+        return [name]
+    return [str(about.get("base")), f"adapter {about.get('model')}", name]
 
 
 def _before(run: RunFolder) -> tuple[list[RunFolder], str | None]:
