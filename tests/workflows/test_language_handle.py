@@ -13,6 +13,7 @@ from command_line import run_command
 from creuset.adapters.lora import AdaptedLinear
 from creuset.errors import CheckpointError, NotFoundError, UsageError
 from creuset.pretrained.folder import load_folder
+from creuset.pretrained.peft_folder import load_adapter, save_adapter
 from small_bases import conversations, write_adapter, write_base, write_rows
 
 IDS = [[1, 5, 9, 4], [7, 7, 3, 2]]
@@ -115,6 +116,21 @@ def test_what_cannot_be_used_is_said() -> None:
     write_base(Path("other"), seed=5)
     with pytest.raises(CheckpointError, match="of another base"):
         creuset.load("other", adapter="first")
+
+
+def test_what_is_no_adapter_of_a_language_model_is_refused() -> None:
+    found = load_folder("base")
+    mine = load_adapter("first", found.config, "llama")
+    others = {"score.weight": torch.ones(2, found.config.embed_dim)}
+    save_adapter(Path("scored"), mine.adapter, found.config, "llama", base="org/else", others=others)
+    with pytest.raises(UsageError, match="more than the language model"):
+        creuset.load("base", adapter="scored")
+    save_adapter(Path("foreign"), mine.adapter, found.config, "llama", base="org/else")
+    with pytest.warns(UserWarning, match="nothing proves that this adapter is of this base"):
+        model = creuset.load("base", adapter="foreign")
+    assert len(model.unproven) == 1
+    answer = run_command(["generate", "base", "--prompt", "a", "--max-tokens", "1", "--adapter", "foreign"])
+    assert "its folder names org/else, and this one is base" in answer.stderr
 
 
 def test_generate_takes_adapters() -> None:

@@ -169,3 +169,24 @@ def test_a_run_that_is_gone_names_force() -> None:
     run.path.rename("elsewhere")
     with pytest.raises(NotFoundError, match="--force"):
         promote("second", "helper")
+
+
+def labelled(number: int) -> list[dict[str, object]]:
+    words = {"good": ("good", "nice", "fine"), "bad": ("bad", "poor", "sad")}
+    return [
+        {"text": f"a {words[label][place % 3]} thing {place}", "label": label}
+        for place in range(number)
+        for label in ("bad", "good")
+    ]
+
+
+def test_classifiers_of_other_rows_are_measured_on_those_of_the_new_one() -> None:
+    steps = {"training.num_steps": 40, "training.learning_rate": 1e-2, "training.precision": "float32"}
+    for name, number in (("older", 30), ("newer", 60)):
+        write_rows(Path(f"{name}.jsonl"), labelled(number))
+        finetune("base", data=f"{name}.jsonl", name=name, weights="head", settings=steps)
+    promote("older", "judge")
+    served = promote("newer", "judge")
+    assert served.comparison is not None
+    assert "rows of newer, split test" in served.comparison.measured_on
+    assert "accuracy" in {one.metric for _, one in served.comparison.comparisons}

@@ -28,7 +28,7 @@ class Adapted:
         config: Its form; its head stands apart from the embedding where an adapter trained one of the two.
         body: The Transformer.
         model: The base: weights as they were, tokenizer, template and ends.
-        model_type: Its family, as config.json names it.
+        model_type: Its family, as config.json names it; "" where there are no adapters, whose names need it.
         place: The base's file or folder.
         adapters: What was read, by name.
         unproven: A sentence on each adapter that nothing proves to be of this base.
@@ -57,7 +57,7 @@ def open_adapted(base: str, adapters: Mapping[str, Path]) -> Adapted:
     """
     place = model_place(base)
     model = load_native(place, dtype=torch.float32)
-    model_type = write_config(model.config, FORMATS)[0].model_type
+    model_type = write_config(model.config, FORMATS)[0].model_type if adapters else ""
     config, weights = model.config, dict(model.weights)
     opened, found, unproven = OpenedBase(name=base, place=place, weights=model.weights), {}, []
     for name, folder in adapters.items():

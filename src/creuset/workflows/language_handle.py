@@ -235,8 +235,28 @@ def open_language_model(
     """
     named = adapter if isinstance(adapter, Mapping) else {} if adapter is None else {_USUAL: adapter}
     opened = open_adapted(base, {name: Path(folder).expanduser() for name, folder in named.items()})
+    _require_language(base, opened)
     name = Path(base).name or base
     return LanguageHandle(opened, name=name, precision=precision, context_length=context_length)
+
+
+def _require_language(base: str, opened: Adapted) -> None:
+    """Refuses models that score no tokens, and adapters that are of more than a language model."""
+    if opened.config.architecture != "decoder" or opened.config.head == "none":
+        raise UsageError(
+            "this is no language model: it does not say which token follows",
+            where=base,
+            got=f"an {opened.config.architecture}",
+            expected="a decoder with a head",
+        )
+    for name, adapter in opened.adapters.items():
+        if adapter.others:
+            raise UsageError(
+                "this adapter trained more than the language model, which would be lost here",
+                where=name,
+                got=", ".join(sorted(adapter.others)[:3]),
+                expected="updates of a language model; this one is of a classifier, or the like",
+            )
 
 
 def named_folders(given: Sequence[str]) -> dict[str, Path]:

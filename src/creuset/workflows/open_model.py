@@ -1,5 +1,6 @@
 """`creuset.load`: a run, or a language model that others trained, as something that can be used."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, overload
@@ -76,7 +77,10 @@ def load(
                 got=f"checkpoint {checkpoint}, device {device}, precision {precision}",
                 next_step="leave checkpoint, device and precision out",
             ) from error
-        return open_language_model(str(model), adapter)
+        opened = open_language_model(str(model), adapter)
+        for remark in opened.unproven:
+            warnings.warn(f"{remark} (silence it with warnings.filterwarnings)", stacklevel=2)
+        return opened
     if adapter is not None:
         raise UsageError(
             "a run has its own adapter",
