@@ -24,7 +24,7 @@ from creuset.adapters.adapter import given, taken
 from creuset.adapters.switch import merged_state
 from creuset.data.labelled_split import base_ids
 from creuset.data.tokenizer import Tokenizer
-from creuset.errors import CreusetError, GateError, UsageError
+from creuset.errors import CheckpointError, GateError, NotFoundError, UsageError
 from creuset.evaluation.certificate import PROMPTS
 from creuset.files import disk_errors, sync_folder
 from creuset.models.text_classifier import SequenceClassifier
@@ -274,7 +274,7 @@ def _own_texts(loaded: Loaded) -> Sequence[str]:
     """A few texts that were held out, where the run's data is there."""
     try:
         dataset = run_data(loaded.run, Silent())
-    except CreusetError:
+    except (UsageError, NotFoundError, CheckpointError):  # gone, or another one by now
         return ()
     name = next(name for name in ("test", "validation", "train") if name in dataset.splits)
     return dataset.split(name).texts[:_OWN_TEXTS]

@@ -1,7 +1,7 @@
 """What a tuned run was asked, for certificates: an answer that the run learned is one that it ends."""
 
 from creuset.data.tuning_rows import TunedRow
-from creuset.errors import CreusetError
+from creuset.errors import CheckpointError, NotFoundError, UsageError
 from creuset.progress import Silent
 from creuset.runs.folder import RunFolder
 from creuset.workflows.run_data import run_data
@@ -23,7 +23,7 @@ def own_prompts(run: RunFolder, *, most: int) -> tuple[tuple[int, ...], ...]:
     """
     try:
         dataset = run_data(run, Silent())
-    except CreusetError:
+    except (UsageError, NotFoundError, CheckpointError):  # gone, or another one by now
         return ()
     found: list[tuple[int, ...]] = []
     for name in ("test", "validation", "train"):

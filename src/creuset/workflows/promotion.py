@@ -16,7 +16,7 @@ import numpy as np
 
 from creuset.data.dataset import Dataset, conform, without
 from creuset.data.tuning_rows import TunedRow
-from creuset.errors import CreusetError, GateError
+from creuset.errors import CheckpointError, CreusetError, GateError, NotFoundError, UsageError
 from creuset.evaluation import Evaluation, Subject, split_hash
 from creuset.evaluation import evaluate as run_suite
 from creuset.evaluation.side_by_side import Match, Rivals, side_by_side
@@ -37,6 +37,8 @@ from creuset.workflows.rewards import reward_of
 from creuset.workflows.run_data import base_text, run_data
 from creuset.workflows.verdicts import Test, Verdicts, tested
 
+NOT_COMPARED = (UsageError, NotFoundError, CheckpointError, GateError)
+"""What says that two runs cannot be compared: not that memory or the disk is full, or that somebody stops."""
 _FORCE = "where you know better, promote it with --force, which compares nothing"
 
 
@@ -80,7 +82,7 @@ def compare_for_promotion(old: RunFolder, new: RunFolder, *, seed: int, progress
         if all("classifies" in each for each in traits):
             return _classifiers(old, new, seed, progress)
         return compare([old, new], seed=seed, progress=progress)
-    except CreusetError as error:
+    except NOT_COMPARED as error:
         raise GateError(
             f"nothing of {new.reference} can be compared with {old.reference}: {error.message}",
             where=error.where,
@@ -133,7 +135,7 @@ def _classifiers(old: RunFolder, new: RunFolder, seed: int, progress: Progress) 
     """By what was measured where that is of the same samples, else both anew."""
     try:
         return compare([old, new], seed=seed, progress=progress)
-    except CreusetError as error:
+    except NOT_COMPARED as error:
         progress.say(f"{error.message}: both are measured on the rows of {new.reference}")
     before, after = load(old), load(new)
     dataset = run_data(new, progress)
@@ -174,7 +176,7 @@ def _unseen_samples(
     """The data without the samples that the old run learned from."""
     try:
         seen = run_data(old, progress)
-    except CreusetError as error:
+    except NOT_COMPARED as error:
         return dataset, (_not_there(old, error),)
     part = dataset.split(split)
     kept = without(part, *(seen.splits[name] for name in _learned(seen)))
@@ -249,7 +251,7 @@ def _unknown_to_one(
     for run in alone:
         try:
             data = run_data(run, progress)
-        except CreusetError as error:
+        except NOT_COMPARED as error:
             remarks.append(_not_there(run, error))
             continue
         for name in _learned(data):
