@@ -8,19 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from creuset import metrics
+    from creuset.workflows.export_verb import export
     from creuset.workflows.finetune import finetune
-    from creuset.workflows.load import Loaded, load
+    from creuset.workflows.language_handle import LanguageHandle
+    from creuset.workflows.load import Loaded
+    from creuset.workflows.open_model import load
     from creuset.workflows.train import Run, resume, train
 
 __version__ = "0.1.0"
 
-__all__ = ["Loaded", "Run", "__version__", "finetune", "load", "metrics", "resume", "train"]
+__all__ = [
+    "LanguageHandle",
+    "Loaded",
+    "Run",
+    "__version__",
+    "export",
+    "finetune",
+    "load",
+    "metrics",
+    "resume",
+    "train",
+]
 
 _HOMES = {
+    "LanguageHandle": "creuset.workflows.language_handle",
     "Loaded": "creuset.workflows.load",
     "Run": "creuset.workflows.train",
+    "export": "creuset.workflows.export_verb",
     "finetune": "creuset.workflows.finetune",
-    "load": "creuset.workflows.load",
+    "load": "creuset.workflows.open_model",
     "resume": "creuset.workflows.train",
     "train": "creuset.workflows.train",
 }

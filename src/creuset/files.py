@@ -169,3 +169,14 @@ def sha256_of(path: Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_export(place: Path) -> str:
+    """Of a file; of a folder with one file of weights, of that; of several, of sha256sum's list of them."""
+    if not place.is_dir():
+        return sha256_of(place)
+    shards = sorted([*place.glob("*.safetensors"), *place.glob("model.onnx*")])
+    if len(shards) == 1:
+        return sha256_of(shards[0])
+    told = "".join(f"{sha256_of(shard)}  {shard.name}\n" for shard in shards)
+    return hashlib.sha256(told.encode()).hexdigest()

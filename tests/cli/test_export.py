@@ -19,10 +19,12 @@ from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
+from creuset.pretrained.base_identity import BASE_FILE, BaseIdentity
 from creuset.pretrained.folder import Pretrained, load_folder, save_folder
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.peft_folder import load_adapter, save_adapter
 from random_forms import drawn_model
+from small_bases import write_base
 from small_tokenizers import byte_level, metaspace
 from small_transformers import OF_BYTES
 
@@ -194,3 +196,32 @@ def test_an_adapter_goes_through_llamacpp_and_back(tmp_path: Path) -> None:
     first, second = (load_adapter(tmp_path / name, CONFIG, "llama").adapter for name in ("tuned", "again"))
     assert first.forms == second.forms
     assert all(torch.equal(first.updates[key], second.updates[key]) for key in first.updates)
+
+
+def test_an_adapter_of_another_base_is_refused_by_name(tmp_path: Path) -> None:
+    first = run_command(["export", "base", "--adapter", "tuned", "--to", "peft", "--out", "theirs"])
+    assert "nothing proves that this adapter is of this base" in first.stderr  # saved without its base's hash
+    (tmp_path / "theirs" / "certificate.json").unlink()
+    found = load_adapter(tmp_path / "theirs", CONFIG, "llama")
+    save_adapter(
+        tmp_path / "ours",
+        found.adapter,
+        CONFIG,
+        "llama",
+        base="base",
+        identity=BaseIdentity.of("base", tmp_path / "base", load_folder(tmp_path / "base").state),
+    )
+    write_base(tmp_path / "other", config=CONFIG, seed=7)
+    for to in ("gguf", "peft"):
+        answer = run_command(["export", "other", "--adapter", "ours", "--to", to, "--out", "out"])
+        assert answer.exit_code == 1
+        assert "of another base" in answer.stderr
+        assert "got: other" in answer.stderr
+        assert "expected: base" in answer.stderr
+        assert not (tmp_path / "out").exists()
+    again = run_command(["export", "base", "--adapter", "ours", "--to", "peft", "--out", "again"])
+    assert "nothing proves" not in again.stderr
+    assert (tmp_path / "again" / BASE_FILE).is_file()
+    assert not (tmp_path / "theirs" / BASE_FILE).exists()  # what was not proven is not proven by an export
+    document = json.loads((tmp_path / "again" / "certificate.json").read_text())
+    assert "hash" in document["about"]["base_of_adapter"]

@@ -5,8 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from chat_templates import CHATML
+from creuset.adapters.adapter import taken
+from creuset.adapters.lora import LoraForm, attach
 from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
@@ -14,7 +17,9 @@ from creuset.data.tokenizer_training import train_tokenizer
 from creuset.models.embedder import Embedder, Pooling
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
-from creuset.pretrained.folder import Pretrained, save_folder
+from creuset.pretrained.base_identity import BaseIdentity
+from creuset.pretrained.folder import Pretrained, load_folder, save_folder
+from creuset.pretrained.peft_folder import save_adapter
 from creuset.pretrained.sentence_embedder import save_embedder
 from small_tokenizers import byte_level
 from small_transformers import OF_BYTES
@@ -94,6 +99,25 @@ def anchored(number: int = 120) -> list[dict[str, object]]:
         }
         for place in range(number)
     ]
+
+
+def write_adapter(
+    folder: Path, base: Path, *, seed: int = 0, size: float = 0.1, endings: tuple[str, ...] = (".query",)
+) -> Path:
+    """A PEFT folder of random updates of a base, which says by hash whose they are."""
+    found = load_folder(base)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        body = Transformer.from_weights(found.config, found.state)
+        names = [name for name, child in body.named_modules() if isinstance(child, nn.Linear)]
+        chosen = [name for name in names if name.endswith(endings)]
+        attach(body, dict.fromkeys(chosen, LoraForm(rank=4, alpha=8)), "one")
+        adapter = taken(body, "one")
+        for tensor in adapter.updates.values():
+            tensor += size * torch.randn(tensor.shape)
+    identity = BaseIdentity.of(base.name, base, found.state)
+    save_adapter(folder, adapter, found.config, "llama", base=base.name, identity=identity)
+    return folder
 
 
 def conversations(number: int = 40) -> list[dict[str, object]]:

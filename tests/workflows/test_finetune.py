@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 
 import creuset
+from command_line import run_command
 from creuset.data.conversations import read_tuning_file
 from creuset.data.dataset import Dataset
 from creuset.data.text_side import TextSide
@@ -28,7 +29,7 @@ from creuset.workflows.load import load
 from creuset.workflows.rehearse import dry_run
 from creuset.workflows.train import Run, resume
 from creuset.workflows.tuned_model import open_chat_engine
-from small_bases import conversations, preferences, write_base, write_rows
+from small_bases import conversations, preferences, write_adapter, write_base, write_rows
 
 QUICK = {"training.num_steps": 6, "training.precision": "float32", "evaluation.num_generated": 4}
 
@@ -258,6 +259,43 @@ def test_a_tuned_run_is_exported_with_its_certificate(weights: str, to: str) -> 
     if weights == "full":
         with pytest.raises(UsageError, match="no adapter to export"):
             export(exportable_run(run.folder), "peft", Path("other"))
+
+
+def test_a_certificate_asks_for_the_ends_of_a_run_s_own_answers() -> None:
+    long = {**QUICK, "training.num_steps": 150, "training.learning_rate": 1e-2}
+    run = finetune("base", data="chats.jsonl", weights="full", settings=long, measure=False)
+    found = export(exportable_run(run.folder), "safetensors", Path("out")).certificate
+    assert (found.num_prompts, found.num_own_prompts) == (12, 4)
+    assert found.num_ends >= 1
+    assert found.num_same_ends == found.num_ends
+    Path("chats.jsonl").unlink()
+    gone = export(exportable_run(run.folder), "safetensors", Path("other")).certificate
+    assert (gone.num_prompts, gone.num_own_prompts) == (8, 0)
+
+
+def test_a_certificate_says_where_no_end_was_asked_for() -> None:
+    answer = run_command(["export", "base", "--to", "safetensors"])
+    assert answer.exit_code == 0, answer.stderr
+    assert "endings      none was asked for: the model surely ends none of its 8 answers" in answer.stdout
+    assert "0 of 0" not in answer.stdout
+
+
+def test_a_base_with_somebody_s_adapter_is_tuned_further() -> None:
+    write_adapter(Path("theirs"), Path("base"))
+    run = finetune(
+        "base", adapter="theirs", data="chats.jsonl", settings=QUICK, name="further", measure=False
+    )
+    merged = Path(str(run.folder.manifest().base["name"]))  # type: ignore[index]
+    assert merged.parent == Path("merged").resolve()
+    first, second = creuset.load(str(merged)), creuset.load("base", adapter="theirs")
+    assert abs(first.logits([[1, 5, 9]]) - second.logits([[1, 5, 9]])).max() < 1e-4
+    shown = json.loads(run_command(["runs", "show", "further", "--json"]).stdout)
+    assert shown["lineage"] == ["base", "adapter theirs", str(merged), "further"]
+    finetune("base", adapter="theirs", data="chats.jsonl", settings=QUICK, name="again", measure=False)
+    assert len(list(merged.parent.iterdir())) == 1
+    write_base(Path("other"), seed=3)
+    with pytest.raises(CheckpointError, match="of another base"):
+        finetune("other", adapter="theirs", data="chats.jsonl", settings=QUICK, measure=False)
 
 
 REWARDS = """

@@ -10,7 +10,7 @@ import torch
 import creuset
 from creuset.data.conversations import read_tuning_file
 from creuset.data.labelled_split import base_ids, split_labelled
-from creuset.errors import CreusetError
+from creuset.errors import CreusetError, UsageError
 from creuset.models.tuned_classifier import TunedClassifier
 from creuset.pretrained.text_side import open_text_side
 from creuset.recipe.sections import DataConfig
@@ -60,9 +60,10 @@ def test_classes_are_told(weights: str) -> None:
     manifest = run.folder.manifest()
     assert manifest.last is not None
     stored = safetensors.torch.load_file(run.folder.checkpoints / manifest.last / "weights.safetensors")
-    assert {"output.weight", "output.bias"} <= stored.keys()
+    assert "output.weight" in stored
+    assert "output.bias" not in stored  # as transformers' heads on decoders
     if weights == "head":
-        assert len(stored) == 2
+        assert len(stored) == 1
 
 
 def test_kept_states_are_those_that_the_base_makes() -> None:
@@ -125,3 +126,117 @@ def test_what_no_classifier_learns_is_refused(
     write_rows(Path("texts.jsonl"), rows)
     with pytest.raises(CreusetError, match=message):
         tuned("head", **options)
+
+
+@pytest.mark.parametrize("weights", ["lora", "full", "head"])
+def test_a_classifier_is_exported_for_transformers(weights: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    run = tuned(weights, measure=False)
+    done = creuset.export(run, to="safetensors", path="out")
+    assert done.certificate.passed
+    assert done.certificate.num_texts == 12
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained("out").eval()
+    assert type(theirs).__name__ == "LlamaForSequenceClassification"
+    tokenizer = transformers.AutoTokenizer.from_pretrained("out")
+    said = ["a good thing 3", "a bad thing", "and a very poor thing indeed 12"]
+    wanted = run.model().logits(said)
+    with torch.no_grad():
+        for text, row in zip(said, wanted, strict=True):
+            found = theirs(**tokenizer(text, return_tensors="pt")).logits[0]
+            torch.testing.assert_close(found, torch.from_numpy(row), rtol=0, atol=1e-4)
+    assert theirs.config.id2label == dict(enumerate(run.model().spec.class_names))
+
+
+def test_a_batch_of_theirs_reads_the_last_token_that_is_no_padding() -> None:
+    transformers = pytest.importorskip("transformers")
+    run = tuned("head", measure=False)
+    creuset.export(run, to="safetensors", path="out")
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained("out").eval()
+    said = ["a good thing 3", "and a very poor thing indeed 12"]
+    ids, _ = base_ids(said, open_text_side(Path("base")).tokenizer, max_tokens=50)
+    mask = ids > 0
+    filled = torch.where(mask, ids - 1, torch.tensor(theirs.config.pad_token_id)).long()
+    with torch.no_grad():
+        found = theirs(input_ids=filled, attention_mask=mask.long()).logits
+    torch.testing.assert_close(found, torch.from_numpy(run.model().logits(said)), rtol=0, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_a_classifier_is_exported_for_peft() -> None:
+    peft, transformers = pytest.importorskip("peft"), pytest.importorskip("transformers")
+    run = tuned("lora", measure=False)
+    done = creuset.export(run, to="peft", path="out")
+    assert done.certificate.passed
+    base = transformers.AutoModelForSequenceClassification.from_pretrained("base", num_labels=2)
+    theirs = peft.PeftModel.from_pretrained(base, "out").eval()
+    tokenizer = open_text_side(Path("base")).tokenizer
+    for text in ("a good thing 3", "a poor thing"):
+        ids = base_ids([text], tokenizer, max_tokens=50)[0].long() - 1
+        with torch.no_grad():
+            found = theirs(input_ids=ids).logits
+        torch.testing.assert_close(found, torch.from_numpy(run.model().logits([text])), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("to", "weights", "settings", "message"),
+    [
+        ("gguf", "lora", {}, "written for transformers and for PEFT"),
+        ("peft", "head", {}, "no updates to export by themselves"),
+        ("safetensors", "head", {"model.pooling": "mean"}, "LlamaForSequenceClassification of transformers"),
+        ("safetensors", "head", {"model.bias": True}, "LlamaForSequenceClassification of transformers"),
+    ],
+)
+def test_a_classifier_that_transformers_has_not_is_refused_by_name(
+    to: Any, weights: str, settings: dict[str, Any], message: str
+) -> None:
+    run = tuned(weights, measure=False, settings={"training.num_steps": 2, **settings})
+    with pytest.raises(UsageError, match=message):
+        creuset.export(run, to=to, path="out")
+    assert not Path("out").exists()
+
+
+def bert_base(folder: Path) -> None:
+    """BERT with a pooler and the bytes' tokenizer."""
+    transformers = pytest.importorskip("transformers")
+    tokenizer = open_text_side(Path("base")).tokenizer
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 40}
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=tokenizer.vocab_size, max_position_embeddings=128, initializer_range=0.2, **sizes
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+    tokenizer.save(folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+@pytest.mark.parametrize(
+    ("weights", "to"), [("head", "safetensors"), ("lora", "safetensors"), ("lora", "peft")]
+)
+def test_bert_is_exported_where_its_pooler_is_read(weights: str, to: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    bert_base(Path("bert"))
+    settings = {**QUICK, "training.num_steps": 10, "model.pooling": "pooler"}
+    run = finetune("bert", data="texts.jsonl", weights=weights, settings=settings, measure=False)
+    done = creuset.export(run, to=to, path="out")
+    assert done.certificate.passed
+    auto = transformers.AutoModelForSequenceClassification
+    if to == "peft":
+        peft = pytest.importorskip("peft")
+        theirs = peft.PeftModel.from_pretrained(auto.from_pretrained("bert", num_labels=2), "out").eval()
+    else:
+        theirs = auto.from_pretrained("out").eval()
+    tokenizer = open_text_side(Path("bert")).tokenizer
+    for text in ("a good thing 3", "a poor thing"):
+        ids = base_ids([text], tokenizer, max_tokens=50)[0].long() - 1
+        with torch.no_grad():
+            found = theirs(input_ids=ids).logits
+        torch.testing.assert_close(found, torch.from_numpy(run.model().logits([text])), rtol=0, atol=1e-4)
+
+
+def test_a_mean_of_states_is_refused_by_the_name_of_bert_s_head() -> None:
+    bert_base(Path("bert"))
+    run = finetune("bert", data="texts.jsonl", weights="head", settings=QUICK, measure=False)
+    with pytest.raises(UsageError, match="BertForSequenceClassification of transformers") as raised:
+        creuset.export(run, to="safetensors", path="out")
+    assert "the mean of all tokens' states" in str(raised.value)
+    assert "model.pooling=pooler" in str(raised.value)

@@ -137,7 +137,9 @@ class AdaptedLinear(Switched):
         if not self.active:
             return weight
         precise = weight.to(torch.promote_types(weight.dtype, torch.float32))
-        changes = [self.update(name).changed(weight) - precise for name in self.active]
+        changes = [
+            self.shares.get(name, 1.0) * (self.update(name).changed(weight) - precise) for name in self.active
+        ]
         return (precise + torch.stack(changes).sum(0)).to(weight.dtype)
 
     def update(self, name: str) -> LowRankUpdate:
@@ -154,7 +156,9 @@ class AdaptedLinear(Switched):
         bias = self.frozen.bias
         product = frozen if bias is None else frozen - bias
         for name in self.active:
-            frozen = frozen + self.update(name).added(x, product, self.frozen.weight, self.generator)
+            added = self.update(name).added(x, product, self.frozen.weight, self.generator)
+            share = self.shares.get(name, 1.0)
+            frozen = frozen + (added if share == 1 else share * added)
         return frozen
 
     def plain_state(self) -> Mapping[str, Tensor]:

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 class Switched(nn.Module):
     """A layer with what adapters have changed of it.
 
-    `active` names the adapters in use, in order; with none the layer is what it was before any.
+    `active` names the adapters in use, in order; with none the layer is what it was before any. `shares` says
+    how much of an adapter's update is added, 1 where it says nothing.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.active: tuple[str, ...] = ()
+        self.shares: Mapping[str, float] = {}
 
     @property
     @abstractmethod
@@ -53,6 +55,19 @@ def switched(module: nn.Module, active: tuple[str, ...]) -> Iterator[None]:
     finally:
         for layer, names in zip(layers, before, strict=True):
             layer.active = names
+
+
+def use(module: nn.Module, shares: Mapping[str, float]) -> None:
+    """Puts adapters in use, until others are.
+
+    Args:
+        module: A model with adapters.
+        shares: Their names in order, and how much of the update of each is added, 1 for all of it; empty for
+            the model as it was before any.
+    """
+    for layer in switched_layers(module).values():
+        layer.active = tuple(name for name in shares if name in layer.names)
+        layer.shares = dict(shares)
 
 
 def merge(module: nn.Module) -> None:

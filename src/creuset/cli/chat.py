@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from creuset.cli.console import if_it_is_there, next_step, note, shown
+from creuset.cli.console import adapter_option, if_it_is_there, next_step, note, shown
 
 _DRIVERS = ("llamacpp", "native")
 _PRECISIONS = ("float32", "bfloat16", "int8")
@@ -48,6 +48,7 @@ _TEMPERATURE, _TOP_P = 0.7, 0.95
     type=click.Choice(_PRECISIONS),
     help="How the native engine stores weights; default: bfloat16.",
 )
+@adapter_option
 def command(
     model: str,
     system: str | None,
@@ -59,21 +60,30 @@ def command(
     context: int | None,
     driver: Any,
     precision: Any,
+    adapters: tuple[str, ...],
 ) -> None:
     """Talk to MODEL: a run of creuset finetune, a GGUF file, a model's folder, or a name of `creuset models
     list`.
 
-    Each line is a turn. /clear forgets the conversation, /exit or the end of the input ends it.
+    Each line is a turn. /clear forgets the conversation, /exit or the end of the input ends it. Of several
+    adapters the first is in use; /adapter NAME takes another one, /adapter A B adds both, /adapter none takes
+    the base alone.
     """
     from creuset.engines.request import Request
     from creuset.generation.sampling import Sampling
     from creuset.workflows.chat import Conversation
+    from creuset.workflows.language_handle import AdaptedEngine, named_folders
     from creuset.workflows.tuned_model import open_chat_engine
 
     given = {"temperature": temperature, "top_p": top_p, "seed": seed}
     said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     with open_chat_engine(
-        model, driver=driver, precision=precision, context_length=context, reuse_prompt=None
+        model,
+        driver=driver,
+        precision=precision,
+        context_length=context,
+        reuse_prompt=None,
+        adapters=named_folders(adapters),
     ) as engine:
         description = engine.describe()
         own = description.sampling or Sampling(temperature=_TEMPERATURE, top_p=_TOP_P)
@@ -81,12 +91,41 @@ def command(
         settings = Request(prompt="-", max_tokens=max_tokens, sampling=replace(own, **said), stop=stop)
         conversation = Conversation(engine, settings, system=system)
         note(f"{description.name} by {description.driver}, {description.precision}; /clear, /exit")
+        if isinstance(engine, AdaptedEngine):
+            for remark in engine.handle.unproven:
+                note(f"note: {remark}")
+            note(_in_use(engine))
         while (line := _read_line()) is not None and line != "/exit":
             if line == "/clear":
                 conversation.clear()
+            elif line == "/adapter" or line.startswith("/adapter "):
+                _switch(engine, line.split()[1:])
             elif line:
                 _answer(conversation, line)
     next_step(f"creuset models show {model}")
+
+
+def _switch(engine: Any, names: list[str]) -> None:
+    """Puts other adapters in use; the conversation stays."""
+    from creuset.errors import UsageError
+    from creuset.workflows.language_handle import AdaptedEngine
+
+    if not isinstance(engine, AdaptedEngine):
+        note("creuset: no adapter was given: creuset chat MODEL --adapter NAME=FOLDER")
+        return
+    try:
+        if names:
+            engine.use(*([] if names == ["none"] else names))
+        note(_in_use(engine))
+    except UsageError as error:
+        note(f"creuset: {error}")
+
+
+def _in_use(engine: Any) -> str:
+    handle = engine.handle
+    return (
+        f"adapters {', '.join(handle.adapters)}; in use: {', '.join(handle.in_use) or 'none'}; /adapter NAME"
+    )
 
 
 def _read_line() -> str | None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import re
 import sys
@@ -25,11 +26,41 @@ SUITES = ("classification", "images", "modes", "text", "pairs", "masked", "retri
 """Those of recipe/sections.py, which help need not import."""
 
 
+class Minimum(click.ParamType["tuple[str, float]"]):
+    """metric=value."""
+
+    name = "metric=value"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        metric, _, number = str(value).partition("=")
+        try:
+            limit = float(number)
+        except ValueError:
+            limit = math.nan
+        if not metric or not math.isfinite(limit):
+            self.fail(f'"{value}" is no limit; write accuracy=0.97', param, ctx)
+        return metric, limit
+
+
 def json_option(function: F) -> F:
     """`--json` for each verb that reads."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")(
         function
     )
+
+
+def adapter_option(function: F) -> F:
+    """`--adapter` for each verb that talks to a language model."""
+    return click.option(
+        "--adapter",
+        "adapters",
+        multiple=True,
+        metavar="[NAME=]FOLDER",
+        help="A PEFT folder of low-rank updates of a language model that others trained; again for "
+        "further ones.",
+    )(function)
 
 
 def process_number() -> int:

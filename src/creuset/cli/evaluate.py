@@ -1,11 +1,19 @@
 """`creuset eval`: scores of a run, or of files of one's own, with intervals and signatures."""
 
-import math
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from creuset.cli.console import SUITES, TerminalProgress, emit_json, json_option, next_step, note, say
+from creuset.cli.console import (
+    SUITES,
+    Minimum,
+    TerminalProgress,
+    emit_json,
+    json_option,
+    next_step,
+    note,
+    say,
+)
 from creuset.cli.evaluate_files import (
     FOR_PICTURES,
     FOR_TEXTS,
@@ -20,24 +28,6 @@ from creuset.cli.evaluate_files import (
 
 if TYPE_CHECKING:
     from creuset.progress import Progress
-
-
-class Minimum(click.ParamType["tuple[str, float]"]):
-    """metric=value."""
-
-    name = "metric=value"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, float]:
-        metric, _, number = str(value).partition("=")
-        try:
-            limit = float(number)
-        except ValueError:
-            limit = math.nan
-        if not metric or not math.isfinite(limit):
-            self.fail(f'"{value}" is no limit; write accuracy=0.97', param, ctx)
-        return metric, limit
 
 
 OF_RUNS = ("suite", "data", "split", "importance_samples", "questions", "words", "checkpoint")

@@ -37,6 +37,9 @@ _METHODS = (
     metavar="lora|full|head|last:K",
     help="Low-rank updates, all numbers, the head, or the last K blocks; default: lora.",
 )
+@click.option(
+    "--adapter", metavar="FOLDER", help="A PEFT folder of updates of BASE, which are merged into it first."
+)
 @click.option("--test-data", metavar="FILE", help="Rows to measure on, in place of a tenth of the data.")
 @click.option(
     "--reward",
@@ -64,6 +67,7 @@ def command(
     from_feedback: bool,
     method: Any,
     weights: str | None,
+    adapter: str | None,
     test_data: str | None,
     reward: str | None,
     epochs: float | None,
@@ -100,6 +104,7 @@ def command(
         test_data=test_data,
         epochs=epochs,
         reward=reward,
+        adapter=adapter,
     )
     with TerminalProgress() as progress:
         recipe = tuning_recipe(asked, settings, seed, progress=progress)

@@ -5,14 +5,23 @@ from typing import Any
 
 import click
 
-from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say, shown
+from creuset.cli.console import (
+    TerminalProgress,
+    adapter_option,
+    emit_json,
+    json_option,
+    next_step,
+    say,
+    shown,
+)
 
 _OF_PICTURES = ("mode", "data", "split", "label")
 """Options that have no effect on texts."""
-_OF_TEXTS = ("max_tokens", "temperature")
+_OF_TEXTS = ("max_tokens", "temperature", "adapters")
 """Options that have none on pictures."""
 _OF_DRAWS = (*_OF_TEXTS, "seed")
 """Options that have none on masks, whose guesses are not drawn."""
+_SPELLED = {"label": "--class", "adapters": "--adapter"}
 _MODES = ("sample", "reconstruct", "denoise", "inpaint", "interpolate", "encode")
 
 
@@ -88,6 +97,7 @@ def _one(_ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...
     help="Of texts that are drawn: 1 draws by the model's probabilities, 0 takes the likeliest token; "
     "default: 0.8.",
 )
+@adapter_option
 @json_option
 def command(
     run: str,
@@ -102,12 +112,13 @@ def command(
     prompt: str | None,
     max_tokens: int | None,
     temperature: float | None,
+    adapters: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Draw samples, reconstructions, interpolations or texts from RUN (an ID or a path).
 
     With --prompt, RUN may be a language model of others as well: a GGUF file, a folder, or a name of `creuset
-    models list`.
+    models list`; the updates of several adapters of it are added.
     """
     import json
     from typing import cast
@@ -138,6 +149,7 @@ def command(
             temperature=temperature,
             seed=seed if _is_given("seed") else None,
             checkpoint=checkpoint if _is_given("checkpoint") else None,
+            adapters=adapters,
             as_json=as_json,
         )
         return
@@ -172,7 +184,7 @@ def _refuse_options(names: tuple[str, ...], why: str, instead: str) -> None:
         if _is_given(name):
             raise UsageError(
                 f"an option without effect: {why}",
-                where="--class" if name == "label" else f"--{name.replace('_', '-')}",
+                where=_SPELLED.get(name, f"--{name.replace('_', '-')}"),
                 next_step=instead,
             )
 
@@ -229,13 +241,15 @@ def _fill(
     next_step(f"creuset eval {run}")
 
 
-def _write(run: str, out: Path | None, *, as_json: bool, **options: Any) -> None:
+def _write(run: str, out: Path | None, *, adapters: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Texts of a language model, shown or into a file."""
     import json
 
+    from creuset.workflows.language_handle import named_folders
     from creuset.workflows.write import write
 
-    made = write(run, out, **options)
+    with TerminalProgress() as progress:
+        made = write(run, out, adapters=named_folders(adapters), progress=progress, **options)
     if as_json:
         emit_json({"out": None if out is None else str(out), **json.loads(made.to_json())})
     elif out is None:

@@ -23,7 +23,7 @@ from creuset.assets import (
 from creuset.assets.places import aliases
 from creuset.assets.store import store_folder
 from creuset.assets.wheels import Installed
-from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, note, say, table
+from creuset.cli.console import Minimum, TerminalProgress, emit_json, json_option, next_step, note, say, table
 from creuset.errors import BlockedError, UsageError
 
 
@@ -157,24 +157,37 @@ def remove_command(names: tuple[str, ...], yes: bool) -> None:
 @click.argument("run")
 @click.option("--as", "alias", required=True, help="The alias that is to stand for RUN.")
 @click.option("--force", is_flag=True, help="Do not compare RUN with what the alias stands for.")
+@click.option(
+    "--allow",
+    type=Minimum(),
+    multiple=True,
+    help="How much worse RUN may be by a metric, such as nats_per_token=0.1; again for other metrics. "
+    "Default: unseen_nats_per_token=0.02, of texts that no tuning learns from.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the comparison; default: 0.")
 @json_option
-def promote_command(run: str, alias: str, force: bool, seed: int, as_json: bool) -> None:
+def promote_command(
+    run: str, alias: str, force: bool, allow: tuple[tuple[str, float], ...], seed: int, as_json: bool
+) -> None:
     """Let an alias stand for RUN: creuset chat ALIAS then talks to it, and generate, eval and export take it.
 
-    RUN must have been measured. Where the alias stands for another run already, both are compared as `creuset
-    compare` does, and a run that is worse by some metric is refused (exit code 4).
+    RUN must have been measured. Where the alias stands for another run already, both are measured on the
+    held-out rows of RUN, and a RUN that is worse by some metric is refused (exit code 4).
     """
     from creuset.workflows.aliases import promote
 
     with TerminalProgress() as progress:
-        served = promote(run, alias, force=force, seed=seed, progress=progress)
+        served = promote(run, alias, force=force, allow=dict(allow), seed=seed, progress=progress)
     if as_json:
         emit_json(served.to_json())
         return
     if served.comparison is not None:
+        say(f"compared on {served.comparison.measured_on}")
+        for remark in served.comparison.remarks:
+            note(f"note: {remark}")
         for _, one in served.comparison.comparisons:
-            say(f"{one.metric}  {one.a:.6g} -> {one.b:.6g}  {one.verdict}")
+            ends = "" if one.interval is None else f"  [{one.interval[0]:+.4g}, {one.interval[1]:+.4g}]"
+            say(f"{one.metric}  {one.a:.6g} -> {one.b:.6g}  {one.difference:+.4g}{ends}  {one.verdict}")
     elif served.before is not None:
         say("not compared")
     say(f"{alias} -> {served.run}" + ("" if served.before is None else f" (before: {served.before})"))

@@ -1,9 +1,9 @@
 """The proof that an exported model answers as the live one does.
 
-Fixed prompts go through both. They must be the same tokens on both sides. Then the live model's greedy answer
-is forced upon the exported one token by token, and at each place the log-probabilities of the live model's
-likeliest 20 tokens are compared. Where the live model ends its answer, and is so sure of it that the
-difference that is allowed cannot turn it, the exported one must stop by itself.
+Fixed prompts go through both, and a few of a tuned model's own, as tokens. They must be the same tokens on
+both sides. Then the live model's greedy answer is forced upon the exported one token by token, and at each
+place the log-probabilities of the live model's likeliest 20 tokens are compared. Where the live model ends,
+and is so sure of it that the difference that is allowed cannot turn it, the exported one must stop by itself.
 
     stored as             the largest difference    the mean divergence    stops where the live one does
     safetensors, onnx     1e-4                      -                      yes
@@ -50,6 +50,8 @@ _NUM_TOP = 20
 _TOLD = 512
 """Tokens that the exported model tells of each place; what it leaves out is at most as likely as the last."""
 _MAX_TOKENS = 32
+OWN_TOKENS = 64
+"""Of an answer to a tuned model's own prompt, which is to end within them."""
 _FEW_BITS = ("q8_0", "q4_0", "q4_1")
 
 
@@ -115,9 +117,10 @@ class Certificate:
         largest_difference: Of log-probabilities of the live model's likeliest tokens, in nats; None where no
             prompt was the same tokens.
         mean_divergence: KL(live || exported) over what both tell, in nats; None likewise.
-        num_ends: Answers that the live model surely ends.
+        num_ends: Answers that the live model surely ends; of 0 nothing was asked about ends.
         num_same_ends: Those of them that the exported one ended there as well.
         passed: Whether all that `LIMITS` asks for holds.
+        num_own_prompts: Prompts that are the tuned model's own.
         about: What was compared, by which versions.
         reasons: What does not hold.
     """
@@ -132,6 +135,7 @@ class Certificate:
     num_ends: int
     num_same_ends: int
     passed: bool
+    num_own_prompts: int = 0
     about: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
 
@@ -152,6 +156,13 @@ class Certificate:
                 expected=f"what a certificate of {self.kind} asks for (docs/exports.md)",
                 next_step="store numbers in more bits" if self.kind in _FEW_BITS else None,
             )
+
+
+def told_of_ends(certificate: Mapping[str, Any]) -> str:
+    """Whether what was exported stops where the live model does, in a few words; of a certificate's JSON."""
+    if certificate["num_ends"]:
+        return f"{certificate['num_same_ends']} of {certificate['num_ends']} where the model surely ends"
+    return f"none was asked for: the model surely ends none of its {certificate['num_prompts']} answers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,15 +189,16 @@ class LiveModel:
         return tuple(self.tokenizer.encode(text, add_special=False))
 
     @torch.no_grad()
-    def answer(self, prompt: str) -> Answer:
+    def answer(self, prompt: str | tuple[int, ...]) -> Answer:
         """Its greedy answer, with the log-probabilities of all tokens at each place."""
-        ids = self.ids_of(prompt)
-        cache = self.body.new_cache(1, len(ids) + _MAX_TOKENS)
+        ids = self.ids_of(prompt) if isinstance(prompt, str) else prompt
+        most = _MAX_TOKENS if isinstance(prompt, str) else OWN_TOKENS
+        cache = self.body.new_cache(1, len(ids) + most)
         fresh = torch.tensor([ids], device=self.body.token_embedding.weight.device)
         tokens: list[int] = []
         rows: list[Tensor] = []
         reason: FinishReason = "length"
-        while len(tokens) < _MAX_TOKENS:
+        while len(tokens) < most:
             logits = self.body.logits(self.body.hidden(fresh, cache=cache)[:, -1])[0]
             rows.append(logits.float().log_softmax(-1))
             tokens.append(int(rows[-1].argmax()))
@@ -207,6 +219,7 @@ def certify(
     sha256: str,
     about: Mapping[str, str] | None = None,
     prompts: Sequence[str] = PROMPTS,
+    own: Sequence[tuple[int, ...]] = (),
 ) -> Certificate:
     """Compares an exported model with the live one.
 
@@ -217,15 +230,16 @@ def certify(
         sha256: Of what was written.
         about: What was compared, by which versions, for the certificate.
         prompts: Short ones; one at least.
+        own: What a tuned model was asked in its training, as tokens: it ends its answers to these.
     """
     differences: list[NDArray[np.float64]] = []
     divergences: list[NDArray[np.float64]] = []
     other_tokens: list[str] = []
     ends: list[bool] = []
-    for prompt in prompts:
+    everything: list[str | tuple[int, ...]] = [*prompts, *own]
+    for prompt in everything:
         answer = live.answer(prompt)
-        request = _request(prompt, live.template is not None)
-        if tuple(exported.prompt_ids(request)) != answer.prompt:
+        if isinstance(prompt, str) and _read(exported, prompt, live) != answer.prompt:
             other_tokens.append(prompt)
             continue
         ids = [*answer.prompt, *answer.tokens]
@@ -241,7 +255,8 @@ def certify(
         Certificate(
             kind=kind,
             sha256=sha256,
-            num_prompts=len(prompts),
+            num_prompts=len(prompts) + len(own),
+            num_own_prompts=len(own),
             num_places=sum(map(len, differences)),
             same_tokens=not other_tokens,
             largest_difference=max((float(each.max()) for each in differences), default=None),
@@ -253,6 +268,11 @@ def certify(
         ),
         other_tokens,
     )
+
+
+def _read(exported: TokenEngine, prompt: str, live: LiveModel) -> tuple[int, ...]:
+    """A prompt as the exported model reads it."""
+    return tuple(exported.prompt_ids(_request(prompt, live.template is not None)))
 
 
 def _stops(exported: TokenEngine, ids: tuple[int, ...]) -> bool:

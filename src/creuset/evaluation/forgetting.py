@@ -24,6 +24,7 @@ from creuset.metrics.score import Score
 from creuset.metrics.signature import Context
 from creuset.metrics.text.perplexity import nats_per_token_of
 from creuset.metrics.text.rows import TextRows
+from creuset.models.tuned import Tuned
 from creuset.progress import Progress
 
 UNSEEN = "unseen_nats_per_token"
@@ -46,20 +47,34 @@ def forgetting(
     Returns:
         The change and the tuned model's score, and the base's. Intervals are over passages.
     """
-    passages = conversation_rows(read_tuning_file(_PASSAGES), tokenizer, template=None, end_id=None)
-    rows = TrainedRows.of([passage.text for passage in passages])
-    counts = rows.num_trained.numpy()
-    tuned, base = (each_text(model, model.text_nats, rows, progress) for model in (pair.tuned, pair.base))
-    own = replace(context, data=sha256_of(_PASSAGES), split="unseen")
-    before = _rows(base, counts, tokenizer)
-    after = _rows(tuned, counts, tokenizer)
+    after, before = (unseen_rows(model, tokenizer, progress) for model in (pair.tuned, pair.base))
+    own = unseen_context(context)
     changed = replace(
-        _rows(tuned - base, counts, tokenizer),
+        after,
         metric=UNSEEN + change,
+        rows=np.stack([after.rows[:, 0] - before.rows[:, 0], after.rows[:, 1]], axis=1),
         fields={**after.fields, "paired": "base"},
     )
     scores = [changed.score(context=own), after.score(context=own)]
     return scores, replace(before, metric=UNSEEN + BASE).score(context=own)
+
+
+def unseen_rows(model: Tuned, tokenizer: Tokenizer, progress: Progress) -> TextRows:
+    """What each passage costs a model, and its tokens.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        progress: Who watches.
+    """
+    passages = conversation_rows(read_tuning_file(_PASSAGES), tokenizer, template=None, end_id=None)
+    rows = TrainedRows.of([passage.text for passage in passages])
+    return _rows(each_text(model, model.text_nats, rows, progress), rows.num_trained.numpy(), tokenizer)
+
+
+def unseen_context(context: Context) -> Context:
+    """That of the passages, with this one's seed."""
+    return replace(context, data=sha256_of(_PASSAGES), split="unseen")
 
 
 def told(change: Score) -> str:

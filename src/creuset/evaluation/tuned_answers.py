@@ -35,6 +35,7 @@ from creuset.metrics.text.perplexity import (
 from creuset.metrics.text.rouge import rouge_rows
 from creuset.metrics.text.rows import TextRows, mean_rows, mean_statistic
 from creuset.models.tuned import Tuned
+from creuset.models.tuned_config import PolicySettings
 from creuset.progress import Progress
 from creuset.training.policy import held_out_rewards
 from creuset.training.rewards import Reward
@@ -90,24 +91,12 @@ def tuning_suite(
 def _texts(
     pair: Pair, dataset: Dataset, split: str, context: Context, num_answered: int, progress: Progress
 ) -> Evaluation:
-    tuning, tokenizer = dataset.split(split).tuning, dataset.tokenizer
-    assert tuning is not None
-    assert tokenizer is not None
-    counts, num_bytes = _sizes(tuning.rows, tokenizer)
-    nats = {
-        "tuned": row_nats(pair.tuned, dataset, split, progress),
-        "base": row_nats(pair.base, dataset, split, progress),
-    }
-    found = {
-        name: DocumentLikelihoods.from_sums(
-            values,
-            counts,
-            num_bytes,
-            tokenizer=tokenizer.fingerprint[:16],
-            windows=WindowSetting(context_length=dataset.spec.context, stride=dataset.spec.context),
-        )
-        for name, values in nats.items()
-    }
+    tuned, base = (row_nats(model, dataset, split, progress) for model in (pair.tuned, pair.base))
+    nats = {"tuned": tuned, "base": base}
+    found = {name: likelihoods_of(values, dataset, split) for name, values in nats.items()}
+    counts, num_bytes = (
+        values.astype(np.int64) for values in (found["tuned"].num_tokens, found["tuned"].num_bytes)
+    )
     scored = {name: [rows.score(context=context) for rows in _rows_of(one)] for name, one in found.items()}
     difference = _change(nats["tuned"] - nats["base"], counts, nats_per_token_rows(found["tuned"]), context)
     evaluation = Evaluation(
@@ -125,6 +114,27 @@ def _texts(
     )
     asked = asking_rows(dataset, split, num_answered)
     return _with_answers(evaluation, pair, dataset, asked, context, progress) if asked else evaluation
+
+
+def likelihoods_of(nats: FloatArray, dataset: Dataset, split: str) -> DocumentLikelihoods:
+    """What the rows of a split cost, with the tokens that are learned of them and their bytes.
+
+    Args:
+        nats: Of each row, (N,).
+        dataset: Conversations or texts.
+        split: Of them.
+    """
+    tuning, tokenizer = dataset.split(split).tuning, dataset.tokenizer
+    assert tuning is not None
+    assert tokenizer is not None
+    counts, num_bytes = _sizes(tuning.rows, tokenizer)
+    return DocumentLikelihoods.from_sums(
+        nats,
+        counts,
+        num_bytes,
+        tokenizer=tokenizer.fingerprint[:16],
+        windows=WindowSetting(context_length=dataset.spec.context, stride=dataset.spec.context),
+    )
 
 
 def _rows_of(likelihoods: DocumentLikelihoods) -> Iterator[TextRows]:
@@ -166,15 +176,12 @@ def _with_answers(
 ) -> Evaluation:
     """What both answer, with ROUGE-L, words in common and exact matches, and what changed of these."""
     progress.say(f"evaluation: {len(asked)} held-out prompts are answered by the base and by the tuned model")
-    told = {}
-    for name, model in (("tuned", pair.tuned), ("base", pair.base)):
-        decoder = fast_form(model.body.config, model.plain_state())
-        told[name] = answers(decoder, asked, dataset, max_tokens=_ANSWER_TOKENS)
+    told = {"tuned": answers_of(pair.tuned, asked, dataset), "base": answers_of(pair.base, asked, dataset)}
     if not told["tuned"]:
         return evaluation
     fields: dict[str, FieldValue] = {"max_tokens": _ANSWER_TOKENS, "decoding": "greedy"}
     signed = replace(context, extra={**context.extra, **fields})
-    tuned, base = _measures(told["tuned"]), _measures(told["base"])
+    tuned, base = measures_of(told["tuned"]), measures_of(told["base"])
     scores, floors, remarks = [], [], []
     for own, other in zip(tuned, base, strict=True):
         difference = _mean_change(own, other, signed)
@@ -207,7 +214,14 @@ def _with_answers(
     )
 
 
-def _measures(told: list[Answered]) -> list[TextRows]:
+def answers_of(model: Tuned, asked: list[TunedRow], dataset: Dataset) -> list[Answered]:
+    """A model's likeliest answers to the rows of a data set that ask something."""
+    decoder = fast_form(model.body.config, model.plain_state())
+    return answers(decoder, asked, dataset, max_tokens=_ANSWER_TOKENS)
+
+
+def measures_of(told: list[Answered]) -> list[TextRows]:
+    """ROUGE-L, words in common and exact matches of answers with those that stand there."""
     hypotheses, references = [one.answer for one in told], [one.reference for one in told]
     return [
         rouge_rows(hypotheses, references, variants=("rougeL",), tokenizer="unicode")["rougeL"],
@@ -240,49 +254,72 @@ def _rewarded(
 ) -> Evaluation:
     """What drawn answers to held-out prompts are worth, of both models with the same draws."""
     settings = pair.tuned.objective.policy
-    tuned, base = (
-        held_out_rewards(
-            model,
-            dataset,
-            evaluation.split,
-            reward,
-            settings,
-            number=num_answered,
-            seed=context.seed,
-            num_each=settings.num_answers,
+    own, before = (
+        reward_rows(
+            model, dataset, evaluation.split, reward, settings, number=num_answered, seed=context.seed
         )
-        .double()
-        .mean(1)
-        .numpy()
         for model in (pair.tuned, pair.base)
     )
-    fields: dict[str, FieldValue] = {
-        "answers": settings.num_answers,
-        "max_tokens": settings.max_answer_tokens,
-        "temperature": f"{settings.temperature:g}",
-    }
-    own, other, change = (
-        TextRows(
-            metric=metric,
-            unit="reward",
-            better="higher",
-            rows=mean_rows(values),
-            statistic=mean_statistic,
-            spread="t",
-            fields=told,
-        ).score(context=context)
-        for metric, values, told in (
-            ("reward", tuned, fields),
-            (f"reward{BASE}", base, fields),
-            (f"reward{CHANGE}", tuned - base, {**fields, "paired": "base"}),
-        )
+    tuned, base = own.rows[:, 0], before.rows[:, 0]
+    changed = replace(
+        own,
+        metric=f"reward{CHANGE}",
+        rows=mean_rows(tuned - base),
+        fields={**own.fields, "paired": "base"},
     )
+    first = changed.score(context=context)
     return replace(
         evaluation,
-        scores=[change, own, *evaluation.scores],
-        floors=[other, *evaluation.floors],
-        remarks=[verdict("rewards of answers to held-out prompts", change), *evaluation.remarks],
+        scores=[first, own.score(context=context), *evaluation.scores],
+        floors=[replace(before, metric=f"reward{BASE}").score(context=context), *evaluation.floors],
+        remarks=[verdict("rewards of answers to held-out prompts", first), *evaluation.remarks],
         rows={**evaluation.rows, "rewards": tuned, "rewards_of_base": base},
+    )
+
+
+def reward_rows(
+    model: Tuned,
+    dataset: Dataset,
+    split: str,
+    reward: Reward,
+    settings: PolicySettings,
+    *,
+    number: int,
+    seed: int,
+) -> TextRows:
+    """What drawn answers to held-out prompts are worth, on average of each prompt; the draws are fixed.
+
+    Args:
+        model: What answers.
+        dataset: Conversations.
+        split: Of them.
+        reward: What an answer is worth.
+        settings: How answers are drawn.
+        number: Prompts at most.
+        seed: Decides the draws.
+    """
+    values = held_out_rewards(
+        model,
+        dataset,
+        split,
+        reward,
+        settings,
+        number=number,
+        seed=seed,
+        num_each=settings.num_answers,
+    )
+    return TextRows(
+        metric="reward",
+        unit="reward",
+        better="higher",
+        rows=mean_rows(values.double().mean(1).numpy()),
+        statistic=mean_statistic,
+        spread="t",
+        fields={
+            "answers": settings.num_answers,
+            "max_tokens": settings.max_answer_tokens,
+            "temperature": f"{settings.temperature:g}",
+        },
     )
 
 

@@ -39,14 +39,14 @@ def preferences_part(
     floors: list[Score] = []
     objective = pair.tuned.objective.name
     if objective == "reward":
-        margins = _margins(each_row(pair.tuned, pair.tuned.rewards, dataset, split, progress))
+        margins = margins_of(each_row(pair.tuned, pair.tuned.rewards, dataset, split, progress))
     elif objective == "orpo":
-        margins = _margins(_mean_log_probs(pair.tuned, dataset, split, progress))
-        before = _margins(_mean_log_probs(pair.base, dataset, split, progress))
+        margins = margins_of(mean_log_probs(pair.tuned, dataset, split, progress))
+        before = margins_of(mean_log_probs(pair.base, dataset, split, progress))
         floors = [replace(score, metric=score.metric + BASE) for score in _scores(before, objective, context)]
     else:
         tuned, base = (row_nats(model, dataset, split, progress) for model in (pair.tuned, pair.base))
-        margins = _margins(base - tuned)
+        margins = margins_of(base - tuned)
     scores = _scores(margins, objective, context)
     return Evaluation(
         suite="tuning",
@@ -58,7 +58,7 @@ def preferences_part(
     )
 
 
-def _mean_log_probs(model: Tuned, dataset: Dataset, split: str, progress: Progress) -> FloatArray:
+def mean_log_probs(model: Tuned, dataset: Dataset, split: str, progress: Progress) -> FloatArray:
     """The mean log-probability of the tokens of each answer, chosen ones first, float64 (2 N,)."""
     tuning = dataset.split(split).tuning
     assert tuning is not None
@@ -66,14 +66,20 @@ def _mean_log_probs(model: Tuned, dataset: Dataset, split: str, progress: Progre
     return found
 
 
-def _margins(values: FloatArray) -> FloatArray:
+def margins_of(values: FloatArray) -> FloatArray:
     """By how much each chosen answer is ahead, (2 N,) -> (N,)."""
     chosen, rejected = np.split(values, 2)
-    margins: FloatArray = chosen - rejected
-    return margins
+    ahead: FloatArray = chosen - rejected
+    return ahead
 
 
-def _scores(margins: FloatArray, objective: str, context: Context) -> list[Score]:
+def margin_rows(margins: FloatArray, objective: str) -> tuple[TextRows, TextRows]:
+    """How often the chosen answer is ahead, and by how much.
+
+    Args:
+        margins: By how much it is, (N,).
+        objective: dpo, orpo or reward, which says of what.
+    """
     told = {"dpo": "gain", "orpo": "mean_log_prob", "reward": "score"}[objective]
     accuracy = TextRows(
         metric="preference_accuracy",
@@ -85,8 +91,11 @@ def _scores(margins: FloatArray, objective: str, context: Context) -> list[Score
         fields={"told_by": told},
     )
     unit = "reward" if objective == "reward" else "nats"
-    ahead = replace(accuracy, metric="margin", unit=unit, rows=mean_rows(margins), spread="t")
-    return [rows.score(context=context) for rows in (accuracy, ahead)]
+    return accuracy, replace(accuracy, metric="margin", unit=unit, rows=mean_rows(margins), spread="t")
+
+
+def _scores(margins: FloatArray, objective: str, context: Context) -> list[Score]:
+    return [rows.score(context=context) for rows in margin_rows(margins, objective)]
 
 
 def _verdict(accuracy: Score) -> str:

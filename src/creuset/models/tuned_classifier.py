@@ -11,7 +11,7 @@ Legend of shapes: B texts, T tokens, E features, K classes.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -40,10 +40,15 @@ class TunedClassifierConfig(ClassifierConfig):
         description="The encoder or decoder that others trained: a folder, a GGUF file, or a name such as "
         "minilm."
     )
-    pooling: Pooling | None = Field(
+    pooling: Pooling | Literal["pooler"] | None = Field(
         None,
-        description="A text's vector: the mean of its tokens' states, or that of cls, its first, or last. "
-        "Default: mean of encoders, last of decoders.",
+        description="A text's vector: the mean of its tokens' states, or that of cls, its first, or last; or "
+        "what BERT's own pooler makes of the first. Default: mean of encoders, last of decoders.",
+    )
+    bias: bool = Field(
+        True,
+        description="Whether the layer of classes adds a number to each score; those of transformers on "
+        "decoders do not.",
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="Probability of a zero in this vector, in training.")
     adapter: AdapterConfig = Field(AdapterConfig(), description="What learns beside the classes' layer.")
@@ -67,7 +72,8 @@ class TunedClassifier(Classifier):
         theirs: What Hugging Face's model calls each of its layers.
 
     Raises:
-        UsageError: Data of another kind, a base without an encoder or a decoder alone, or as `prepare`.
+        UsageError: Data of another kind, a base without an encoder or a decoder alone, a pooler that the base
+            lacks, or as `prepare`.
     """
 
     def __init__(
@@ -99,11 +105,19 @@ class TunedClassifier(Classifier):
                 part.requires_grad_(False)
         self.body = body
         is_encoder = body.config.architecture == "encoder"
-        self.pooling: Pooling = config.pooling or ("mean" if is_encoder else "last")
+        self.pooling: Pooling | Literal["pooler"] = config.pooling or ("mean" if is_encoder else "last")
+        if self.pooling == "pooler" and body.pooler is None:
+            raise UsageError(
+                "this base has no pooler",
+                where="model.pooling",
+                got="pooler",
+                expected="mean, cls or last",
+            )
         self.dropout = Dropout(config.dropout)
-        self.output = nn.Linear(body.config.embed_dim, self.num_classes)
+        self.output = nn.Linear(body.config.embed_dim, self.num_classes, bias=config.bias)
         nn.init.normal_(self.output.weight, std=body.config.init_std)
-        nn.init.zeros_(self.output.bias)
+        if config.bias:
+            nn.init.zeros_(self.output.bias)
 
     def player_parameters(self, player: str) -> Iterator[tuple[str, nn.Parameter]]:
         assert player in self.players
@@ -118,6 +132,8 @@ class TunedClassifier(Classifier):
         padding = tokens > 0
         with drawing(self.body, generator):
             states = self.body.hidden((tokens - 1).clamp_min(0), padding=padding, generator=generator)
+        if self.pooling == "pooler":
+            return self.body.pool(pool(states, "cls", padding).to(states.dtype)[:, None])
         return pool(states, self.pooling, padding)
 
     def _features(self, batch_inputs: Tensor, generator: BatchGenerator | None) -> Tensor:

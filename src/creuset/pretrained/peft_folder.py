@@ -3,6 +3,7 @@
 adapter_config.json          what was changed and how (peft_settings.py)
 adapter_model.safetensors    base_model.model.MODULE.lora_A.weight (R, in), .lora_B.weight (out, R),
                              .lora_magnitude_vector (out,), and MODULE.weight of what was trained whole
+creuset_base.json            which base it is of, by hash, in folders that creuset wrote (base_identity.py)
 
 Where one layer of theirs holds several of ours (GPT-2's c_attn: query, key and value), an update of theirs is
 one A for all of them, and B's rows are dealt to ours. The other way round A's are stacked and B's stand in
@@ -24,6 +25,7 @@ from creuset.data.tokenizer_files import as_json, read_settings
 from creuset.errors import BlockedError, CheckpointError, NotFoundError, UsageError
 from creuset.files import atomic_folder, write_atomic
 from creuset.models.transformer_config import TransformerConfig
+from creuset.pretrained.base_identity import BaseIdentity, write_identity
 from creuset.pretrained.folder import FORMATS
 from creuset.pretrained.hub_format import HubFormat
 from creuset.pretrained.peft_modules import DOWN, MAGNITUDE, UP, PeftModule, joined_update, modules_of
@@ -113,7 +115,9 @@ def save_adapter(
     model_type: str,
     *,
     base: str = "",
+    identity: BaseIdentity | None = None,
     others: Mapping[str, Tensor] | None = None,
+    classifies: bool = False,
 ) -> None:
     """Writes a folder that PEFT reads, complete or not at all.
 
@@ -123,7 +127,9 @@ def save_adapter(
         config: The form of its base.
         model_type: The base's family, as config.json names it.
         base: The base's name or folder, for readers that load it by themselves.
+        identity: The base's hashes; None where nothing proves which base the adapter is of.
         others: What was trained whole and is no part of the Transformer, in their names.
+        classifies: Whether it is of their model with a head for classes, which is among `others`.
 
     Raises:
         UsageError: The folder exists, or the adapter has no update.
@@ -141,7 +147,7 @@ def save_adapter(
             got=f"{len(adapter.whole)} tensors trained whole",
         )
     family = _family(model_type)
-    links = _links(config, family, prefixed=config.head != "none")
+    links = _links(config, family, prefixed=classifies or config.head != "none")
     modules = modules_of(config, links)
     joined = {
         module.name: joined_update(adapter, module, config)
@@ -171,8 +177,13 @@ def save_adapter(
         transposed=any(module.transposed for module in modules),
     )
     with atomic_folder(folder) as place:
-        write_atomic(place / ADAPTER_CONFIG, as_json(settings.written(config.architecture)))
+        write_atomic(
+            place / ADAPTER_CONFIG,
+            as_json(settings.written("classifier" if classifies else config.architecture)),
+        )
         write_safetensors(place / ADAPTER_WEIGHTS, tensors, {"format": "pt"})
+        if identity is not None:
+            write_identity(place, identity)
 
 
 def with_own_head(

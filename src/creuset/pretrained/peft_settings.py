@@ -31,7 +31,7 @@ _WITHOUT_EFFECT = (
 _FIRST_WEIGHTS = (True, False, "gaussian", "orthogonal")
 """Values of init_lora_weights that leave the base as it is. Others (pissa, olora, loftq, ...) train against a
 base that they have changed, which the folder does not hold."""
-_TASKS = {"decoder": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM"}
+_TASKS = {"decoder": "CAUSAL_LM", "encoder_decoder": "SEQ_2_SEQ_LM", "classifier": "SEQ_CLS"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class PeftSettings:
         """The file's content.
 
         Args:
-            architecture: That of the base, as TransformerConfig names it.
+            architecture: That of the base, as TransformerConfig names it, or "classifier".
         """
         targets = self.targets if isinstance(self.targets, str) else sorted(self.targets)
         return {

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from creuset.data.text_side import TextSide
+from creuset.data.tokenizer_files import read_settings
 from creuset.errors import NotFoundError
 from creuset.files import sha256_of
 from creuset.models.transformer_config import TransformerConfig
-from creuset.pretrained.folder import FORMATS, load_folder
+from creuset.pretrained import decoders
+from creuset.pretrained.folder import FORMATS, MODEL_CONFIG, load_folder
 from creuset.pretrained.gguf.config import read_config
 from creuset.pretrained.gguf.file import GgufFile
 from creuset.pretrained.gguf.weights import read_model_weights
@@ -69,6 +71,15 @@ def load_whole_base(path: Path) -> WholeBase:
     return WholeBase(
         config=config, weights=weights, text=open_text_side(path), model_type=model_type, theirs=theirs
     )
+
+
+def is_decoder(path: Path) -> bool:
+    """Whether a base is a decoder, as far as its file or its config.json says."""
+    if not path.is_dir():
+        return True
+    return read_settings(path / MODEL_CONFIG).get("model_type") in {
+        each.model_type for each in decoders.FORMATS
+    }
 
 
 def weights_hash(path: Path) -> str:

@@ -10,7 +10,6 @@ nothing is left of it. The certificate lies beside it: FILE.certificate.json, or
     peft          the adapter alone, which PEFT adds to the base
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -24,37 +23,40 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from creuset.adapters.adapter import given, taken
+from creuset.adapters.adapter import taken
 from creuset.adapters.switch import merged_state
-from creuset.assets import resolve
 from creuset.engines.llamacpp import LlamaCpp
 from creuset.engines.native import Native
 from creuset.engines.native_loading import NativeModel, load_native
 from creuset.engines.onnx_runtime import OnnxRuntime
 from creuset.engines.token_engine import TokenEngine
 from creuset.errors import UsageError
-from creuset.evaluation.certificate import Certificate, Kind, LiveModel, certify
-from creuset.files import disk_errors, sha256_of, sync_file, sync_folder
+from creuset.evaluation.certificate import OWN_TOKENS, Certificate, Kind, LiveModel, certify
+from creuset.files import disk_errors, sha256_of_export, sync_file, sync_folder
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.models.tuned import Tuned
 from creuset.models.tuning import ADAPTER as TUNED
+from creuset.pretrained.base_identity import BaseIdentity
 from creuset.pretrained.folder import FORMATS, Pretrained, save_folder
 from creuset.pretrained.gguf.lora_writing import write_lora_gguf
 from creuset.pretrained.gguf.writing import Stored, write_gguf
 from creuset.pretrained.hub_format import write_config
 from creuset.pretrained.onnx_writing import PACKAGES, require_decoder, require_onnx, write_onnx_folder
-from creuset.pretrained.peft_folder import load_adapter, save_adapter, with_own_head
+from creuset.pretrained.peft_folder import save_adapter
 from creuset.progress import Progress, Silent
 from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
+from creuset.workflows.adapted import open_adapted
 from creuset.workflows.load import load
+from creuset.workflows.own_prompts import own_prompts
 
 Target = Literal["safetensors", "onnx", "gguf", "gguf-lora", "peft"]
 _FOLDERS: tuple[Target, ...] = ("safetensors", "onnx", "peft")
 CERTIFICATE = "certificate.json"
 ADAPTER = "exported"
 """What an adapter is called in the model that is exported."""
+_PROVEN = "its weights have the hash of those that the adapter was trained on"
 _CONTEXT = 512
 """Tokens that an exported model is opened with: the prompts of certificates are short."""
 
@@ -74,6 +76,8 @@ class Exportable:
         base_name: What an adapter's folder says that its base is called.
         others: What the adapter trained beside the Transformer, in PEFT's names: a classifier's head.
         adapter_name: What the adapter is called in the model.
+        unproven: A sentence where nothing proves that the adapter is of this base.
+        own_prompts: What a run asks in its data, as tokens: its answers to these end.
     """
 
     name: str
@@ -86,6 +90,8 @@ class Exportable:
     base_name: str
     others: Mapping[str, Tensor] = field(default_factory=dict)
     adapter_name: str = ADAPTER
+    unproven: tuple[str, ...] = ()
+    own_prompts: tuple[tuple[int, ...], ...] = ()
 
     @property
     def live(self) -> LiveModel:
@@ -122,32 +128,23 @@ def open_exportable(base: str, adapter: Path | None = None) -> Exportable:
 
     Raises:
         NotFoundError: There is no such model or folder.
-        UsageError, CheckpointError, DataError: The adapter is of another base, or a file is damaged.
+        CheckpointError: The adapter is of another base.
+        UsageError, DataError: Something that is not read, or a damaged file.
     """
-    path = Path(base).expanduser()
-    if not path.exists():
-        found = resolve(base)
-        path = found.path if found.file is None else found.file
-    model = load_native(path, dtype=torch.float32)
-    model_type = write_config(model.config, FORMATS)[0].model_type
-    config, weights = model.config, dict(model.weights)
-    loaded = None if adapter is None else load_adapter(adapter, config, model_type)
-    if loaded is not None:
-        config, weights = with_own_head(loaded, config, weights)
-    body = Transformer.from_weights(config, weights)
-    if loaded is not None:
-        given(body, loaded.adapter, ADAPTER)
-    named = path if adapter is None else adapter
+    opened = open_adapted(base, {} if adapter is None else {ADAPTER: adapter})
+    loaded = opened.adapters.get(ADAPTER)
+    named = opened.place if adapter is None else adapter
     return Exportable(
         name=named.resolve().name.removesuffix(".gguf"),
-        config=config,
-        body=body,
-        model=model,
-        model_type=model_type,
-        place=path,
+        config=opened.config,
+        body=opened.body,
+        model=opened.model,
+        model_type=opened.model_type,
+        place=opened.place,
         has_adapter=loaded is not None,
         base_name=base if loaded is None or not loaded.settings.base else loaded.settings.base,
         others={} if loaded is None else loaded.others,
+        unproven=opened.unproven,
     )
 
 
@@ -185,6 +182,7 @@ def exportable_run(run: RunFolder) -> Exportable:
         has_adapter=lora,
         base_name=base["name"],
         adapter_name=TUNED,
+        own_prompts=own_prompts(run, most=_opened_length(native.config) - OWN_TOKENS),
     )
 
 
@@ -230,6 +228,8 @@ def export(
     if to == "onnx":
         require_onnx()
         require_decoder(source.config)
+    for remark in source.unproven:
+        watcher.say(f"warning: {remark}")
     beside = path.with_name(f"{path.name}.{CERTIFICATE}")
     _require_free(path, beside)
     is_folder = to in _FOLDERS
@@ -314,6 +314,9 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
             source.model.config,
             source.model_type,
             base=source.base_name,
+            identity=None
+            if source.unproven
+            else BaseIdentity.of(source.base_name, source.place, source.model.weights),
             others=source.others,
         )
     else:
@@ -325,7 +328,14 @@ def _certified(source: Exportable, to: Target, place: Path, stored: Stored) -> C
     with _opened(source, to, place) as engine:
         if to == "gguf-lora":
             kind = "f16"  # its numbers are f32; keys and values are f16
-        return certify(source.live, engine, kind=kind, sha256=_sha256(place), about=_about(source, to))
+        return certify(
+            source.live,
+            engine,
+            kind=kind,
+            sha256=sha256_of_export(place),
+            about=_about(source, to),
+            own=source.own_prompts,
+        )
 
 
 def _about(source: Exportable, to: Target) -> dict[str, str]:
@@ -335,16 +345,21 @@ def _about(source: Exportable, to: Target) -> dict[str, str]:
         "model": source.name,
         "base": source.base_name,
         "to": to,
+        **({"base_of_adapter": "; ".join(source.unproven) or _PROVEN} if source.has_adapter else {}),
         "tokenizer": source.model.tokenizer.fingerprint,
         **{name: version(name) for name in ("creuset", "torch", *others)},
     }
 
 
+def _opened_length(config: TransformerConfig) -> int:
+    """Tokens of the context that what was written is opened with."""
+    return _CONTEXT if config.context_length is None else min(_CONTEXT, config.context_length)
+
+
 @contextmanager
 def _opened(source: Exportable, to: Target, place: Path) -> Iterator[TokenEngine]:
     """What was written, opened by what will read it; within the block."""
-    limit = source.config.context_length
-    length = _CONTEXT if limit is None else min(_CONTEXT, limit)
+    length = _opened_length(source.config)
     if to == "safetensors":
         with Native.open(place, precision="float32", context_length=length) as engine:
             yield engine
@@ -375,14 +390,3 @@ def _opened(source: Exportable, to: Target, place: Path) -> Iterator[TokenEngine
             )
             with LlamaCpp(base, context_length=length, adapter=place) as llama:
                 yield llama
-
-
-def _sha256(place: Path) -> str:
-    """Of a file; of a folder with one file of weights, of that; of several, of sha256sum's list of them."""
-    if not place.is_dir():
-        return sha256_of(place)
-    shards = sorted([*place.glob("*.safetensors"), *place.glob("model.onnx*")])
-    if len(shards) == 1:
-        return sha256_of(shards[0])
-    told = "".join(f"{sha256_of(shard)}  {shard.name}\n" for shard in shards)
-    return hashlib.sha256(told.encode()).hexdigest()

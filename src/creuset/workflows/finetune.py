@@ -14,11 +14,13 @@ from creuset.data.tuning_split import gate, tuning_path
 from creuset.errors import UsageError
 from creuset.models import family_configs
 from creuset.models.tuned_config import OF_REWARDS
+from creuset.pretrained.whole_base import is_decoder
 from creuset.progress import Progress
 from creuset.recipe.render import flow
 from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.sections import DataConfig
-from creuset.workflows.merged_run import base_place
+from creuset.training.base import base_path
+from creuset.workflows.merged_run import adapted_place, base_place
 from creuset.workflows.plan import Settings
 from creuset.workflows.train import Run, train
 
@@ -79,6 +81,7 @@ class Tuning:
         test_data: A file of rows to measure on, in place of a share of `data`.
         epochs: How often each training row is seen; None: twice, and at most 300 steps.
         reward: Of grpo and ppo: FILE.py:NAME, or run:NAME of a reward model.
+        adapter: A PEFT folder of updates of the base, which are merged into it first.
     """
 
     base: str
@@ -88,6 +91,7 @@ class Tuning:
     test_data: str | None = None
     epochs: float | None = None
     reward: str | None = None
+    adapter: str | None = None
 
 
 def finetune(
@@ -99,6 +103,7 @@ def finetune(
     test_data: str | Path | None = None,
     epochs: float | None = None,
     reward: str | None = None,
+    adapter: str | Path | None = None,
     name: str | Path | None = None,
     seed: int | None = None,
     settings: Settings = (),
@@ -109,7 +114,7 @@ def finetune(
     """Tunes a language model.
 
     Args:
-        base, data, method, weights, test_data, epochs, reward: See `Tuning`.
+        base, data, method, weights, test_data, epochs, reward, adapter: See `Tuning`.
         name: The run's ID or path; default: of the base and the method.
         seed: Decides every random draw.
         settings: Values in place of the recipe's, such as {"adapter.rank": 16}.
@@ -131,6 +136,7 @@ def finetune(
         test_data=None if test_data is None else str(test_data),
         epochs=epochs,
         reward=reward,
+        adapter=None if adapter is None else str(adapter),
     )
     recipe = tuning_recipe(asked, settings, seed, progress=progress)
     return train(recipe, name=name, max_seconds=max_seconds, measure=measure, progress=progress)
@@ -155,10 +161,15 @@ def tuning_recipe(
     rate = _RATES.get((objective, kind), _RATES[objective, "full"])
     every = max(1, steps // 5)
     writes_texts = method not in _FAMILIES
+    if asked.adapter is None:
+        base = base_place(asked.base, progress)
+    else:
+        base = adapted_place(asked.base, Path(asked.adapter).expanduser(), progress)
     lines = [
         "model:",
         f"  family: {_FAMILIES.get(method, 'tuned')}",
-        f"  base: {flow(base_place(asked.base, progress))}",
+        f"  base: {flow(base)}",
+        *(["  bias: false"] if method == "classify" and is_decoder(base_path(base)) else []),
         "adapter:",
         f"  kind: {kind}",
         *([] if num_last is None else [f"  num_last: {num_last}"]),

@@ -2,7 +2,7 @@
 
 import errno
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -47,10 +47,51 @@ class Loaded(PictureHandle, TextHandle):
     Pictures go in and out as uint8 (N, H, W, C) in 0..255.
     """
 
+    @overload
+    def generate(
+        self, num_samples: int = 64, *, seed: int = 0, label: str | None = None, prompt: str | None = None
+    ) -> pictures.Pictures | NDArray[np.float64] | NDArray[np.float32]: ...
+
+    @overload
+    def generate(
+        self, num_samples: str, *, seed: int = 0, max_tokens: int = 200, temperature: float = 0.8
+    ) -> str: ...
+
+    def generate(
+        self,
+        num_samples: int | str = 64,
+        *,
+        seed: int = 0,
+        label: str | None = None,
+        prompt: str | None = None,
+        max_tokens: int = 200,
+        temperature: float = 0.8,
+    ) -> pictures.Pictures | NDArray[np.float64] | NDArray[np.float32] | str:
+        """New samples, as `PictureHandle.generate` says; of a language model, given a prompt in the place of
+        a number, the text that it goes on with.
+
+        Args:
+            num_samples: How many samples; or a prompt, which is not repeated.
+            seed: Decides them.
+            label, prompt: As of `PictureHandle.generate`.
+            max_tokens: Tokens of a text at most.
+            temperature: 1 draws by the model's probabilities, less favours the likely; 0 takes the likeliest.
+
+        Raises:
+            UsageError: The model cannot be asked for that.
+        """
+        if isinstance(num_samples, str):
+            return self.continue_text(num_samples, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        return super().generate(num_samples, seed=seed, label=label, prompt=prompt)
+
     def logits(self, inputs: Any) -> NDArray[np.float32]:
         """One score a class, float32 (N, K), for pictures, for table rows (N, F) as a file holds them, or for
         texts, a list of str, of which as many tokens are read as in training (`spec.max_tokens`).
+
+        Of a language model one score a token, float32 (B, T, V), for token ids (B, T).
         """
+        if self.family.traits & {"answers_chats", "generates_text"}:
+            return self.token_logits(inputs)
         self.require("classifies", "classify")
         if self.spec.kind == "images":
             tensor = pictures.to_images(inputs, self.spec)

@@ -3,22 +3,31 @@ vector of each."""
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from creuset.data.tokenizer import Tokenizer
 from creuset.errors import CheckpointError
-from creuset.generation.continuations import continuations
+from creuset.generation.continuations import continuations, prompt_ids
+from creuset.generation.decoding import Writer
 from creuset.generation.fillings import Filling, fill_masks
 from creuset.generation.sampling import Sampling
+from creuset.generation.token_ids import text_ids
 from creuset.generation.transduction import transduce
+from creuset.generation.written_text import TextRequest
 from creuset.models.embedder import Embedder
 from creuset.models.encoder_decoder import EncoderDecoder
 from creuset.models.language_model import LanguageModel
 from creuset.models.masked_language_model import MaskedLanguageModel
 from creuset.models.pair_embedder import PairEmbedder
+from creuset.models.transformer import Transformer
+from creuset.models.tuned import Tuned
 from creuset.pretrained.sentence_embedder import SentenceEmbedder
+from creuset.pretrained.text_side import open_text_side
+from creuset.training.base import base_path
 from creuset.workflows.handle import Handle
 
 
@@ -100,6 +109,36 @@ class TextHandle(Handle):
             sampling=Sampling(temperature=temperature, seed=seed),
             device=self.device,
         )
+
+    def continue_text(self, prompt: str, *, max_tokens: int, temperature: float, seed: int) -> str:
+        """What a model goes on with behind a prompt: one that was trained here, or one that was tuned."""
+        if "answers_chats" not in self.family.traits:
+            (text,) = self.write(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed)
+            return text
+        model = self.having("answers_chats", "write texts")
+        assert isinstance(model, Tuned)
+        base = self.run.manifest().base
+        assert base is not None
+        ends = open_text_side(base_path(base["name"])).eos_ids
+        decoder = Transformer.from_weights(model.body.config, model.plain_state())
+        request = TextRequest(
+            prompt=prompt_ids(self.tokenizer, prompt),
+            max_tokens=max_tokens,
+            sampling=Sampling(temperature=temperature, seed=seed),
+        )
+        steps = Writer(decoder, self.tokenizer, eos_ids=ends).write([request])
+        return "".join(output.text for (output,) in steps)
+
+    def token_logits(self, token_ids: Any) -> NDArray[np.float32]:
+        """Scores of the token behind each, float32 (B, T, V), for ids, int (B, T)."""
+        model = self.model
+        assert isinstance(model, Tuned | LanguageModel)
+        with torch.no_grad():
+            if isinstance(model, Tuned):
+                ids = text_ids(token_ids, model.body.config.vocab_size).to(self.device)
+                return model.body.logits(model.body.hidden(ids)).float().cpu().numpy()
+            ids = text_ids(token_ids, model.vocab_size).to(self.device)
+            return model.scores(model.states(ids, None)).float().cpu().numpy()
 
     def transduce(self, text: str, num_texts: int = 1, *, max_tokens: int | None = None) -> list[str]:
         """What a model that makes a text of another one makes of this one: the best by beam search, best

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from creuset.errors import BlockedError, NotFoundError
+from creuset.evaluation.certificate import told_of_ends
 from creuset.pretrained.gguf.writing import Stored
 from creuset.reporting.blocks import Block, Chapter, Commands, Facts, Finding
 from creuset.runs.folder import RunFolder
@@ -79,7 +80,7 @@ def _facts(path: Path, certificate: dict[str, Any]) -> Facts:
             "places compared": certificate["num_places"],
             "largest difference of the likeliest 20, nats": certificate["largest_difference"],
             "allowed": certificate["limits"]["largest_difference"],
-            "ends that are the same": f"{certificate['num_same_ends']} of {certificate['num_ends']}",
+            "ends that are the same": told_of_ends(certificate),
             "certificate": "passed" if certificate["passed"] else "refused",
         }
     )

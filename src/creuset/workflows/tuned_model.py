@@ -1,6 +1,8 @@
 """A run's tuned language model as something that answers, and language models by the names of runs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -14,6 +16,7 @@ from creuset.models import family
 from creuset.models.tuned import Tuned
 from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
+from creuset.workflows.language_handle import AdaptedEngine, open_language_model
 from creuset.workflows.load import Loaded, find_run, load
 
 
@@ -57,16 +60,37 @@ def open_chat_engine(
     context_length: int | None = None,
     reuse_prompt: bool | None = False,
     checkpoint: str = "best",
+    adapters: Mapping[str, Path] | None = None,
 ) -> Engine:
     """A language model by its name, or by that of a run that tuned one.
 
-    Arguments are those of `open_engine`, and of a run which checkpoint answers.
+    Arguments are those of `open_engine`, and of a run which checkpoint answers. With adapters, PEFT folders
+    by name, the driver is native, and the engine an AdaptedEngine, whose first adapter is in use.
 
     Raises:
         NotFoundError: There is no such run or model.
+        CheckpointError: An adapter is of another base.
         UsageError: A driver or an option that a run's model does not have.
     """
     run = tuned_run(name)
+    if adapters:
+        if run is not None:
+            raise UsageError(
+                "a run has its own adapter",
+                where="--adapter",
+                got=", ".join(map(str, adapters.values())),
+                next_step="leave it out, or name the base in place of the run",
+            )
+        if driver == "llamacpp":
+            raise UsageError(
+                "adapters of PEFT folders are added by the native engine",
+                where="--engine",
+                got=driver,
+                next_step="leave it out, or export the model: creuset export --to gguf",
+            )
+        stored: WeightFormat = "bfloat16" if precision is None else precision
+        opened = open_language_model(name, adapters, precision=stored, context_length=context_length)
+        return AdaptedEngine(opened)
     if run is None:
         return open_engine(
             name, driver=driver, precision=precision, context_length=context_length, reuse_prompt=reuse_prompt

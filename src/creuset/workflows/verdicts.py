@@ -22,6 +22,7 @@ class Verdicts(ABC):
         comparisons: (system, comparison with the baseline), system by system; corrected together.
         left_out: Metrics that all systems have and that are not compared: nothing that was kept gives the
             error of their difference, or they were not asked for.
+        remarks: What the comparison left out, and why: whole sentences without a full stop.
     """
 
     kind: ClassVar[str]
@@ -30,6 +31,7 @@ class Verdicts(ABC):
     baseline: str
     comparisons: tuple[tuple[str, Comparison], ...]
     left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     @abstractmethod

@@ -2,7 +2,7 @@
 a run's encoder with its decoder makes of a source; shown or written into a file."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from creuset.files import write_atomic
 from creuset.generation.continuations import text_sheet
 from creuset.generation.sampling import Sampling
 from creuset.models import family
+from creuset.progress import Progress, Silent
+from creuset.workflows.language_handle import AdaptedEngine
 from creuset.workflows.load import Loaded, find_run, load, run_recipe
 from creuset.workflows.tuned_model import open_chat_engine, tuned_run
 
@@ -65,6 +67,8 @@ def write(
     temperature: float | None = None,
     seed: int | None = None,
     checkpoint: str | None = None,
+    adapters: Mapping[str, Path] | None = None,
+    progress: Progress | None = None,
 ) -> Writing:
     """Lets a language model go on with a prompt, or an encoder with its decoder make a text of it.
 
@@ -81,6 +85,8 @@ def write(
             default: TEMPERATURE. A beam search takes none.
         seed: Decides the draws; default: 0. A beam search takes none.
         checkpoint: Of a run: "best", "last", or a name; default: "best". Other models have none.
+        adapters: PEFT folders by name, of a model that others trained; the updates of several are added.
+        progress: Is told where nothing proves that an adapter is of this model.
 
     Raises:
         NotFoundError: There is neither such a run nor such a model.
@@ -103,9 +109,10 @@ def write(
     which = "best" if checkpoint is None else checkpoint
     tuned = tuned_run(str(run))
     if _is_run(run) and tuned is None:
+        _refuse_adapters(run, adapters)
         made = _by_run(run, which, num, asked)
     elif checkpoint is None or tuned is not None:
-        made = _by_model(run, num, asked, which)
+        made = _by_model(run, num, asked, which, adapters, Silent() if progress is None else progress)
     else:
         raise UsageError(
             "a setting without effect: a model that others trained has one state",
@@ -192,7 +199,24 @@ def _transduced(loaded: Loaded, num: int, asked: Writing) -> Writing:
     return replace(asked, run=loaded.run.id, step=loaded.step, texts=tuple(texts), goes_on=False)
 
 
-def _by_model(name: str | Path, num: int, asked: Writing, checkpoint: str) -> Writing:
+def _refuse_adapters(run: str | Path, adapters: Mapping[str, Path] | None) -> None:
+    if adapters:
+        raise UsageError(
+            "adapters are of language models that others trained",
+            where="--adapter",
+            got=f"the run {run}",
+            next_step="leave --adapter out",
+        )
+
+
+def _by_model(
+    name: str | Path,
+    num: int,
+    asked: Writing,
+    checkpoint: str,
+    adapters: Mapping[str, Path] | None,
+    progress: Progress,
+) -> Writing:
     """Each text by a request of its own, whose seed follows from the given one and its number."""
     if num < 1:
         raise UsageError("nothing would be written", where="num", got=num, expected="at least 1")
@@ -201,7 +225,11 @@ def _by_model(name: str | Path, num: int, asked: Writing, checkpoint: str) -> Wr
             "a model that others trained goes on with a prompt", where="prompt", got="an empty text"
         )
     draws = _Draws.of(asked)
-    with open_chat_engine(str(name), checkpoint=checkpoint) as engine:
+    with open_chat_engine(str(name), checkpoint=checkpoint, adapters=adapters) as engine:
+        if isinstance(engine, AdaptedEngine):
+            for remark in engine.handle.unproven:
+                progress.say(f"warning: {remark}")
+            engine.use(*engine.handle.adapters)
         requests = [
             Request(
                 prompt=asked.prompt,
