@@ -25,9 +25,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from creuset.data.corpus import is_corpus, read_documents
 from creuset.data.records import Record, read_records, refusal
 from creuset.data.source import counted
-from creuset.data.turns import Fault, Turn, as_turns, is_empty, system_turn, text_of, tools_of, turns_of
+from creuset.data.turns import (
+    Fault,
+    Turn,
+    as_turns,
+    is_empty,
+    rating_of,
+    system_turn,
+    text_of,
+    tools_of,
+    turns_of,
+)
 from creuset.errors import DataError, Problem, did_you_mean
 
 Form = Literal["messages", "sharegpt", "prompt", "instruction", "kto", "preference", "labelled", "text"]
@@ -151,7 +162,7 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
     """The rows of a file, in the form that its records have.
 
     Args:
-        path: .jsonl, .json, .csv, .tsv or .parquet.
+        path: .jsonl, .json, .csv, .tsv or .parquet; or plain text, a .txt file or a folder of them.
         form: That of its records; None to tell it by their names.
 
     Raises:
@@ -159,6 +170,8 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
         DataError: A damaged file, or records of no form that is known.
         RowsError: Records of several forms, or ones that cannot be learned from, each as file:line:column.
     """
+    if is_corpus(path):
+        return _documents(path)
     records = read_records(path)
     found = _form_of_all(records) if form is None else form
     read = _READERS[found]
@@ -179,13 +192,30 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
     return TuningFile(form=found, rows=tuple(rows), unread=tuple(name for name in names if name not in known))
 
 
+def _documents(path: Path) -> TuningFile:
+    """Plain text, each document a row."""
+    source = read_documents(path)
+    part = source.parts["train"]
+    pairs = zip(part.names, part.inputs.tolist(), strict=True)
+    rows = tuple(LabelledText(text=text, label="", place=f"{name}:1") for name, text in pairs)
+    return TuningFile(form="text", rows=rows)
+
+
 def form_of(values: Mapping[str, Any]) -> Form | None:
     """The form of a record by the names of its values; None where it has none."""
     for form, needed in _NEEDED.items():
-        is_rating = form != "kto" or isinstance(values.get("label"), bool)
+        is_rating = form != "kto" or rating_of(values.get("label")) is not None
         if values.keys() >= set(needed) and is_rating:
             return form
     return None
+
+
+def form_of_names(names: Sequence[str]) -> Form | None:
+    """The form of the records of a table by its header; None where it has none.
+
+    A column "label" beside prompts and completions rates answers.
+    """
+    return form_of(dict.fromkeys(names, "1"))
 
 
 def _form_of_all(records: Sequence[Record]) -> Form:
@@ -274,9 +304,10 @@ def _alpaca(record: Record) -> Conversation:
 def _rated(record: Record) -> RatedAnswer:
     before, answer = _completed(record)
     _require_begun(answer, "completion")
-    return RatedAnswer(
-        turns=tuple(before), answer=tuple(answer), good=record.values["label"], place=record.place
-    )
+    good = rating_of(record.values["label"])
+    if good is None:
+        raise Fault(f'"label" is neither true nor false, but {record.values["label"]!r}')
+    return RatedAnswer(turns=tuple(before), answer=tuple(answer), good=good, place=record.place)
 
 
 def _preference(record: Record) -> Preference:

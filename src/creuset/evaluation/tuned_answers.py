@@ -148,7 +148,10 @@ def _change(differences: FloatArray, counts: IntArray, rows: TextRows, context: 
 def verdict(what: str, change: Score) -> str:
     """What a paired difference says: better, worse, or cannot tell apart."""
     if change.interval is None:
-        return f"{what}: one row says nothing of a difference"
+        if change.n == 1:
+            return f"{what}: one row says nothing of a difference"
+        alike = "no difference" if change.value == 0 else f"each row changed alike, by {change.value:.4g}"
+        return f"{what}: {alike} ({change.metric}, n={change.n})"
     low, high = change.interval
     if low <= 0 <= high:
         return f"{what}: tuned and base cannot be told apart by {change.metric} (n={change.n})"

@@ -213,6 +213,11 @@ class DataConfig(Section):
         description="Of texts to tune a language model on: a file of the rows to measure on, in place of a "
         "share of the source.",
     )
+    too_long: Literal["refuse", "drop"] = Field(
+        "refuse",
+        description="Of conversations and preferences to tune a language model on, where a row has more "
+        "tokens than are read at once: stop and show it, or drop, name and count it.",
+    )
     limit: int | None = Field(None, ge=1, description="Use only this many training samples.")
     stack: int = Field(
         1,

@@ -5,11 +5,13 @@ by hand wins over them.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from creuset.data.conversations import CHAT_FORMS, Form, read_tuning_file
+from creuset.data.conversations import CHAT_FORMS, Form, TuningFile, read_tuning_file
+from creuset.data.tuning_rows import conversation_rows
 from creuset.data.tuning_split import gate, tuning_path
 from creuset.errors import UsageError
 from creuset.models import family_configs
@@ -20,6 +22,7 @@ from creuset.recipe.resolve import Recipe, parse_recipe
 from creuset.recipe.sections import DataConfig
 from creuset.workflows.merged_run import base_place
 from creuset.workflows.plan import Settings
+from creuset.workflows.run_data import base_text
 from creuset.workflows.train import Run, train
 
 Method = Literal[
@@ -29,6 +32,11 @@ Method = Literal[
 _WEIGHTS_AS_METHOD = ("lora", "full", "head")
 _OBJECTIVES = {"sft": "next_token", "pretrain": "next_token"}
 """What a method of another name learns."""
+_INSTEAD = {
+    "kto": "keep the good answers as prompt and completion for --method sft, or write a good and a bad "
+    "answer to one prompt as chosen and rejected for --method dpo"
+}
+"""What can be done with records that no method learns from."""
 _BATCH = 8
 _EPOCHS = 2.0
 _MOST_STEPS = 300
@@ -142,15 +150,63 @@ def tuning_recipe(
     with gate():
         file = read_tuning_file(tuning_path(asked.data, "--data"))
     method, kind, num_last = _chosen(asked, file.form)
+    changed = (
+        [f"{key}={flow(value)}" for key, value in settings.items()]
+        if isinstance(settings, dict)
+        else list(settings)
+    )
+    _refuse_two_lengths(asked, changed)
+    if seed is not None:
+        changed.append(f"training.seed={seed}")
+    place = base_place(asked.base, progress)
+
+    def recipe_of(num_rows: int) -> Recipe:
+        text = _recipe_text(asked, place, method, kind, num_last, num_rows)
+        name = f"{Path(asked.base).name.removesuffix('.gguf')}-{method}"
+        return parse_recipe(text, f"{name}.yaml", settings=changed, families=family_configs())
+
+    recipe = recipe_of(len(file.rows))
+    if method != "pretrain":
+        return recipe
+    return recipe_of(_num_blocks(file, recipe))
+
+
+def _num_blocks(file: TuningFile, recipe: Recipe) -> int:
+    """Rows of plain texts, of which long ones are cut into blocks."""
+    base = base_text(recipe.model)
+    assert base is not None
+    rows = conversation_rows(
+        file, base.tokenizer, template=None, end_id=base.end_id, context=base.context_length
+    )
+    return len(rows)
+
+
+def _refuse_two_lengths(asked: Tuning, changed: Sequence[str]) -> None:
+    """Refuses epochs beside a number of steps, of which one would be passed over."""
+    steps = next((word for word in changed if word.replace(" ", "").startswith("training.num_steps=")), None)
+    if asked.epochs is not None and steps is not None:
+        raise UsageError(
+            "the length of the training is said twice",
+            where="--epochs",
+            got=f"{asked.epochs:g}, and {steps}",
+            expected="epochs or steps",
+            next_step="leave one of them out",
+        )
+
+
+def _recipe_text(
+    asked: Tuning, place: str, method: str, kind: str, num_last: int | None, num_rows: int
+) -> str:
+    """The recipe in YAML, of data of so many rows."""
     objective = _OBJECTIVES.get(method, method)
-    steps = _num_steps(len(file.rows), method, kind, asked)
+    steps = _num_steps(num_rows, method, kind, asked)
     rate = _RATES.get((objective, kind), _RATES[objective, "full"])
     every = max(1, steps // 5)
     is_classifier = method == "classify"
     lines = [
         "model:",
         f"  family: {'tuned_classifier' if is_classifier else 'tuned'}",
-        f"  base: {flow(base_place(asked.base, progress))}",
+        f"  base: {flow(place)}",
         "adapter:",
         f"  kind: {kind}",
         *([] if num_last is None else [f"  num_last: {num_last}"]),
@@ -158,7 +214,7 @@ def tuning_recipe(
         *([] if asked.reward is None else [f"  reward: {flow(asked.reward)}"]),
         "data:",
         f"  source: {flow(asked.data)}",
-        f"  batch_size: {_batch_size(len(file.rows), method, kind, asked)}",
+        f"  batch_size: {_batch_size(num_rows, method, kind, asked)}",
         *([] if asked.test_data is None else [f"  test_source: {flow(asked.test_data)}"]),
         *(["players:", "  model: {num_steps: 2}"] if objective in OF_REWARDS else []),
         "training:",
@@ -177,14 +233,7 @@ def tuning_recipe(
         "evaluation:",
         f"  suite: {'classification' if is_classifier else 'tuning'}",
     ]
-    changed = (
-        [f"{key}={flow(value)}" for key, value in settings.items()]
-        if isinstance(settings, dict)
-        else settings
-    )
-    seeded = [*changed, *([] if seed is None else [f"training.seed={seed}"])]
-    name = f"{Path(asked.base).name.removesuffix('.gguf')}-{method}"
-    return parse_recipe("\n".join(lines) + "\n", f"{name}.yaml", settings=seeded, families=family_configs())
+    return "\n".join(lines) + "\n"
 
 
 def _chosen(asked: Tuning, form: Form) -> tuple[str, str, int | None]:
@@ -241,6 +290,7 @@ def _by_form(form: Form) -> str:
             f"no method learns from records of the form {form} yet",
             where="--data",
             expected="conversations, texts, texts with classes, or preferences",
+            next_step=_INSTEAD.get(form),
         )
     return found[form]
 

@@ -17,6 +17,7 @@ from creuset.errors import Problem, RecipeError, UsageError
 from creuset.evaluation import suites
 from creuset.models import family, family_configs
 from creuset.models.base import Family
+from creuset.models.tuned_config import OF_REWARDS, TunedConfig
 from creuset.progress import Progress
 from creuset.recipe.resolve import Recipe, read_recipe
 from creuset.recipe.section import Section
@@ -102,7 +103,9 @@ class Plan:
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
         gate = None
         if precision is None:
-            gate = None if base is None else look_at_rows(dataset, base, progress)
+            if base is not None:
+                num_samples = _packed_samples(recipe)
+                gate = look_at_rows(dataset, base, progress, num_samples=num_samples)
             check_data_effects(recipe, dataset.spec)
             check_suite(recipe, kind, dataset.spec)
             if 0 < training.num_steps <= training.warmup_steps:
@@ -226,6 +229,14 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
         problems.append(_problem(recipe, "training.warmup_steps", text))
     if problems:
         raise RecipeError(problems)
+
+
+def _packed_samples(recipe: Recipe) -> int:
+    """Samples that lie behind each other in one row; 0 where answers are still to be written."""
+    model = recipe.model
+    if isinstance(model, TunedConfig) and model.objective.name in OF_REWARDS:
+        return 0
+    return -(-recipe.data.batch_size // (recipe.training.accumulate * world_size()))
 
 
 def _warms_up_to_the_end(recipe: Recipe) -> bool:

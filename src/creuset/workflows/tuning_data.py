@@ -18,6 +18,7 @@ from creuset.pretrained.text_side import open_text_side
 from creuset.progress import Progress
 from creuset.training.base import base_path
 from creuset.training.gate import TRAINED_BEGIN, TRAINED_END, GateReport, look, pieces_of
+from creuset.training.gate_on_classes import look_at_classes
 from creuset.training.gate_on_model import compare_batches
 from creuset.training.gate_on_reward import look_at_reward
 from creuset.training.policy import PolicyLoss
@@ -133,13 +134,16 @@ def look_at_model(session: Session, progress: Progress) -> None:
         progress.say(f"gate: reward: {look_at_reward(session.policy)}")
 
 
-def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress) -> GateReport | None:
+def look_at_rows(
+    dataset: Dataset, base: TextSide, progress: Progress, *, num_samples: int = 0
+) -> GateReport | None:
     """The gate before a training: says what is trained and what is worth knowing.
 
     Args:
         dataset: Texts to tune on.
         base: How the base reads.
         progress: Is told.
+        num_samples: That a batch packs into one row; 0 where that is not known.
 
     Returns:
         What was found; None of other data.
@@ -147,23 +151,32 @@ def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress) -> GateRe
     Raises:
         GateError: Rows that the model would learn something else from than is meant; they are shown.
     """
-    if dataset.spec.kind not in TUNING:
+    if dataset.spec.kind == "texts":
+        report = look_at_classes(dataset)
+    elif dataset.spec.kind in TUNING:
+        report = _look_at_tokens(dataset, base, num_samples)
+    else:
         return None
-    parts = {name: split.tuning for name, split in dataset.splits.items() if split.tuning is not None}
-    held_out = [row for name, part in parts.items() if name != "train" for row in part.everything]
-    report = look(
-        parts["train"].everything,
-        held_out,
-        base.tokenizer,
-        end_ids=base.eos_ids,
-        context=dataset.spec.context,
-    )
     report.require()
     progress.say(f"gate: {report.told}")
     for finding in report.findings:
         progress.say(f"gate: warning: {finding}")
     progress.say(f"gate: a row, what is trained in {TRAINED_BEGIN}{TRAINED_END}: {report.sample}")
     return report
+
+
+def _look_at_tokens(dataset: Dataset, base: TextSide, num_samples: int) -> GateReport:
+    parts = {name: split.tuning for name, split in dataset.splits.items() if split.tuning is not None}
+    held_out = [row for name, part in parts.items() if name != "train" for row in part.everything]
+    longest = parts["train"].lengths.sort(descending=True).values[:num_samples]
+    return look(
+        parts["train"].everything,
+        held_out,
+        base.tokenizer,
+        end_ids=base.eos_ids,
+        context=dataset.spec.context,
+        packed=int(longest.sum()),
+    )
 
 
 def _rows(file: TuningFile, text_side: TextSide) -> list[TunedRow]:

@@ -18,9 +18,12 @@ def gate_blocks(manifest: Manifest) -> list[Block]:
     facts: dict[str, str | float | int | None] = {
         "rows that are trained": gate["num_rows"],
         "their tokens": gate["num_tokens"],
-        "of these learned": gate["num_trained"],
         "tokens of the longest row": gate["longest"],
     }
+    if gate.get("num_classes"):  # of texts with classes
+        facts["classes"] = gate["num_classes"]
+    else:
+        facts["tokens that are learned"] = gate["num_trained"]
     if manifest.base is not None:
         facts |= {"base": manifest.base["name"], "sha256 of its weights": manifest.base["sha256"][:16]}
     findings: list[Block] = [
