@@ -140,6 +140,6 @@ def test_ratings_are_not_taken_for_good_answers(label: object, method: object) -
     rows = [{"prompt": f"red {number}?", "completion": "no", "label": label} for number in range(30)]
     write_rows(Path("rows.jsonl"), rows)
     with pytest.raises(
-        CreusetError, match=r"no method learns from records of the form kto[\s\S]*--method dpo"
+        CreusetError, match=r"no method learns from records of the form kto[\s\S]*chosen and rejected"
     ):
         tuning_recipe(Tuning(base="base", data="rows.jsonl", method=method))

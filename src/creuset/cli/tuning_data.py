@@ -11,6 +11,7 @@ from creuset.cli.console import emit_json, next_step, say
 from creuset.cli.console import shown as harmless
 
 if TYPE_CHECKING:
+    from creuset.data.conversations import Form
     from creuset.workflows.tuning_data import LookedAt
 
 _TRAINED = "bright_green"
@@ -35,7 +36,16 @@ def validate_tuning(source: str, base: str | None, *, as_json: bool) -> None:
     if looked.report is not None:
         looked.report.require()
     if base is None:
-        next_step(f"creuset data validate {source} --base smollm2-135m")
+        next_step(_next(looked.file.form, source))
+
+
+def _next(form: "Form", source: str) -> str:
+    """What can be done with records of a form."""
+    from creuset.data.conversations import INSTEAD
+
+    if form == "labelled":
+        return f"creuset finetune minilm --data {source} --weights head"
+    return INSTEAD.get(form, f"creuset data validate {source} --base smollm2-135m")
 
 
 def _refuse_other_options(context: click.Context) -> None:

@@ -55,6 +55,10 @@ _NEEDED: Mapping[Form, tuple[str, ...]] = {
     "text": ("text",),
 }
 """The names that a record of each form has; of several forms that fit, the first."""
+INSTEAD: Mapping[Form, str] = {
+    "kto": "write good answers as prompt and completion, or two answers as chosen and rejected"
+}
+"""What can be done with records that no method learns from."""
 _ALSO_READ: Mapping[Form, tuple[str, ...]] = {
     "messages": ("tools",),
     "sharegpt": ("system", "tools"),
@@ -211,10 +215,7 @@ def form_of(values: Mapping[str, Any]) -> Form | None:
 
 
 def form_of_names(names: Sequence[str]) -> Form | None:
-    """The form of the records of a table by its header; None where it has none.
-
-    A column "label" beside prompts and completions rates answers.
-    """
+    """The form of a table's records by its header; a label beside completions rates them."""
     return form_of(dict.fromkeys(names, "1"))
 
 

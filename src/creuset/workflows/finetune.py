@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from creuset.data.conversations import CHAT_FORMS, Form, TuningFile, read_tuning_file
+from creuset.data.conversations import CHAT_FORMS, INSTEAD, Form, TuningFile, read_tuning_file
 from creuset.data.tuning_rows import conversation_rows
 from creuset.data.tuning_split import gate, tuning_path
 from creuset.errors import UsageError
@@ -32,11 +32,6 @@ Method = Literal[
 _WEIGHTS_AS_METHOD = ("lora", "full", "head")
 _OBJECTIVES = {"sft": "next_token", "pretrain": "next_token"}
 """What a method of another name learns."""
-_INSTEAD = {
-    "kto": "keep the good answers as prompt and completion for --method sft, or write a good and a bad "
-    "answer to one prompt as chosen and rejected for --method dpo"
-}
-"""What can be done with records that no method learns from."""
 _BATCH = 8
 _EPOCHS = 2.0
 _MOST_STEPS = 300
@@ -290,7 +285,7 @@ def _by_form(form: Form) -> str:
             f"no method learns from records of the form {form} yet",
             where="--data",
             expected="conversations, texts, texts with classes, or preferences",
-            next_step=_INSTEAD.get(form),
+            next_step=INSTEAD.get(form),
         )
     return found[form]
 

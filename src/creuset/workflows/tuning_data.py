@@ -7,12 +7,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from creuset.data.conversations import CHAT_FORMS, TuningFile, form_of, read_tuning_file
+from creuset.data.conversations import (
+    CHAT_FORMS,
+    INSTEAD,
+    TuningFile,
+    form_of,
+    form_of_names,
+    read_tuning_file,
+)
 from creuset.data.dataset import Dataset
+from creuset.data.records import table_header
 from creuset.data.spec import TUNING
 from creuset.data.text_side import TextSide
 from creuset.data.tuning_rows import TunedRow, answer_pairs, conversation_rows
-from creuset.errors import UsageError
+from creuset.errors import DataError, UsageError
 from creuset.models.tuned import Tuned
 from creuset.pretrained.text_side import open_text_side
 from creuset.progress import Progress
@@ -28,6 +36,8 @@ _ALWAYS = (".json", ".ndjson", ".parquet")
 """Files of records alone."""
 _PERHAPS = ".jsonl"
 """Records, or pairs of texts."""
+_TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+"""Records by their header, or numbers, pictures, texts."""
 _MOST_LINES = 1000
 """That are looked at for one that is an object."""
 
@@ -67,10 +77,15 @@ class LookedAt:
 
 
 def is_for_tuning(path: Path) -> bool:
-    """Whether a file holds records to tune on, as far as its name and its first whole record tell."""
+    """Whether a file holds records to tune on, as far as its name and its first whole record tell, or the
+    header of a table."""
     name = path.name.lower()
     if not path.is_file() or name.endswith(_ALWAYS):
         return path.is_file()
+    if name.endswith(_TABLES):
+        with suppress(DataError, OSError, EOFError):
+            return form_of_names(table_header(path)) is not None
+        return False
     return name.endswith(_PERHAPS) and _first_form(path)
 
 
@@ -190,9 +205,13 @@ def _rows(file: TuningFile, text_side: TextSide) -> list[TunedRow]:
             template=text_side.chat_template,
             end_id=text_side.eos_ids[0] if text_side.eos_ids else None,
         )
+    why = {
+        "kto": "no method learns from rated answers yet",
+        "labelled": "texts with classes are for a classifier, which no chat template is written for",
+    }
     raise UsageError(
-        "texts with classes are for a classifier, which no chat template is written for",
+        why[file.form],
         where="--base",
         got=f"records of the form {file.form}",
-        next_step="leave --base out",
+        next_step=INSTEAD.get(file.form, "leave --base out"),
     )
