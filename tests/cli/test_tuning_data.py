@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import command_line
 from chat_templates import CHATML
 from command_line import run_command
 from creuset.data.chat_template import ChatTemplate
@@ -69,6 +70,13 @@ def test_with_a_base_what_is_trained_is_shown(tmp_path: Path) -> None:
         assert document["gate"]["passed"]
         assert document["gate"]["findings"][0]["places"] == ["rows.jsonl:4"]
         assert [piece["trained"] for piece in document["gate"]["sample"]] == [False, True]
+
+
+def test_a_terminal_shows_what_is_trained_in_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line._Tee, "isatty", lambda _: True)
+    answer = run_command(["data", "validate", written(tmp_path, *GOOD), "--base", bases(tmp_path)[0]])
+    assert "assistant\\n\x1b[92manswer 0<|im_end|>\\n\x1b[0m" in answer.stdout
+    assert "⟦" not in answer.stdout
 
 
 def test_a_fatal_finding_ends_with_4_and_the_row(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from creuset.cli.console import emit_json, next_step, say
+from creuset.cli.console import emit_json, in_colours, next_step, say
 from creuset.cli.console import shown as harmless
+from creuset.progress import TRAINED_BEGIN, TRAINED_END
 
 if TYPE_CHECKING:
     from creuset.data.conversations import Form
     from creuset.workflows.tuning_data import LookedAt
 
-_TRAINED = "bright_green"
 _MOST_CHARACTERS = 2_000
 _TAKEN = ("source", "base", "as_json")
 
@@ -78,14 +78,8 @@ def _print(looked: "LookedAt") -> None:
 
 def _row(looked: "LookedAt") -> str:
     """The first row, what is trained of it coloured, or between marks where there are no colours."""
-    from creuset.training.gate import TRAINED_BEGIN, TRAINED_END
-
     parts = []
     for text, trained in looked.sample:
         shown = harmless(text[:_MOST_CHARACTERS].replace("\n", "\\n"))
-        if trained and sys.stdout.isatty():
-            shown = click.style(shown, fg=_TRAINED)
-        elif trained:
-            shown = f"{TRAINED_BEGIN}{shown}{TRAINED_END}"
-        parts.append(shown)
-    return "".join(parts)
+        parts.append(f"{TRAINED_BEGIN}{shown}{TRAINED_END}" if trained else shown)
+    return in_colours("".join(parts), sys.stdout)

@@ -18,10 +18,9 @@ from creuset.data.tokenizer import Tokenizer
 from creuset.data.trained_rows import TrainedText
 from creuset.data.tuning_rows import TunedRow
 from creuset.errors import GateError
+from creuset.progress import TRAINED_BEGIN, TRAINED_END
 from creuset.training.gate_checks import CHECKS, Looked
 
-TRAINED_BEGIN, TRAINED_END = "⟦", "⟧"
-"""Around what is trained, where there are no colours."""
 _SHOWN_CHARACTERS = 600
 _SHOWN_PLACES = 5
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from creuset.data.dataset import Dataset, Split
 from creuset.data.source import counted
-from creuset.training.gate import TRAINED_BEGIN, TRAINED_END, Finding, GateReport
+from creuset.progress import TRAINED_BEGIN, TRAINED_END
+from creuset.training.gate import Finding, GateReport
 
 _SHOWN_CHARACTERS = 300
 

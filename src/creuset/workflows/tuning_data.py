@@ -23,9 +23,9 @@ from creuset.data.tuning_rows import TunedRow, answer_pairs, conversation_rows
 from creuset.errors import DataError, UsageError
 from creuset.models.tuned import Tuned
 from creuset.pretrained.text_side import open_text_side
-from creuset.progress import Progress
+from creuset.progress import TRAINED_BEGIN, TRAINED_END, Progress
 from creuset.training.base import base_path
-from creuset.training.gate import TRAINED_BEGIN, TRAINED_END, GateReport, look, pieces_of
+from creuset.training.gate import GateReport, look, pieces_of
 from creuset.training.gate_on_classes import look_at_classes
 from creuset.training.gate_on_model import compare_batches
 from creuset.training.gate_on_reward import look_at_reward
@@ -176,7 +176,7 @@ def look_at_rows(
     progress.say(f"gate: {report.told}")
     for finding in report.findings:
         progress.say(f"gate: warning: {finding}")
-    progress.say(f"gate: a row, what is trained in {TRAINED_BEGIN}{TRAINED_END}: {report.sample}")
+    progress.say(f"gate: a row with {TRAINED_BEGIN}what is trained{TRAINED_END}: {report.sample}")
     return report
 
 
