@@ -38,6 +38,11 @@ _METHODS = (
 )
 @click.option("--test-data", metavar="FILE", help="Rows to measure on, in place of a tenth of the data.")
 @click.option(
+    "--template",
+    metavar="FILE",
+    help="A chat template in Jinja, for a base without one or in place of its own; the run keeps it.",
+)
+@click.option(
     "--reward",
     metavar="FILE.py:NAME|run:NAME",
     help="Of grpo and ppo: a function of prompt and answer that returns a number, or a tuned reward model.",
@@ -64,6 +69,7 @@ def command(
     method: Any,
     weights: str | None,
     test_data: str | None,
+    template: str | None,
     reward: str | None,
     epochs: float | None,
     settings: tuple[str, ...],
@@ -99,6 +105,7 @@ def command(
         test_data=test_data,
         epochs=epochs,
         reward=reward,
+        template=template,
     )
     with TerminalProgress() as progress:
         recipe = tuning_recipe(asked, settings, seed, progress=progress)

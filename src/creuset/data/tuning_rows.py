@@ -302,7 +302,7 @@ def _required(template: ChatTemplate | None) -> ChatTemplate:
         raise UsageError(
             "this base knows no chat template, so that conversations cannot be written for it",
             expected="a base that was tuned on chats, or plain texts",
-            next_step="take an instruction model for a base",
+            next_step="take an instruction model for a base, or a template: creuset finetune --template FILE",
         )
     return template
 

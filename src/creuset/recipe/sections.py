@@ -86,6 +86,11 @@ class FamilyConfig(Section):
         return None
 
     @property
+    def base_template(self) -> str | None:
+        """A chat template of one's own for the base, or the file that holds it."""
+        return None
+
+    @property
     def base_context(self) -> int | None:
         """Tokens that a whole base reads at most; None for all that it can."""
         return None

@@ -46,6 +46,7 @@ from creuset.progress import Progress, Silent
 from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
 from creuset.workflows.load import load
+from creuset.workflows.tuned_model import tuned_text
 
 Target = Literal["safetensors", "gguf", "gguf-lora", "peft"]
 CERTIFICATE = "certificate.json"
@@ -160,7 +161,7 @@ def exportable_run(run: RunFolder) -> Exportable:
     base = run.manifest().base
     assert base is not None
     place = base_path(base["name"])
-    native = load_native(place, dtype=torch.float32)
+    native = tuned_text(loaded, load_native(place, dtype=torch.float32))
     lora = model.form.weights == "lora"
     return Exportable(
         name=run.id,

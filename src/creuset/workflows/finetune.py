@@ -74,6 +74,7 @@ class Tuning:
         test_data: A file of rows to measure on, in place of a share of `data`.
         epochs: How often each training row is seen; None: twice, and at most 300 steps.
         reward: Of grpo and ppo: FILE.py:NAME, or run:NAME of a reward model.
+        template: A file with a chat template in Jinja, for a base without one or in place of its own.
     """
 
     base: str
@@ -83,6 +84,7 @@ class Tuning:
     test_data: str | None = None
     epochs: float | None = None
     reward: str | None = None
+    template: str | None = None
 
 
 def finetune(
@@ -94,6 +96,7 @@ def finetune(
     test_data: str | Path | None = None,
     epochs: float | None = None,
     reward: str | None = None,
+    template: str | Path | None = None,
     name: str | Path | None = None,
     seed: int | None = None,
     settings: Settings = (),
@@ -104,7 +107,7 @@ def finetune(
     """Tunes a language model.
 
     Args:
-        base, data, method, weights, test_data, epochs, reward: See `Tuning`.
+        base, data, method, weights, test_data, epochs, reward, template: See `Tuning`.
         name: The run's ID or path; default: of the base and the method.
         seed: Decides every random draw.
         settings: Values in place of the recipe's, such as {"adapter.rank": 16}.
@@ -126,6 +129,7 @@ def finetune(
         test_data=None if test_data is None else str(test_data),
         epochs=epochs,
         reward=reward,
+        template=None if template is None else str(template),
     )
     recipe = tuning_recipe(asked, settings, seed, progress=progress)
     return train(recipe, name=name, max_seconds=max_seconds, measure=measure, progress=progress)
@@ -151,6 +155,13 @@ def tuning_recipe(
         else list(settings)
     )
     _refuse_two_lengths(asked, changed)
+    if asked.template is not None and file.form in ("text", "labelled"):
+        raise UsageError(
+            "an option without effect: no conversations are written",
+            where="--template",
+            got=f"records of the form {file.form}",
+            next_step="leave it out",
+        )
     if seed is not None:
         changed.append(f"training.seed={seed}")
     place = base_place(asked.base, progress)
@@ -202,6 +213,7 @@ def _recipe_text(
         "model:",
         f"  family: {'tuned_classifier' if is_classifier else 'tuned'}",
         f"  base: {flow(place)}",
+        *([] if asked.template is None else [f"  chat_template: {flow(asked.template)}"]),
         "adapter:",
         f"  kind: {kind}",
         *([] if num_last is None else [f"  num_last: {num_last}"]),

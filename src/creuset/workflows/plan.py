@@ -28,6 +28,7 @@ from creuset.training.gate import GateReport
 from creuset.workflows.distances import check_extractor
 from creuset.workflows.first_stage import RUN
 from creuset.workflows.measurable import not_measurable
+from creuset.workflows.own_template import template_text
 from creuset.workflows.run_data import base_text, load_source
 from creuset.workflows.step_samples import TRAITS_WITH_SAMPLES
 from creuset.workflows.tuning_data import look_at_rows
@@ -168,6 +169,8 @@ def with_absolute_source(recipe: Recipe) -> Recipe:
     model = recipe.model
     if model.base_name is not None:
         model = model.model_copy(update={"base": _absolute(model.base_name)})
+    if model.base_template is not None:
+        model = model.model_copy(update={"chat_template": template_text(model.base_template)})
     return replace(recipe, model=model, data=data.model_copy(update=places), evaluation=evaluation)
 
 

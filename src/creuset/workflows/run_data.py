@@ -16,6 +16,7 @@ from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
 from creuset.workflows.first_stage import RUN, require_same_codes
 from creuset.workflows.load import data_spec, first_stage, run_recipe
+from creuset.workflows.own_template import own_template
 
 SPLIT_SEED = 0
 """Splits follow from the data alone: runs with different seeds are tested on the same samples."""
@@ -74,6 +75,9 @@ def base_text(model: FamilyConfig) -> TextSide | None:
     if model.base_name is None or family(model.family).tune is None:
         return None
     found = open_text_side(base_path(model.base_name))
+    template = own_template(model, found.tokenizer)
+    if template is not None:
+        found = replace(found, chat_template=template)
     limits = [found.context_length, model.base_context]
     if model.base_context is None:
         limits.append(_USUAL_CONTEXT)
