@@ -206,3 +206,11 @@ def test_a_base_whose_tokenizer_has_more_ids_than_it_is_refused(tmp_path: Path) 
     answer = run_command(["data", "validate", written(tmp_path, *GOOD), "--base", str(base)])
     assert answer.exit_code == 2
     assert "this tokenizer does not fit the weights" in answer.stderr
+
+
+def test_long_texts_are_looked_at_in_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text("a line of a book\n" * 100)
+    answer = run_command(["data", "validate", str(path), "--base", bases(tmp_path)[0]])
+    assert answer.exit_code == 0, answer.stderr
+    assert "rows      9 rows, " in answer.stdout

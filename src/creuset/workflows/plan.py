@@ -104,9 +104,8 @@ class Plan:
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
         gate = None
         if precision is None:
-            if base is not None:
-                num_samples = _packed_samples(recipe)
-                gate = look_at_rows(dataset, base, progress, num_samples=num_samples)
+            packed = _packed_samples(recipe)
+            gate = None if base is None else look_at_rows(dataset, base, progress, num_samples=packed)
             check_data_effects(recipe, dataset.spec)
             check_suite(recipe, kind, dataset.spec)
             if 0 < training.num_steps <= training.warmup_steps:

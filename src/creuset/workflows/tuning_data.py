@@ -203,7 +203,8 @@ def _rows(file: TuningFile, text_side: TextSide) -> list[TunedRow]:
             file,
             text_side.tokenizer,
             template=text_side.chat_template,
-            end_id=text_side.eos_ids[0] if text_side.eos_ids else None,
+            end_id=text_side.end_id,
+            context=text_side.context_length,
         )
     why = {
         "kto": "no method learns from rated answers yet",
