@@ -107,7 +107,7 @@ def text_marked() -> Rows:
 
 
 def one_end_missing() -> Rows:
-    with_template(CHATML.replace("'<|im_end|>' + '\n'", "('<|im_end|>' if loop.last else '') + '\n'"))
+    with_template(CHATML.replace("'<|im_end|>' + '\n'", "('<|im_end|>' if loop.index != 2 else '') + '\n'"))
     rows: Rows = conversations()
     for row in rows:
         row["messages"] *= 2

@@ -213,4 +213,4 @@ def test_long_texts_are_looked_at_in_blocks(tmp_path: Path) -> None:
     path.write_text("a line of a book\n" * 100)
     answer = run_command(["data", "validate", str(path), "--base", bases(tmp_path)[0]])
     assert answer.exit_code == 0, answer.stderr
-    assert "rows      9 rows, " in answer.stdout
+    assert "rows      8 rows, " in answer.stdout
