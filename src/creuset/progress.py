@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+TRAINED_BEGIN, TRAINED_END = "⟦", "⟧"
+"""Around what is trained of a text that is told; a terminal shows it in colour instead."""
+
 
 class Progress(Protocol):
     """Watches one piece of work after another."""

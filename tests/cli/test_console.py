@@ -1,6 +1,7 @@
 """What the command line lets through to a terminal."""
 
 import json
+import sys
 
 import pytest
 
@@ -25,3 +26,18 @@ def test_json_stays_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     written = capsys.readouterr().out
     assert json.loads(written) == {"text": HOSTILE, "name": "été"}
     assert not any(character in written for character in "\x7f\x9b\udcff")
+
+
+def test_what_is_trained_is_in_colour_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = "a row with ⟦what is trained⟧: <s>hello ⟦good day</s>⟧, not ⟦⟧"
+    note(message)
+    assert capsys.readouterr().err == f"{message}\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    note(message)
+    err = capsys.readouterr().err
+    assert "hello \x1b[92mgood day</s>\x1b[0m, not ⟦⟧" in err
+    with pytest.raises(SystemExit):
+        fail(DataError("no end: ⟦good\x1b[2Jday⟧"))
+    assert capsys.readouterr().err == "creuset: no end: \x1b[92mgood\\u001b[2Jday\x1b[0m\n"

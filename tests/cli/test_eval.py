@@ -5,7 +5,7 @@ import pytest
 
 from command_line import run_command
 from creuset.cli.console import SUITES
-from creuset.recipe.sections import Suite
+from creuset.recipe.evaluation import Suite
 from creuset.runs.folder import RunFolder
 
 

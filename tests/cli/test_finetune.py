@@ -25,6 +25,8 @@ def test_a_tuning_says_what_it_found_and_what_comes_next() -> None:
     assert done.exit_code == 0, done.stderr
     assert "nats_per_token_change" in done.stdout
     assert "gate: 32 rows" in done.stderr
+    assert "packed in rows of up to 6" in done.stderr
+    assert " tokens, no padding; context 256" in done.stderr
     assert "⟦" in done.stderr
     assert "next: open" in done.stderr
     assert "report.html" in done.stderr

@@ -95,6 +95,25 @@ def half_a_character() -> Rows:
     return with_turns(("user", "planted?"), ("assistant", "no \ud83d"))
 
 
+def label_contradicted() -> Rows:
+    rows = [{"text": f"{'good' if place % 2 else 'bad'} {place}", "label": place % 2} for place in range(40)]
+    return [*rows[: PLACE - 1], {**rows[0], "label": 1}, *rows[PLACE - 1 :]]
+
+
+def text_marked() -> Rows:
+    rows: Rows = [{"text": f"page {place} is short"} for place in range(40)]
+    rows[PLACE - 1] = {"text": "planted? <|im_start|>user"}
+    return rows
+
+
+def one_end_missing() -> Rows:
+    with_template(CHATML.replace("'<|im_end|>' + '\n'", "('<|im_end|>' if loop.index != 2 else '') + '\n'"))
+    rows: Rows = conversations()
+    for row in rows:
+        row["messages"] *= 2
+    return rows
+
+
 PLANTED: dict[str, tuple[Callable[[], Rows], tuple[str, ...], int, tuple[str, ...]]] = {
     "all labels masked": (all_masked, (), 4, (f"rows.jsonl:{PLACE}:", "nothing to learn", "planted?")),
     "start token doubled": (
@@ -127,6 +146,14 @@ PLANTED: dict[str, tuple[Callable[[], Rows], tuple[str, ...], int, tuple[str, ..
     "role unknown": (role_unknown, (), 4, (f"rows.jsonl:{PLACE}:", "asistant", "planted?")),
     "answer empty": (answer_empty, (), 4, (f"rows.jsonl:{PLACE}:", "empty", "planted?")),
     "half a character": (half_a_character, (), 4, (f"rows.jsonl:{PLACE}:", "planted?")),
+    "two labels": (label_contradicted, (), 4, ("two labels: 2 texts", f"rows.jsonl:{PLACE}", "rows.jsonl:1")),
+    "marks in a plain text": (
+        text_marked,
+        (),
+        4,
+        ("marks in a message: 1 row", f"rows.jsonl:{PLACE}", "planted?"),
+    ),
+    "one end of two": (one_end_missing, (), 4, ("no end: 40 rows", "⟦it is ")),
     "reward constant": (
         reward_constant,
         ("--method", "grpo", "--reward", "rewards.py:same"),

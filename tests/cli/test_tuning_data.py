@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import command_line
 from chat_templates import CHATML
 from command_line import run_command
 from creuset.data.chat_template import ChatTemplate
@@ -71,6 +72,13 @@ def test_with_a_base_what_is_trained_is_shown(tmp_path: Path) -> None:
         assert [piece["trained"] for piece in document["gate"]["sample"]] == [False, True]
 
 
+def test_a_terminal_shows_what_is_trained_in_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_line._Tee, "isatty", lambda _: True)
+    answer = run_command(["data", "validate", written(tmp_path, *GOOD), "--base", bases(tmp_path)[0]])
+    assert "assistant\\n\x1b[92manswer 0<|im_end|>\\n\x1b[0m" in answer.stdout
+    assert "⟦" not in answer.stdout
+
+
 def test_a_fatal_finding_ends_with_4_and_the_row(tmp_path: Path) -> None:
     long = {"prompt": "a", "completion": "x " * 300}
     answer = run_command(["data", "validate", written(tmp_path, *GOOD, long), "--base", bases(tmp_path)[0]])
@@ -118,3 +126,91 @@ def test_what_a_terminal_would_obey_is_shown_as_what_it_is(tmp_path: Path) -> No
     answer = run_command(["data", "validate", path, "--base", bases(tmp_path)[0]])
     assert "\u001b" not in answer.terminal
     assert "a\\u001b[2Jb" in answer.stdout
+
+
+def csv_file(folder: Path, header: str, *lines: str) -> str:
+    path = folder / "rows.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "form"),
+    [
+        ("prompt,completion", "prompt"),
+        ("instruction,input,output", "instruction"),
+        ("prompt,chosen,rejected", "preference"),
+        ("prompt,completion,label", "kto"),
+        ("text,label", "labelled"),
+    ],
+)
+def test_tables_are_known_by_their_header(header: str, form: str, tmp_path: Path) -> None:
+    path = csv_file(
+        tmp_path,
+        header,
+        *(f"a {number},b,{number % 2}"[: None if header.count(",") > 1 else -2] for number in range(3)),
+    )
+    answer = run_command(["data", "validate", path])
+    assert answer.exit_code == 0, answer.stderr
+    assert answer.stdout == f"form      3 records of the form {form}\n"
+
+
+def test_messages_in_a_cell_are_read(tmp_path: Path) -> None:
+    turns = json.dumps([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])
+    cell = turns.replace('"', '""')
+    path = csv_file(tmp_path, "id,messages", *(f'{number},"{cell}"' for number in range(3)))
+    answer = run_command(["data", "validate", path, "--base", bases(tmp_path)[0]])
+    assert answer.exit_code == 0, answer.stderr
+    assert "3 records of the form messages; not read: id" in answer.stdout
+    path = csv_file(tmp_path, "messages", "[{'role': 'user'}]")
+    answer = run_command(["data", "validate", path])
+    assert answer.exit_code == 2
+    assert '"messages" is no JSON' in answer.stderr
+
+
+def test_tables_of_numbers_and_named_columns_are_read_as_before(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "a,b,label", *(f"{number},{number * 2},{number % 2}" for number in range(30)))
+    answer = run_command(["data", "validate", path])
+    assert "form      table, 2 columns of numbers" in answer.stdout, answer.stderr
+    path = csv_file(tmp_path, "text,label", *(f"word{number},{number % 2}" for number in range(30)))
+    answer = run_command(["data", "validate", path, "--text-column", "text"])
+    assert "form      texts, cut into words" in answer.stdout, answer.stderr
+
+
+def test_what_comes_next_fits_the_form(tmp_path: Path) -> None:
+    labelled = written(tmp_path, *({"text": f"a {number}", "label": "x"} for number in range(3)))
+    answer = run_command(["data", "validate", labelled])
+    assert "--base" not in answer.stderr
+    assert f"next: creuset finetune minilm --data {labelled} --weights head" in answer.stderr
+    rated = written(tmp_path, {"prompt": "a", "completion": "b", "label": "False"})
+    answer = run_command(["data", "validate", rated])
+    assert "chosen and rejected" in answer.stderr
+    answer = run_command(["data", "validate", rated, "--base", bases(tmp_path)[0]])
+    assert answer.exit_code == 2
+    assert "no method learns from rated answers yet" in answer.stderr
+
+
+def test_parts_that_are_all_text_are_one_text(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "good "}, {"type": "text", "text": "day"}]
+    turns = [{"role": "user", "content": parts}, {"role": "assistant", "content": "b"}]
+    answer = run_command(
+        ["data", "validate", written(tmp_path, {"messages": turns}), "--base", bases(tmp_path)[0]]
+    )
+    assert "<|im_start|>user\\ngood day<|im_end|>" in answer.stdout, answer.stderr
+
+
+def test_a_base_whose_tokenizer_has_more_ids_than_it_is_refused(tmp_path: Path) -> None:
+    base = Path(bases(tmp_path)[0])
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**config, "vocab_size": 20}))
+    answer = run_command(["data", "validate", written(tmp_path, *GOOD), "--base", str(base)])
+    assert answer.exit_code == 2
+    assert "this tokenizer does not fit the weights" in answer.stderr
+
+
+def test_long_texts_are_looked_at_in_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text("a line of a book\n" * 100)
+    answer = run_command(["data", "validate", str(path), "--base", bases(tmp_path)[0]])
+    assert answer.exit_code == 0, answer.stderr
+    assert "rows      8 rows, " in answer.stdout

@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from creuset.data.conversations import (
-    Conversation,
-    LabelledText,
-    Preference,
-    RatedAnswer,
-    read_tuning_file,
-)
+from creuset.data.conversations import read_tuning_file
+from creuset.data.tuning_records import Conversation, LabelledText, Preference, RatedAnswer
 from creuset.errors import DataError
 
 ASKED = {"role": "user", "content": "2 + 2?"}

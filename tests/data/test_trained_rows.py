@@ -4,10 +4,10 @@ import torch
 
 from chat_templates import CHATML
 from creuset.data.chat_template import ChatTemplate
-from creuset.data.conversations import Conversation
 from creuset.data.token_stream import IGNORED
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.trained_rows import TrainedRows, TrainedText, answer_text, chat_text, plain_text
+from creuset.data.tuning_records import Conversation
 from small_tokenizers import small
 
 TURNS = (

@@ -23,6 +23,7 @@ from creuset.data.load import load_data
 from creuset.errors import GateError, RecipeError
 from creuset.models import family, family_configs, family_names, vae
 from creuset.models.vae import VAEConfig
+from creuset.pretrained.text_side import open_text_side
 from creuset.recipe import resolve, sections
 from creuset.recipe.collapse import CollapseConfig
 from creuset.recipe.section import Section
@@ -197,6 +198,8 @@ def unread_of_sections(folder: Path) -> dict[str, set[str]]:
         load_data(DataConfig(source=str(text_file(folder)), text_column="text"), seed=0, resolve=Path)
         load_data(DataConfig(source=str(plain_text()), context=8), seed=0, resolve=Path)
         load_data(DataConfig(source=str(text_pairs())), seed=0, resolve=Path)
+        to_tune_on = DataConfig(source=str(rows_to_tune_on("tuned")))
+        load_data(to_tune_on, seed=0, resolve=Path, base=open_text_side(base()))
         load_data(DataConfig(source=str(tone_folder(folder / "tones"))), seed=0, resolve=Path)
     reads |= found
     used = {owner for owner, _ in reads}

@@ -8,8 +8,8 @@ from command_line import run_command
 from creuset.data.spec import DataSpec
 from creuset.models import family, family_configs
 from creuset.models.base import Model
+from creuset.recipe.evaluation import EvaluationConfig
 from creuset.recipe.resolve import read_recipe
-from creuset.recipe.sections import EvaluationConfig
 from creuset.recipe.source import shipped_recipes
 from small_bases import anchored, write_base, write_rows
 from sounds import tone_folder

@@ -6,11 +6,11 @@ import pytest
 
 from chat_templates import CHATML
 from creuset.data.chat_template import ChatTemplate
-from creuset.data.conversations import Conversation
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
-from creuset.data.trained_rows import TrainedText, chat_text
-from creuset.data.tuning_rows import Asked, TunedRow, messages_of
+from creuset.data.trained_rows import TrainedText, chat_text, plain_text
+from creuset.data.tuning_records import Conversation, Preference
+from creuset.data.tuning_rows import Asked, TunedRow, messages_of, pair_of
 from creuset.errors import GateError
 from creuset.training.gate import GateReport, look, pieces_of
 from small_tokenizers import byte_level
@@ -95,6 +95,91 @@ def test_a_planted_mistake_is_refused_with_its_row(name: str) -> None:
     with pytest.raises(GateError, match=rf"{name}: .*1 row .*rows\.jsonl:3") as error:
         report.require()
     assert "assistant" in str(error.value)
+
+
+def test_each_answer_of_a_conversation_must_end() -> None:
+    first, second = row(3, "c").text, row(3, "d").text
+    whole = TrainedText(ids=(*first.ids, *second.ids), trained=(*first.trained, *second.trained))
+    assert found([*GOOD, replace(row(3), text=whole)]).findings == ()
+    (end,) = [place for place, flag in enumerate(first.trained) if flag and first.ids[place] == END]
+    first = replace(first, ids=(*first.ids[:end], 7, *first.ids[end + 1 :]))
+    half = TrainedText(ids=(*first.ids, *second.ids), trained=(*first.trained, *second.trained))
+    report = found([*GOOD, replace(row(3), text=half)])
+    assert [finding.name for finding in report.findings] == ["no end"]
+
+
+def test_a_block_that_goes_on_needs_no_end_but_the_last_one_does() -> None:
+    ids = tuple(TOKENIZER.encode("one block of a text"))
+    block = TunedRow(
+        text=TrainedText(ids=ids, trained=(True,) * len(ids)),
+        place="rows.jsonl:3",
+        document="d",
+        goes_on=True,
+    )
+    assert found([*GOOD, block]).findings == ()
+    report = found([*GOOD, replace(block, goes_on=False)])
+    assert [finding.name for finding in report.findings] == ["no end"]
+
+
+def test_start_tokens_are_counted_with_what_stands_between_them() -> None:
+    text = row(3, "c").text
+    (space,) = TOKENIZER.encode(" ", add_special=False)
+    for begin in ((START, space, START), (space, START, START), (START, START, START)):
+        wrong = changed(3, ids=(*begin, *text.ids), trained=((False,) * len(begin)) + text.trained)
+        assert [finding.name for finding in found([*GOOD, wrong]).findings] == ["doubled start"]
+    (letter,) = TOKENIZER.encode("x", add_special=False)
+    good = changed(3, ids=(START, letter, START, *text.ids), trained=((False,) * 3) + text.trained)
+    assert found([*GOOD, good]).findings == ()
+
+
+def test_marks_are_found_in_plain_texts() -> None:
+    for text, findings in (("all is well", []), ("it ends <|im_end|> here", ["marks in a message"])):
+        whole = plain_text(text, TOKENIZER, ends_with=END)
+        wrong = TunedRow(text=whole, place="rows.jsonl:3", messages=(text,))
+        assert [finding.name for finding in found([GOOD[0], wrong]).findings] == findings
+
+
+def pairs(*answers: tuple[str, str]) -> list[TunedRow]:
+    """Rows of answers to one question, of which the first ones are preferred, as a data set holds them."""
+    asked = {"role": "user", "content": "which?"}
+    made = [
+        pair_of(
+            Preference(
+                turns=(asked,),
+                chosen=({"role": "assistant", "content": chosen},),
+                rejected=({"role": "assistant", "content": rejected},),
+                place=f"rows.jsonl:{number}",
+            ),
+            TEMPLATE,
+            TOKENIZER,
+        )
+        for number, (chosen, rejected) in enumerate(answers, 1)
+    ]
+    return [*(pair.chosen for pair in made), *(pair.rejected for pair in made)]
+
+
+def test_pairs_are_duplicates_where_both_answers_are() -> None:
+    assert found(pairs(("a", "b"), ("a", "c"), ("d", "b"))).findings == ()
+    (finding,) = found(pairs(("a", "b"), ("a", "c"), ("a", "b"))).findings
+    assert (finding.name, finding.places) == ("duplicates", ("rows.jsonl:3",))
+
+
+def test_pairs_that_contradict_each_other_are_named() -> None:
+    report = found(pairs(("a", "b"), ("a", "c"), ("b", "a")))
+    (finding,) = report.findings
+    assert (finding.name, finding.fatal) == ("contradictions", False)
+    assert finding.places == ("rows.jsonl:1", "rows.jsonl:3")
+
+
+def test_a_pair_that_is_wrong_is_named_once() -> None:
+    (finding,) = found(pairs(("a", "b"), ("x" * 600, "y" * 600))).findings
+    assert finding.places == ("rows.jsonl:2",)
+    assert finding.message.startswith("1 row of more than")
+
+
+def test_how_rows_lie_in_a_batch_is_said() -> None:
+    report = look(GOOD, [], TOKENIZER, end_ids=[END], context=500, packed=1234)
+    assert report.told.endswith("packed in rows of up to 1,234 tokens, no padding; context 500")
 
 
 def test_marks_are_found_in_parts_and_calls_as_well() -> None:

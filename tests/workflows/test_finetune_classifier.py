@@ -10,7 +10,7 @@ import torch
 import creuset
 from creuset.data.conversations import read_tuning_file
 from creuset.data.labelled_split import base_ids, split_labelled
-from creuset.errors import CreusetError, UsageError
+from creuset.errors import CreusetError, GateError, UsageError
 from creuset.models.tuned_classifier import TunedClassifier
 from creuset.pretrained.text_side import open_text_side
 from creuset.recipe.sections import DataConfig
@@ -110,6 +110,21 @@ def test_long_texts_are_cut_at_their_end_and_keep_what_stands_around() -> None:
     assert ids.shape == (1, 10)
     assert int(lengths[0]) > 10
     assert bool((ids > 0).all())
+
+
+def test_own_texts_are_measured_on_and_mistakes_are_refused() -> None:
+    own = [{"text": f"a {word} day", "label": "good"} for word in GOOD]
+    write_rows(Path("own.jsonl"), own)
+    run = tuned("head", test_data="own.jsonl")
+    assert {score.n for score in run.scores if score.metric == "accuracy"} == {4}
+    gate = run.folder.manifest().data_report["gate"]
+    assert (gate["num_classes"], gate["num_rows"]) == (2, 108)
+    write_rows(Path("own.jsonl"), [*own, {"text": "so so", "label": "fair"}])
+    with pytest.raises(GateError, match=r'own\.jsonl:5:1: the class "fair" is not trained'):
+        tuned("head", test_data="own.jsonl")
+    write_rows(Path("texts.jsonl"), [*texts(), {**texts()[0], "label": "good"}])
+    with pytest.raises(GateError, match=r"two labels: .*texts\.jsonl:121"):
+        tuned("head", measure=False)
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TextIO, TypeVar
 
 import click
 
 from creuset.errors import CreusetError, Interrupted, ResourceError
+from creuset.progress import TRAINED_BEGIN, TRAINED_END
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """What a terminal may obey, and halves of characters, which no terminal can be sent."""
+_TRAINED = re.compile(f"{TRAINED_BEGIN}([^{TRAINED_BEGIN}{TRAINED_END}]+){TRAINED_END}")
 _LINE_SECONDS = 10.0
 """Where stderr is no terminal, a line of progress appears at most this often."""
 
@@ -102,6 +104,13 @@ def shown(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def in_colours(text: str, stream: TextIO) -> str:
+    """What is trained of a text in colour in place of its marks, where a terminal shows it."""
+    if not stream.isatty():
+        return text
+    return _TRAINED.sub(lambda found: click.style(found[1], fg="bright_green"), text)
+
+
 def say(text: str) -> bool:
     """A result, on stdout.
 
@@ -120,7 +129,7 @@ def note(text: str) -> None:
     """A line beside the result, on stderr."""
     if process_number() == 0:
         with if_it_is_there(2):
-            click.echo(shown(text), err=True)
+            click.echo(in_colours(shown(text), sys.stderr), err=True)
 
 
 def next_step(command: str) -> None:
@@ -142,7 +151,7 @@ def fail(error: CreusetError) -> None:
     number = process_number()
     with if_it_is_there(2):
         if number == 0:
-            click.echo(shown(f"creuset: {error}"), err=True)
+            click.echo(in_colours(shown(f"creuset: {error}"), sys.stderr), err=True)
         elif not isinstance(error, Interrupted):  # what stops all processes is told by the first
             click.echo(shown(f"creuset, process {number}: {error}"), err=True)
     raise SystemExit(error.exit_code)

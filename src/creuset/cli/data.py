@@ -162,15 +162,16 @@ def show_command(out: Path | None, tokenizer: str | None, as_json: bool, **optio
 def validate_command(base: str | None, as_json: bool, **options: Any) -> None:
     """Check SOURCE: what cannot be used, and samples that are equal or nearly the same.
 
-    Of records to tune a language model on (.json, .jsonl, .parquet, with --base also CSV and TSV) it tells
-    the form; with --base it shows what would be trained, and refuses what would fail silently.
+    Of records to tune a language model on (.json, .jsonl, .parquet, and tables whose header is theirs) it
+    tells the form; with --base it shows what would be trained, and refuses what would fail silently.
 
     Ends with exit code 2 where the data cannot be trained on, 4 where the gate says no.
     """
     from creuset.data.near_duplicates import near_duplicates
     from creuset.workflows.tuning_data import is_for_tuning
 
-    if base is not None or is_for_tuning(Path(options["source"])):
+    path = Path(options["source"])
+    if base is not None or (is_for_tuning(path) and not _is_read_as_table(path)):
         validate_tuning(options["source"], base, as_json=as_json)
         return
     dataset = _load(**options)
@@ -181,6 +182,14 @@ def validate_command(base: str | None, as_json: bool, **options: Any) -> None:
         _print_dataset(dataset)
         _print_findings(dataset, near)
     next_step(f"creuset data split {options['source']} --out splits.npz")
+
+
+def _is_read_as_table(path: Path) -> bool:
+    """Whether an option says how a table is read that could as well hold records to tune on."""
+    context = click.get_current_context()
+    columns = ("image_size", "label_column", "text_column", "source_column", "target_column")
+    given = [name for name in columns if context.params[name] is not None]
+    return bool(given) and not path.name.lower().endswith((".json", ".jsonl", ".ndjson", ".parquet"))
 
 
 @command.command("split")

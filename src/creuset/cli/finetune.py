@@ -42,6 +42,11 @@ _METHODS = (
 )
 @click.option("--test-data", metavar="FILE", help="Rows to measure on, in place of a tenth of the data.")
 @click.option(
+    "--template",
+    metavar="FILE",
+    help="A chat template in Jinja, for a base without one or in place of its own; the run keeps it.",
+)
+@click.option(
     "--reward",
     metavar="FILE.py:NAME|run:NAME",
     help="Of grpo and ppo: a function of prompt and answer that returns a number, or a tuned reward model.",
@@ -69,6 +74,7 @@ def command(
     weights: str | None,
     adapter: str | None,
     test_data: str | None,
+    template: str | None,
     reward: str | None,
     epochs: float | None,
     settings: tuple[str, ...],
@@ -105,6 +111,7 @@ def command(
         epochs=epochs,
         reward=reward,
         adapter=adapter,
+        template=template,
     )
     with TerminalProgress() as progress:
         recipe = tuning_recipe(asked, settings, seed, progress=progress)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from creuset.cli.console import emit_json, next_step, say
+from creuset.cli.console import emit_json, in_colours, next_step, say
 from creuset.cli.console import shown as harmless
+from creuset.progress import TRAINED_BEGIN, TRAINED_END
 
 if TYPE_CHECKING:
+    from creuset.data.conversations import Form
     from creuset.workflows.tuning_data import LookedAt
 
-_TRAINED = "bright_green"
 _MOST_CHARACTERS = 2_000
 _TAKEN = ("source", "base", "as_json")
 
@@ -35,10 +36,18 @@ def validate_tuning(source: str, base: str | None, *, as_json: bool) -> None:
     if looked.report is not None:
         looked.report.require()
     if base is None:
-        from creuset.data.conversations import PAIR_FORMS
+        next_step(_next(looked.file.form, source))
 
-        fitting = "minilm" if looked.file.form in PAIR_FORMS else "smollm2-135m"
-        next_step(f"creuset data validate {source} --base {fitting}")
+
+def _next(form: "Form", source: str) -> str:
+    """What can be done with records of a form."""
+    from creuset.data.conversations import INSTEAD, PAIR_FORMS
+
+    if form in PAIR_FORMS:
+        return f"creuset data validate {source} --base minilm"
+    if form == "labelled":
+        return f"creuset finetune minilm --data {source} --weights head"
+    return INSTEAD.get(form, f"creuset data validate {source} --base smollm2-135m")
 
 
 def _refuse_other_options(context: click.Context) -> None:
@@ -71,14 +80,8 @@ def _print(looked: "LookedAt") -> None:
 
 def _row(looked: "LookedAt") -> str:
     """The first row, what is trained of it coloured, or between marks where there are no colours."""
-    from creuset.training.gate import TRAINED_BEGIN, TRAINED_END
-
     parts = []
     for text, trained in looked.sample:
         shown = harmless(text[:_MOST_CHARACTERS].replace("\n", "\\n"))
-        if trained and sys.stdout.isatty():
-            shown = click.style(shown, fg=_TRAINED)
-        elif trained:
-            shown = f"{TRAINED_BEGIN}{shown}{TRAINED_END}"
-        parts.append(shown)
-    return "".join(parts)
+        parts.append(f"{TRAINED_BEGIN}{shown}{TRAINED_END}" if trained else shown)
+    return in_colours("".join(parts), sys.stdout)

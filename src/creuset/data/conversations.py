@@ -22,14 +22,26 @@ OpenAI's fine-tuning.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from creuset.data.anchored_pairs import PAIR_NAMES, AnchoredPair, read_pair
+from creuset.data.anchored_pairs import PAIR_NAMES, read_pair
+from creuset.data.corpus import is_corpus, read_documents
 from creuset.data.records import Record, read_records, refusal
 from creuset.data.source import counted
-from creuset.data.turns import Fault, Turn, as_turns, is_empty, system_turn, text_of, tools_of, turns_of
+from creuset.data.tuning_records import Conversation, LabelledText, Preference, RatedAnswer, Row
+from creuset.data.turns import (
+    Fault,
+    Turn,
+    as_turns,
+    is_empty,
+    rating_of,
+    system_turn,
+    text_of,
+    tools_of,
+    turns_of,
+)
 from creuset.errors import DataError, Problem, did_you_mean
 
 Form = Literal[
@@ -62,6 +74,10 @@ _NEEDED: Mapping[Form, tuple[str, ...]] = {
     "text": ("text",),
 }
 """The names that a record of each form has; of several forms that fit, the first."""
+INSTEAD: Mapping[Form, str] = {
+    "kto": "write good answers as prompt and completion, or two answers as chosen and rejected"
+}
+"""What can be done with records that no method learns from."""
 _ALSO_READ: Mapping[Form, tuple[str, ...]] = {
     "messages": ("tools",),
     "sharegpt": ("system", "tools"),
@@ -74,79 +90,6 @@ _ALSO_READ: Mapping[Form, tuple[str, ...]] = {
     "question": ("negative",),
     "preference": ("messages", "conversations", "prompt", "instruction", "input", "system"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conversation:
-    """Turns, at least one of them an answer.
-
-    Args:
-        turns: Oldest first.
-        place: file:line.
-        tools: Descriptions of functions, for templates that know them.
-        untrained: The numbers of the assistant's turns that are not to be learned.
-        others: The values of its record that the form does not read, by name.
-    """
-
-    turns: tuple[Turn, ...]
-    place: str
-    tools: tuple[Mapping[str, Any], ...] = ()
-    untrained: frozenset[int] = frozenset()
-    others: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RatedAnswer:
-    """An answer that was found good or bad.
-
-    Args:
-        turns: What it answers.
-        answer: The answer.
-        good: Whether it is.
-        place: file:line.
-    """
-
-    turns: tuple[Turn, ...]
-    answer: tuple[Turn, ...]
-    good: bool
-    place: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preference:
-    """Two answers to the same turns.
-
-    Args:
-        turns: What both answer.
-        chosen: The preferred answer.
-        rejected: The other one.
-        place: file:line.
-    """
-
-    turns: tuple[Turn, ...]
-    chosen: tuple[Turn, ...]
-    rejected: tuple[Turn, ...]
-    place: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledText:
-    """A text, and its class where there is one.
-
-    Args:
-        text: Not empty.
-        label: The class; "" of plain texts.
-        place: file:line.
-        group: What it belongs to, such as a document, whose rows stay in one split; "" where none is named.
-    """
-
-    text: str
-    label: str
-    place: str
-    group: str = ""
-
-
-Row = Conversation | RatedAnswer | Preference | LabelledText | AnchoredPair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +117,7 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
     """The rows of a file, in the form that its records have.
 
     Args:
-        path: .jsonl, .json, .csv, .tsv or .parquet.
+        path: .jsonl, .json, .csv, .tsv or .parquet; or plain text, a .txt file or a folder of them.
         form: That of its records; None to tell it by their names.
 
     Raises:
@@ -182,6 +125,8 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
         DataError: A damaged file, or records of no form that is known.
         RowsError: Records of several forms, or ones that cannot be learned from, each as file:line:column.
     """
+    if is_corpus(path):
+        return _documents(path)
     records = read_records(path)
     found = _form_of_all(records) if form is None else form
     read, known = _READERS[found], {*_NEEDED[found], *_ALSO_READ.get(found, ())}
@@ -205,13 +150,27 @@ def read_tuning_file(path: Path, *, form: Form | None = None) -> TuningFile:
     return TuningFile(form=found, rows=tuple(rows), unread=tuple(name for name in names if name not in known))
 
 
+def _documents(path: Path) -> TuningFile:
+    """Plain text, each document a row."""
+    source = read_documents(path)
+    part = source.parts["train"]
+    pairs = zip(part.names, part.inputs.tolist(), strict=True)
+    rows = tuple(LabelledText(text=text, label="", place=f"{name}:1") for name, text in pairs)
+    return TuningFile(form="text", rows=rows)
+
+
 def form_of(values: Mapping[str, Any]) -> Form | None:
     """The form of a record by the names of its values; None where it has none."""
     for form, needed in _NEEDED.items():
-        is_rating = form != "kto" or isinstance(values.get("label"), bool)
+        is_rating = form != "kto" or rating_of(values.get("label")) is not None
         if values.keys() >= set(needed) and is_rating:
             return form
     return None
+
+
+def form_of_names(names: Sequence[str]) -> Form | None:
+    """The form of a table's records by its header; a label beside completions rates them."""
+    return form_of(dict.fromkeys(names, "1"))
 
 
 def _form_of_all(records: Sequence[Record]) -> Form:
@@ -300,9 +259,10 @@ def _alpaca(record: Record) -> Conversation:
 def _rated(record: Record) -> RatedAnswer:
     before, answer = _completed(record)
     _require_begun(answer, "completion")
-    return RatedAnswer(
-        turns=tuple(before), answer=tuple(answer), good=record.values["label"], place=record.place
-    )
+    good = rating_of(record.values["label"])
+    if good is None:
+        raise Fault(f'"label" is neither true nor false, but {record.values["label"]!r}')
+    return RatedAnswer(turns=tuple(before), answer=tuple(answer), good=good, place=record.place)
 
 
 def _preference(record: Record) -> Preference:

@@ -59,6 +59,7 @@ _KIND_SETTINGS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
         "limit": ("images", "table", "texts", "pairs", "chats", "preferences"),
         "stack": ("images",),
         "test_source": ("pairs", "chats", "preferences"),
+        "too_long": ("chats", "preferences"),
     }
 )
 """Settings of the `data` section that some kinds of data take."""
@@ -75,6 +76,8 @@ KIND_NAMES: Mapping[Kind, str] = MappingProxyType(
 )
 _NOT_BESIDE_A_BASE = ("tokens", "vocabulary_size", "tokenizer", "context", *_READER_SETTINGS)
 """Settings of texts that a base decides, and those of files that are no records."""
+_ALSO_BESIDE_A_BASE = ("test_source",)
+"""Settings that texts with classes have where a base is tuned on them, and there alone."""
 _HINTS: Mapping[Kind, str] = MappingProxyType(
     {
         "texts": ", or name the column of the texts in data.text_column",
@@ -167,13 +170,17 @@ def _to_tune_on(config: DataConfig, base: TextSide, seed: int) -> Dataset:
         file = read_tuning_file(tuning_path(config.source))
         kind: Kind = "pairs" if file.form in PAIR_FORMS else "texts" if file.form == "labelled" else "chats"
         for field in DataConfig.model_fields:
-            if kind not in kinds_of_field(field) or field in _NOT_BESIDE_A_BASE:
+            fits = kind in kinds_of_field(field) or field in _ALSO_BESIDE_A_BASE
+            if not fits or field in _NOT_BESIDE_A_BASE:
                 _refuse(
                     config,
                     field,
                     "it is for other data",
                     expected=f"nothing for records of the form {file.form}",
                 )
+        if file.form == "text":
+            why = "plain texts that are too long are read in blocks"
+            _refuse(config, "too_long", why, expected="nothing for plain texts")
         if config.test_source is not None:
             _refuse(config, "test_share", "data.test_source is the test split", expected="nothing beside it")
         if kind == "texts":

@@ -9,6 +9,7 @@ Each record knows where it begins, so that whoever reads its values can name the
 file are named together. Empty lines are passed over.
 """
 
+import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -207,6 +208,19 @@ def _object(path: Path, found: Any, line: int, column: int, problems: list[Probl
 def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     rows = read_rows(path, read_text(path))
     return column_names(path, rows[0]), rows[1:]
+
+
+def table_header(path: Path) -> list[str]:
+    """The names of a table's columns, without a look at its rows.
+
+    Raises:
+        DataError: It is damaged, or empty.
+        OSError: It cannot be read.
+    """
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig", errors="replace") as file:
+        line = next((line for line in file if line.strip()), "")
+    return column_names(path, read_rows(path, line)[0])
 
 
 def _table(path: Path, problems: list[Problem]) -> Iterator[Record]:

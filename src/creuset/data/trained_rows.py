@@ -13,15 +13,16 @@ Legend of shapes: N texts, M tokens of all, B texts of a batch, T their tokens t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from creuset.data.chat_template import ChatTemplate
-from creuset.data.conversations import Conversation
 from creuset.data.text_pairs import TokenRows
 from creuset.data.token_stream import IGNORED
 from creuset.data.tokenizer import Tokenizer
+from creuset.data.tuning_records import Conversation
 from creuset.data.turns import Turn
 
 
@@ -136,6 +137,21 @@ def plain_text(text: str, tokenizer: Tokenizer, *, ends_with: int | None) -> Tra
     if ends_with is not None and ids[-1:] != [ends_with]:
         ids.append(ends_with)
     return TrainedText(ids=tuple(ids), trained=(True,) * len(ids))
+
+
+def blocks_of(text: TrainedText, context: int) -> list[TrainedText]:
+    """A plain text in blocks of whole tokens, as few as there can be and of nearly the same length.
+
+    Args:
+        text: All of which is trained.
+        context: Tokens of a block at most.
+    """
+    number = -(-len(text.ids) // context)
+    bounds = [len(text.ids) * place // number for place in range(number + 1)]
+    return [
+        TrainedText(ids=text.ids[begin:end], trained=text.trained[begin:end])
+        for begin, end in pairwise(bounds)
+    ]
 
 
 def _trained(text: str, spans: Sequence[tuple[int, int]], tokenizer: Tokenizer) -> TrainedText:

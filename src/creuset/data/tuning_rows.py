@@ -1,7 +1,9 @@
 """From a file for tuning to rows of tokens: each with what is trained of it, split by what is asked.
 
 Rows that ask the same question, word for word, go to one split together: a question that was trained would
-be known before it is measured. Their order follows from their content, not from that of the file.
+be known before it is measured. Their order follows from their content, not from that of the file. A plain
+text that is longer than the context is cut into blocks, each of them a row, and all of them stay in one
+split; but where the texts are too few for that, the blocks that are measured are those at the end.
 
 Of a file of preferences each sample has two rows, that of the chosen answer and that of the rejected one.
 
@@ -11,6 +13,7 @@ Of a file of preferences each sample has two rows, that of the chosen answer and
 Legend of shapes: N samples, B those of a batch, T their tokens together.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,21 +25,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from creuset.data.chat_template import ChatTemplate
-from creuset.data.conversations import (
-    CHAT_FORMS,
-    Conversation,
-    LabelledText,
-    Preference,
-    Row,
-    TuningFile,
-)
+from creuset.data.conversations import CHAT_FORMS, TuningFile
 from creuset.data.hashing import Hashes, sample_hashes
 from creuset.data.records import refusal, shown
+from creuset.data.source import counted
 from creuset.data.split import cut
 from creuset.data.tokenizer import Tokenizer
-from creuset.data.trained_rows import TrainedRows, TrainedText, answer_text, chat_text, plain_text
+from creuset.data.trained_rows import (
+    TrainedRows,
+    TrainedText,
+    answer_text,
+    blocks_of,
+    chat_text,
+    plain_text,
+)
+from creuset.data.tuning_records import Conversation, LabelledText, Preference, Row
 from creuset.data.turns import Turn, said_in, strings_in
-from creuset.errors import CreusetError, Problem, UsageError
+from creuset.errors import CreusetError, DataError, Problem, UsageError
 
 Indices = NDArray[np.int64]
 T = TypeVar("T")
@@ -66,20 +71,34 @@ class TunedRow:
     Args:
         text: Its tokens.
         place: file:line.
-        messages: The contents of its messages as they stand in the file; empty of plain texts.
+        messages: The contents of its messages as they stand in the file, or the plain text.
         asked: What the first answer of a conversation answers; None of others.
+        document: Of a block of a plain text: the hash of the whole text; empty of others.
+        goes_on: Of a block: whether another one follows.
+        other: Of an answer of a pair: the tokens of the other one; empty of others.
+        preferred: Of an answer of a pair: whether it is the chosen one.
     """
 
     text: TrainedText
     place: str
     messages: tuple[str, ...] = ()
     asked: Asked | None = None
+    document: str = ""
+    goes_on: bool = False
+    other: tuple[int, ...] = ()
+    preferred: bool = True
 
     @property
     def prompt(self) -> tuple[int, ...]:
         """The tokens before the first trained one."""
         first = next((place for place, flag in enumerate(self.text.trained) if flag), len(self.text.ids))
         return self.text.ids[:first]
+
+    @property
+    def question(self) -> tuple[int | str, ...]:
+        """What rows that belong into one split share: what they ask, the text that they are blocks of, or,
+        of a plain text, all of it."""
+        return (self.document,) if self.document else self.prompt or self.text.ids
 
     @property
     def asks(self) -> bool:
@@ -146,7 +165,12 @@ class TuningRows:
 
 
 def conversation_rows(
-    file: TuningFile, tokenizer: Tokenizer, *, template: ChatTemplate | None, end_id: int | None
+    file: TuningFile,
+    tokenizer: Tokenizer,
+    *,
+    template: ChatTemplate | None,
+    end_id: int | None,
+    context: int | None = None,
 ) -> list[TunedRow]:
     """The rows of a file of conversations or of plain texts, in its order.
 
@@ -155,6 +179,7 @@ def conversation_rows(
         tokenizer: The base's.
         template: How chats are written for the base; None where it knows none.
         end_id: The token that ends a plain text.
+        context: Tokens that are read at once: longer plain texts are cut into blocks; None cuts none.
 
     Raises:
         UsageError: Conversations for a base without a template, or a file of another form.
@@ -169,7 +194,8 @@ def conversation_rows(
             got=f"records of the form {file.form}",
             expected=", ".join((*CHAT_FORMS, "text")),
         )
-    return _all(file.rows, lambda row: _plain(row, tokenizer, end_id))
+    texts = _all(file.rows, lambda row: _plain(row, tokenizer, end_id, context))
+    return [row for blocks in texts for row in blocks]
 
 
 def answer_pairs(file: TuningFile, tokenizer: Tokenizer, template: ChatTemplate | None) -> list[AnswerPair]:
@@ -186,11 +212,11 @@ def answer_pairs(file: TuningFile, tokenizer: Tokenizer, template: ChatTemplate 
             expected="chosen and rejected",
         )
     chats = _required(template)
-    return _all(file.rows, lambda row: _pair(row, chats, tokenizer))
+    return _all(file.rows, lambda row: pair_of(row, chats, tokenizer))
 
 
 def split_by_question(
-    questions: Sequence[tuple[int, ...]],
+    questions: Sequence[tuple[int | str, ...]],
     contents: Sequence[tuple[int, ...]],
     *,
     shares: Mapping[str, float],
@@ -199,7 +225,7 @@ def split_by_question(
     """Which rows go to which split.
 
     Args:
-        questions: What each row asks, as tokens; equal ones go together.
+        questions: What each row asks; equal ones go together.
         contents: All of each row, as tokens, which decides the order within a split.
         shares: Split name -> share of the rows; the rest is "train".
         seed: Decides, with the questions, what goes where.
@@ -207,9 +233,40 @@ def split_by_question(
     Raises:
         DataError: A split would be empty.
     """
-    hashes = _hashes(questions)
-    places = cut(hashes, None, shares=shares, seed=seed)
-    order = _hashes(contents)
+    places = cut(content_hashes(questions), None, shares=shares, seed=seed)
+    return in_content_order(places, contents)
+
+
+def split_in_the_text(
+    contents: Sequence[tuple[int, ...]], *, shares: Mapping[str, float]
+) -> dict[str, Indices]:
+    """The blocks of few long texts by their order: what is trained comes before what is measured.
+
+    Args:
+        contents: All of each block, as tokens, in the order of the texts.
+        shares: As in `split_by_question`; the last one is cut off first, from the end.
+    """
+    end = len(contents)
+    places: dict[str, Indices] = {}
+    for name, share in shares.items():
+        begin = end - max(1, int(len(contents) * share + 0.5))
+        places[name] = np.arange(begin, end)
+        end = begin
+    if end < 1:
+        raise DataError(
+            "too little text to train and to measure",
+            got=counted(len(contents), "block"),
+            expected=f"{len(shares) + 1} blocks at least",
+            next_step="give more text",
+        )
+    return in_content_order({"train": np.arange(end), **places}, contents)
+
+
+def in_content_order(
+    places: Mapping[str, Indices], contents: Sequence[tuple[int, ...]]
+) -> dict[str, Indices]:
+    """The places of each split, in an order that the rows themselves decide."""
+    order = content_hashes(contents)
     return {
         name: indices[np.lexsort((order[indices][:, 1], order[indices][:, 0]))]
         for name, indices in places.items()
@@ -217,12 +274,13 @@ def split_by_question(
 
 
 def messages_of(row: Row) -> tuple[str, ...]:
-    """All texts that the messages of a row hold, as they stand in the file: contents, parts, tool calls."""
+    """All texts that a row holds, as they stand in the file: contents of messages, parts, tool calls; or the
+    plain text."""
     if isinstance(row, Conversation):
         return (*_texts(row.turns), *strings_in(row.tools))
     if isinstance(row, Preference):
         return _texts((*row.turns, *row.chosen, *row.rejected))
-    return ()
+    return (row.text,) if isinstance(row, LabelledText) else ()
 
 
 def _texts(turns: Sequence[Turn]) -> tuple[str, ...]:
@@ -255,7 +313,7 @@ def _required(template: ChatTemplate | None) -> ChatTemplate:
         raise UsageError(
             "this base knows no chat template, so that conversations cannot be written for it",
             expected="a base that was tuned on chats, or plain texts",
-            next_step="take an instruction model for a base",
+            next_step="take an instruction model for a base, or a template: creuset finetune --template FILE",
         )
     return template
 
@@ -277,20 +335,38 @@ def _asked(row: Conversation) -> Asked:
     )
 
 
-def _plain(row: Row, tokenizer: Tokenizer, end_id: int | None) -> TunedRow:
+def _plain(row: Row, tokenizer: Tokenizer, end_id: int | None, context: int | None) -> list[TunedRow]:
     assert isinstance(row, LabelledText)
-    return TunedRow(text=plain_text(row.text, tokenizer, ends_with=end_id), place=row.place)
+    text, messages = plain_text(row.text, tokenizer, ends_with=end_id), messages_of(row)
+    if context is None or len(text.ids) <= context:
+        return [TunedRow(text=text, place=row.place, messages=messages)]
+    blocks, document = blocks_of(text, context), hashlib.sha256(row.text.encode()).hexdigest()
+    return [
+        TunedRow(
+            text=block,
+            place=row.place,
+            messages=messages,
+            document=document,
+            goes_on=number < len(blocks),
+        )
+        for number, block in enumerate(blocks, 1)
+    ]
 
 
-def _pair(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> AnswerPair:
+def pair_of(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> AnswerPair:
+    """Both answers of a preference as rows."""
     assert isinstance(row, Preference)
     texts = [answer_text(row.turns, answer, template, tokenizer) for answer in (row.chosen, row.rejected)]
     messages = messages_of(row)
-    chosen, rejected = (TunedRow(text=text, place=row.place, messages=messages) for text in texts)
+    chosen, rejected = (
+        TunedRow(text=text, place=row.place, messages=messages, other=other.ids, preferred=text is texts[0])
+        for text, other in zip(texts, reversed(texts), strict=True)
+    )
     return AnswerPair(chosen=chosen, rejected=rejected)
 
 
-def _hashes(rows: Sequence[tuple[int, ...]]) -> Hashes:
+def content_hashes(rows: Sequence[tuple[int | str, ...]]) -> Hashes:
+    """The hash of each row of tokens."""
     texts = np.empty(len(rows), dtype=object)
     texts[:] = [" ".join(map(str, row)) for row in rows]
     return sample_hashes(texts)

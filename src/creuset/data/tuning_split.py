@@ -12,17 +12,27 @@ import numpy as np
 from creuset.data.assemble import limited
 from creuset.data.conversations import TuningFile, read_tuning_file
 from creuset.data.dataset import Dataset, Split, make_dataset
-from creuset.data.hashing import Hashes, groups, sample_hashes
+from creuset.data.hashing import groups
 from creuset.data.report import DataReport
-from creuset.data.source import SPLITS
+from creuset.data.source import SPLITS, counted
 from creuset.data.spec import DataSpec, Kind
 from creuset.data.text_side import TextSide
-from creuset.data.tuning_rows import TuningRows, answer_pairs, conversation_rows, split_by_question
+from creuset.data.tuning_rows import (
+    Indices,
+    TuningRows,
+    answer_pairs,
+    content_hashes,
+    conversation_rows,
+    split_by_question,
+    split_in_the_text,
+)
 from creuset.errors import DataError, GateError, NotFoundError, RowsError, UsageError
 from creuset.recipe.sections import DataConfig
 
 CREUSET_QUESTIONS = "creuset-questions"
 """The name of 120 questions about creuset with their answers, written for it, which lie beside this file."""
+_SHOWN = 5
+"""Places that are named of rows that are left out."""
 
 
 def split_tuning(file: TuningFile, config: DataConfig, base: TextSide, *, seed: int) -> Dataset:
@@ -39,7 +49,7 @@ def split_tuning(file: TuningFile, config: DataConfig, base: TextSide, *, seed: 
         DataError: Rows that cannot be learned from, each by its place, or too few of them.
         UsageError: A form that no language model is tuned on, or a test file of another one.
     """
-    rows = _rows(file, base)
+    rows, told = _fitting(_rows(file, base), config, base)
     kind: Kind = "preferences" if rows.rejected else "chats"
     shares = {"validation": config.validation_share}
     if config.test_source is None and config.test_share:
@@ -52,18 +62,19 @@ def split_tuning(file: TuningFile, config: DataConfig, base: TextSide, *, seed: 
             got=f"{len(rows.rows)} rows",
             expected=f"{len(shares) + 1} at least, of different questions",
         )
-    questions, contents = [row.prompt for row in rows.rows], _contents(rows)
-    places = split_by_question(questions, contents, shares=shares, seed=seed)
+    contents = _contents(rows)
+    places = _places(rows, contents, shares, seed)
     if config.limit is not None:
         train = places["train"]
-        chosen = limited(_hashes([contents[index] for index in train]), None, config.limit, seed)
+        chosen = limited(content_hashes([contents[index] for index in train]), None, config.limit, seed)
         places["train"] = train[chosen]
     order = [name for name in SPLITS if name in places]
     parts = {name: rows.select(places[name]) for name in order}
     if config.test_source is not None:
-        parts["test"] = _own_test(config.test_source, kind, base)
+        parts["test"], told_of_test = _own_test(config.test_source, kind, base, config)
+        told += told_of_test
     splits = {name: _split(part) for name, part in parts.items()}
-    told = [file.told, *_left_out(len(everything), parts, config)]
+    told = [file.told, *told, *_left_out(len(everything), parts, config)]
     return make_dataset(
         _spec(kind, parts["train"], base), splits, _report(config, splits, told), tokenizer=base.tokenizer
     )
@@ -102,8 +113,8 @@ def tuning_path(source: str, where: str = "data.source") -> Path:
             "no such file",
             where=where,
             got=source,
-            expected="a .jsonl, .json, .csv, .tsv or .parquet file of conversations or texts, or "
-            f"{CREUSET_QUESTIONS}",
+            expected="a .jsonl, .json, .csv, .tsv or .parquet file of conversations or texts, a .txt file or "
+            f"a folder of them, or {CREUSET_QUESTIONS}",
         )
     return path
 
@@ -114,13 +125,59 @@ def _rows(file: TuningFile, base: TextSide) -> TuningRows:
         return TuningRows(
             rows=tuple(pair.chosen for pair in pairs), rejected=tuple(pair.rejected for pair in pairs)
         )
-    rows = conversation_rows(file, base.tokenizer, template=base.chat_template, end_id=base.end_id)
+    rows = conversation_rows(
+        file,
+        base.tokenizer,
+        template=base.chat_template,
+        end_id=base.end_id,
+        context=base.context_length,
+    )
     return TuningRows(rows=tuple(rows))
 
 
-def _own_test(source: str, kind: Kind, base: TextSide) -> TuningRows:
+def _fitting(rows: TuningRows, config: DataConfig, base: TextSide) -> tuple[TuningRows, list[str]]:
+    """The rows without those that are too long, where they are to be dropped; and what is worth saying."""
+    limit = base.context_length
+    num_blocks = sum(bool(row.document) for row in rows.rows)
+    if num_blocks:
+        num_texts = num_blocks - sum(row.goes_on for row in rows.rows)
+        cut_texts = f"{counted(num_texts, 'text')} of more than {limit:,} tokens"
+        return rows, [f"{cut_texts} {'is' if num_texts == 1 else 'are'} read in {num_blocks:,} blocks"]
+    if config.too_long == "refuse" or limit is None:
+        return rows, []
+    fits = np.ones(len(rows.rows), dtype=bool)
+    for number, row in enumerate(rows.everything):
+        fits[number % len(fits)] &= len(row.text.ids) <= limit
+    left_out = [rows.rows[index].place for index in np.flatnonzero(~fits)]
+    if len(left_out) == len(fits):
+        raise GateError(
+            f"the gate refuses this tuning: each row has more than {limit:,} tokens",
+            where=left_out[0],
+            got=counted(len(left_out), "row"),
+            next_step="shorten the rows, or take a base that reads longer texts",
+        )
+    if not left_out:
+        return rows, []
+    more = f" and {len(left_out) - _SHOWN:,} more" if len(left_out) > _SHOWN else ""
+    told = f"{counted(len(left_out), 'row')} of more than {limit:,} tokens left out by data.too_long"
+    return rows.select(np.flatnonzero(fits)), [f"{told}: {', '.join(left_out[:_SHOWN])}{more}"]
+
+
+def _places(
+    rows: TuningRows, contents: Sequence[tuple[int, ...]], shares: Mapping[str, float], seed: int
+) -> dict[str, Indices]:
+    """Which rows go to which split."""
+    try:
+        return split_by_question([row.question for row in rows.rows], contents, shares=shares, seed=seed)
+    except DataError:
+        if not any(row.document for row in rows.rows):
+            raise
+        return split_in_the_text(contents, shares=shares)
+
+
+def _own_test(source: str, kind: Kind, base: TextSide, config: DataConfig) -> tuple[TuningRows, list[str]]:
     file = read_tuning_file(tuning_path(source, "data.test_source"))
-    rows = _rows(file, base)
+    rows, told = _fitting(_rows(file, base), config, base)
     if bool(rows.rejected) != (kind == "preferences"):
         raise UsageError(
             "the rows to measure on are of another form than those to train on",
@@ -128,15 +185,15 @@ def _own_test(source: str, kind: Kind, base: TextSide) -> TuningRows:
             got=file.form,
             expected="preferences" if kind == "preferences" else "conversations or texts",
         )
-    order = _hashes(_contents(rows))
-    return rows.select(np.lexsort((order[:, 1], order[:, 0])))
+    order = content_hashes(_contents(rows))
+    return rows.select(np.lexsort((order[:, 1], order[:, 0]))), [f"{file.told} to measure on", *told]
 
 
 def _split(part: TuningRows) -> Split:
     return Split(
         inputs=part.lengths,
         labels=None,
-        hashes=_hashes(_contents(part)),
+        hashes=content_hashes(_contents(part)),
         names=tuple(row.place for row in part.rows),
         tuning=part,
     )
@@ -148,12 +205,6 @@ def _contents(rows: TuningRows) -> list[tuple[int, ...]]:
         return [row.text.ids for row in rows.rows]
     pairs = zip(rows.rows, rows.rejected, strict=True)
     return [(*chosen.text.ids, -1, *rejected.text.ids) for chosen, rejected in pairs]
-
-
-def _hashes(contents: Sequence[tuple[int, ...]]) -> Hashes:
-    texts = np.empty(len(contents), dtype=object)
-    texts[:] = [" ".join(map(str, row)) for row in contents]
-    return sample_hashes(texts)
 
 
 def _spec(kind: Kind, train: TuningRows, base: TextSide) -> DataSpec:

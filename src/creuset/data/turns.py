@@ -34,6 +34,10 @@ _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _HH_ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
+_RATINGS = {"true": True, "1": True, "false": False, "0": False}
+"""As texts, such as the cells of a table."""
+
+
 class Fault(Exception):
     """What is wrong with a record."""
 
@@ -81,6 +85,8 @@ def turn_of(message: Any, name: str) -> Turn:
     for key, value in turn.items():
         _require_json(value, f"{name}.{key}")
     if isinstance(content, list):
+        content = _joined(content)
+    if isinstance(content, list):
         _require_json(content, f"{name}.{content_key}")
     elif not (content is None and "tool_calls" in turn):
         content = text_of(content, f"{name}.{content_key}", empty=True)
@@ -88,11 +94,13 @@ def turn_of(message: Any, name: str) -> Turn:
 
 
 def turns_of(value: Any, name: str) -> list[Turn]:
-    """A list of messages.
+    """A list of messages, or the JSON text of one, as a cell of a table holds it.
 
     Raises:
         Fault: It is none, or a message is wrong.
     """
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _parsed(value, name)
     if not isinstance(value, list) or not value:
         raise Fault(f'"{name}" is no list of messages, but {type(value).__name__ if value else "empty"}')
     return [turn_of(message, f"{name}[{number}]") for number, message in enumerate(value)]
@@ -130,14 +138,18 @@ def tools_of(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     if not tools:
         return ()
     if isinstance(tools, str):
-        try:
-            tools = json.loads(tools)
-        except (ValueError, RecursionError) as error:
-            raise Fault(f'"tools" is no JSON: {error}') from error
+        tools = _parsed(tools, "tools")
     if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
         raise Fault('"tools" is no list of descriptions of functions')
     _require_json(tools, "tools")
     return tuple(tools)
+
+
+def rating_of(label: Any) -> bool | None:
+    """Whether a label says that an answer is good, as true or false, 1 or 0; None where it says neither."""
+    if isinstance(label, str):
+        return _RATINGS.get(label.strip().lower())
+    return bool(label) if isinstance(label, int | float) and label in (0, 1) else None
 
 
 def is_empty(turn: Turn) -> bool:
@@ -165,6 +177,25 @@ def strings_in(value: Any) -> list[str]:
     if isinstance(value, Sequence):
         return [text for part in value for text in strings_in(part)]
     return []
+
+
+def _parsed(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Fault(f'"{name}" is no JSON: {error}') from error
+
+
+def _joined(parts: list[Any]) -> list[Any] | str:
+    """Parts that are all text as one text, which each template takes; others as they are."""
+    are_texts = all(
+        isinstance(part, Mapping)
+        and part.keys() == {"type", "text"}
+        and part["type"] == "text"
+        and isinstance(part["text"], str)
+        for part in parts
+    )
+    return "".join(part["text"] for part in parts) if parts and are_texts else parts
 
 
 def _call(call: Any, name: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ from creuset.metrics.signature import Context
 from creuset.models.base import Family, Model
 from creuset.models.tuned import Tuned
 from creuset.progress import Progress
-from creuset.recipe.sections import Suite
+from creuset.recipe.evaluation import Suite
 from creuset.training.rewards import Reward
 
 __all__ = [

@@ -17,7 +17,7 @@ from creuset.data.toys import STACK, mixtures
 from creuset.metrics.rows import KeptRows
 from creuset.metrics.score import Score
 from creuset.models.base import Family, FittedModel, Model
-from creuset.recipe.sections import Suite
+from creuset.recipe.evaluation import Suite
 
 POINTS = frozenset(mixtures())
 """Mixtures of points."""

@@ -157,9 +157,12 @@ def _change(differences: FloatArray, counts: IntArray, rows: TextRows, context: 
 
 def verdict(what: str, change: Score) -> str:
     """What a paired difference says: better, worse, or cannot tell apart."""
-    if change.interval is None and change.n == 1:
-        return f"{what}: one row says nothing of a difference"
-    low, high = (change.value, change.value) if change.interval is None else change.interval
+    if change.interval is None:
+        if change.n == 1:
+            return f"{what}: one row says nothing of a difference"
+        alike = "no difference" if change.value == 0 else f"each row changed alike, by {change.value:.4g}"
+        return f"{what}: {alike} ({change.metric}, n={change.n})"
+    low, high = change.interval
     if low <= 0 <= high:
         return f"{what}: tuned and base cannot be told apart by {change.metric} (n={change.n})"
     better = (high < 0) == (change.better == "lower")

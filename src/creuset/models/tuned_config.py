@@ -159,12 +159,21 @@ class TunedConfig(FamilyConfig):
         description="Tokens of a row at most; rows with more are refused. Default: what the base reads, and "
         "at most 2,048.",
     )
+    chat_template: str | None = Field(
+        None,
+        description="How conversations are written, where the base knows no chat template or another one is "
+        "wanted: a file with a template in Jinja, or the template itself, which the run keeps.",
+    )
     adapter: AdapterConfig = Field(AdapterConfig(), description="Which numbers are trained.")
     objective: TuningObjectiveConfig = Field(TuningObjectiveConfig(), description="What is learned.")
 
     @property
     def base_name(self) -> str | None:
         return self.base
+
+    @property
+    def base_template(self) -> str | None:
+        return self.chat_template
 
     @property
     def base_context(self) -> int | None:

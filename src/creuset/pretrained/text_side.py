@@ -22,24 +22,26 @@ def open_text_side(path: Path) -> TextSide:
 
     Raises:
         NotFoundError: There is nothing, or a folder without a tokenizer or without config.json.
-        DataError: A damaged file.
+        DataError: A damaged file, or a tokenizer with more ids than the model has.
         UsageError: A model of a family that is not read.
     """
     if not path.exists():
         raise NotFoundError("no such file or folder", where=path, expected="a GGUF file or a model's folder")
     if not path.is_dir():
         file = GgufFile(path)
-        tokenizer = read_tokenizer(file.metadata)
+        tokenizer, config = read_tokenizer(file.metadata), read_gguf_config(file)
+        tokenizer.check_fits(config.vocab_size)
         return TextSide(
             tokenizer=tokenizer,
             chat_template=read_chat_template(file.metadata),
             eos_ids=tokenizer.special.eos,
-            context_length=read_gguf_config(file).context_length,
+            context_length=config.context_length,
         )
     values = read_settings(path / MODEL_CONFIG)
     if not values:
         raise NotFoundError(f"no {MODEL_CONFIG} in this folder", where=path)
-    tokenizer = Tokenizer.from_folder(path)
+    tokenizer, config = Tokenizer.from_folder(path), read_config(values, FORMATS)[1]
+    tokenizer.check_fits(config.vocab_size)
     try:
         template = ChatTemplate.from_folder(path)
     except NotFoundError:
@@ -49,5 +51,5 @@ def open_text_side(path: Path) -> TextSide:
         tokenizer=tokenizer,
         chat_template=template,
         eos_ids=tuple(dict.fromkeys((*ends, *tokenizer.special.eos))),
-        context_length=read_config(values, FORMATS)[1].context_length,
+        context_length=config.context_length,
     )

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from creuset.errors import Problem, RecipeError, did_you_mean
 from creuset.recipe.collapse import CollapseConfig
 from creuset.recipe.composer import compose
+from creuset.recipe.evaluation import EvaluationConfig
 from creuset.recipe.render import dotted
 from creuset.recipe.resolved import FORMAT, KEYS, Recipe, differences
 from creuset.recipe.section import Section
-from creuset.recipe.sections import DataConfig, EvaluationConfig, FamilyConfig, PlayerConfig, TrainingConfig
+from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, TrainingConfig
 from creuset.recipe.settings import PASSED_BY, Settings, settings_tree
 from creuset.recipe.source import find_recipe, read_text
 from creuset.recipe.tree import Entry, Node, Place, overlay, plain, printable, quoted

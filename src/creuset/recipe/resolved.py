@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from creuset.recipe.collapse import CollapseConfig
+from creuset.recipe.evaluation import EvaluationConfig
 from creuset.recipe.render import Leaf, dotted, leaves, resolved_yaml
-from creuset.recipe.sections import DataConfig, EvaluationConfig, FamilyConfig, PlayerConfig, TrainingConfig
+from creuset.recipe.sections import DataConfig, FamilyConfig, PlayerConfig, TrainingConfig
 from creuset.recipe.tree import Place, printable
 
 FORMAT = 1

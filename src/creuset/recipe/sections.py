@@ -1,8 +1,8 @@
 """The sections of a recipe as frozen models: each field's description is its documentation everywhere
 (the JSON Schema, `creuset config`, the resolved recipe's comments).
 
-The `model` section belongs to the family it names (models/base.py), `collapse` and `data.audio` have files of
-their own; all others are here. A validator that looks at several fields begins its message with the field it
+The `model` section belongs to the family it names (models/base.py), `collapse`, `evaluation` and `data.audio`
+have files of their own; all others are here. A validator that looks at several fields begins its message with the field it
 blames, which gives the message its place.
 """
 
@@ -20,12 +20,6 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 _SGD_MOMENTUM = 0.9
 _ADAM_BETAS = (0.9, 0.999)
 _VOCABULARY_SIZE = 10_000
-_EXTRACTOR = "efficientnet-lite0"
-
-Suite = Literal[
-    "classification", "images", "modes", "text", "pairs", "masked", "retrieval", "analogies", "tuning"
-]
-"""A set of measures that are taken together (evaluation/)."""
 
 
 class FamilyConfig(Section):
@@ -83,6 +77,11 @@ class FamilyConfig(Section):
     @property
     def base_name(self) -> str | None:
         """The model that others trained from which this one begins; None to begin from scratch."""
+        return None
+
+    @property
+    def base_template(self) -> str | None:
+        """A chat template of one's own for the base, or the file that holds it."""
         return None
 
     @property
@@ -233,6 +232,11 @@ class DataConfig(Section):
         description="Of texts or pairs to tune a base on: a file of the rows to measure on, in place of a "
         "share of the source.",
     )
+    too_long: Literal["refuse", "drop"] = Field(
+        "refuse",
+        description="Of conversations and preferences to tune a language model on, where a row has more "
+        "tokens than are read at once: stop and show it, or drop, name and count it.",
+    )
     limit: int | None = Field(None, ge=1, description="Use only this many training samples.")
     stack: int = Field(
         1,
@@ -358,37 +362,4 @@ class TrainingConfig(Section):
             raise ValueError("betas have no effect on sgd; leave the key out")
         if self.optimizer != "sgd" and self.momentum != _SGD_MOMENTUM:
             raise ValueError(f"momentum has no effect on {self.optimizer}; set betas")
-        return self
-
-
-class EvaluationConfig(Section):
-    """What is measured when training is over."""
-
-    suite: Suite | Literal["none"] | None = Field(
-        None, description="A set of measures; default: what the family's traits allow."
-    )
-    num_importance_samples: int | None = Field(
-        None,
-        ge=1,
-        description="Importance samples per picture for a bound on the likelihood; default: 200, and 1 where "
-        "each is a whole way back to noise (flow, diffusion).",
-    )
-    num_generated: int | None = Field(
-        None,
-        ge=0,
-        description="Samples that are drawn: for distances from real pictures, of which as many are taken at "
-        "most (default 1,000; 0 leaves distances out), or for the suite modes (default 2,500 points, 26,000 "
-        "stacked pictures); for the suite tuning the held-out prompts that are answered (default 32).",
-    )
-    extractor: str = Field(
-        _EXTRACTOR,
-        description="What turns pictures into features for distances: efficientnet-lite0, the weights file "
-        "of Inception v3, or a run of a classifier of one's own; for the modes of stacked pictures such a "
-        "run.",
-    )
-
-    @model_validator(mode="after")
-    def _an_extractor_is_used(self) -> Self:
-        if self.num_generated == 0 and self.extractor != _EXTRACTOR:
-            raise ValueError("extractor has no effect while num_generated is 0; leave one of the keys out")
         return self

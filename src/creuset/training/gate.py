@@ -4,23 +4,12 @@ Each finding says what is wrong with which rows, shows one of them, and what to 
 before its first step: nobody who tunes a model wants an answer that is never learned, an end that is never
 written, a text that begins twice, or an evaluation on what was learned.
 
-    nothing trained     a row without a trained token that is asked for
-    no end              a row none of whose trained tokens ends an answer: the model would not learn to stop
-    doubled start       a row that begins with two start tokens
-    too long            a row with more tokens than are read at once: cut, its answer would have no end
-    nothing asked       a row without a prompt, where the model is to answer prompts itself
-    no room             a prompt that leaves no room for an answer that the model is to write
-    marks in a message  a message that holds a token of the template, and so speaks as somebody else
-    unknown tokens      a row that the tokenizer does not know much of
-    leak                a training row that stands in the evaluation as well
-    straddling          a token that holds the end of a prompt and the beginning of its answer (a warning)
-    duplicates          equal training rows (a warning)
-    same question       an evaluation row whose prompt was trained with another answer (a warning)
+What is looked for stands in `gate_checks.py`; of texts with classes in `gate_on_classes.py`.
 
 Legend of shapes: N rows.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -29,15 +18,11 @@ from creuset.data.tokenizer import Tokenizer
 from creuset.data.trained_rows import TrainedText
 from creuset.data.tuning_rows import TunedRow
 from creuset.errors import GateError
+from creuset.progress import TRAINED_BEGIN, TRAINED_END
+from creuset.training.gate_checks import CHECKS, Looked
 
-TRAINED_BEGIN, TRAINED_END = "⟦", "⟧"
-"""Around what is trained, where there are no colours."""
 _SHOWN_CHARACTERS = 600
 _SHOWN_PLACES = 5
-_SHORTEST_MARK = 2
-"""Characters: a special token of fewer may stand in a message by chance."""
-_MOST_UNKNOWN = 0.2
-"""Share of a row's tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +30,7 @@ class Finding:
     """Something that a person should know before the tuning.
 
     Args:
-        name: What kind of thing, see the head of this file.
+        name: What kind of thing, see `gate_checks.py` and `gate_on_classes.py`.
         fatal: Whether it stops the tuning.
         message: What is wrong, and with how many rows.
         places: The rows, file:line.
@@ -77,6 +62,9 @@ class GateReport:
         num_tokens: Of them.
         num_trained: Tokens that are trained.
         longest: Tokens of the longest row; of pairs of the longest text.
+        context: Tokens that are read at once.
+        packed: Tokens of the longest row that a batch is packed into; 0 where that is not known.
+        num_classes: Of texts with classes; 0 of others.
         sample: A row that is not wrong, as `shown_row` shows it; "" where there is none.
         expected: What the training will take (`training/forecast.py`); empty where that is not known.
         verb: What is done with the tokens that `num_trained` counts.
@@ -87,18 +75,29 @@ class GateReport:
     num_tokens: int
     num_trained: int
     longest: int
+    context: int = 0
+    packed: int = 0
+    num_classes: int = 0
     sample: str = field(default="", repr=False)
     expected: Mapping[str, float] = field(default_factory=dict)
     verb: str = "trained"
 
     @property
     def told(self) -> str:
-        """A line for people: what is trained."""
+        """A line for people: what is trained, and how rows lie in a batch."""
+        if self.num_classes:
+            return (
+                f"{counted(self.num_rows, 'text')} of {self.num_classes:,} classes, "
+                f"{self.num_tokens:,} tokens, the longest text {self.longest:,}; "
+                f"filled up to the longest of a batch, the first {self.context:,} tokens are read"
+            )
         share = self.num_trained / max(1, self.num_tokens)
-        return (
+        packed = f"packed in rows of up to {self.packed:,} tokens, no padding; " if self.packed else ""
+        told = (
             f"{counted(self.num_rows, 'row')}, {self.num_tokens:,} tokens, {share:.0%} of them {self.verb}, "
             f"the longest {'text' if self.verb == 'read' else 'row'} {self.longest:,}"
         )
+        return f"{told}; {packed}context {self.context:,}" if self.context else told
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -107,6 +106,9 @@ class GateReport:
             "num_tokens": self.num_tokens,
             "num_trained": self.num_trained,
             "longest": self.longest,
+            "context": self.context,
+            "packed": self.packed,
+            "num_classes": self.num_classes,
             "findings": [asdict(finding) for finding in self.findings],
             "sample": self.sample,
             "expected": dict(self.expected),
@@ -128,33 +130,6 @@ class GateReport:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Looked:
-    """What is looked at."""
-
-    training: Sequence[TunedRow]
-    evaluation: Sequence[TunedRow]
-    tokenizer: Tokenizer
-    ends: frozenset[int]
-    context: int
-    room: int
-
-    def rows(self, is_wrong: Callable[[TunedRow], bool]) -> list[TunedRow]:
-        """All rows for which it is so."""
-        return [row for row in (*self.training, *self.evaluation) if is_wrong(row)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Check:
-    """One kind of finding: its name, which rows are so, what that means, and what to do."""
-
-    name: str
-    find: Callable[[_Looked], list[TunedRow]]
-    message: str
-    next_step: str
-    fatal: bool = True
-
-
 def look(
     training: Sequence[TunedRow],
     evaluation: Sequence[TunedRow],
@@ -162,6 +137,7 @@ def look(
     *,
     end_ids: Iterable[int],
     context: int,
+    packed: int = 0,
     room: int = 0,
 ) -> GateReport:
     """What is wrong with rows, or worth knowing.
@@ -172,9 +148,10 @@ def look(
         tokenizer: What made them.
         end_ids: The tokens that end an answer.
         context: Tokens that are read at once.
+        packed: Tokens of the longest row that a batch is packed into; 0 where that is not known.
         room: Tokens of an answer that the model is to write to each prompt itself; 0 where it writes none.
     """
-    looked = _Looked(
+    looked = Looked(
         training=training,
         evaluation=evaluation,
         tokenizer=tokenizer,
@@ -184,7 +161,7 @@ def look(
     )
     found = []
     for check in CHECKS:
-        wrong = check.find(looked)
+        wrong = _one_a_place(check.find(looked))
         if wrong:
             found.append(
                 Finding(
@@ -205,8 +182,15 @@ def look(
         num_tokens=sum(len(row.text.ids) for row in training),
         num_trained=sum(sum(row.text.trained[1:]) for row in training),
         longest=max(len(row.text.ids) for row in training),
+        context=context,
+        packed=packed,
         sample="" if good is None else shown_row(good.text, tokenizer),
     )
+
+
+def _one_a_place(rows: Sequence[TunedRow]) -> list[TunedRow]:
+    """The first of the rows that one record made: both answers of a pair, or the blocks of a text."""
+    return list({(row.place, row.document or row.messages): row for row in reversed(rows)}.values())[::-1]
 
 
 def pieces_of(text: TrainedText, tokenizer: Tokenizer) -> list[tuple[str, bool]]:
@@ -235,134 +219,3 @@ def shown_row(text: TrainedText, tokenizer: Tokenizer) -> str:
 def _names(ids: frozenset[int], tokenizer: Tokenizer) -> str:
     """Tokens for people."""
     return " or ".join(tokenizer.readable(number) for number in sorted(ids)) or "any token that ends texts"
-
-
-def _leaves_no_room(row: TunedRow, looked: _Looked) -> bool:
-    """Whether an answer that the model is to write would not fit behind what is asked."""
-    return looked.room > 0 and row.asks and len(row.prompt) + looked.room > looked.context
-
-
-def _ends(row: TunedRow, ends: frozenset[int]) -> bool:
-    return any(flag and number in ends for number, flag in zip(row.text.ids, row.text.trained, strict=True))
-
-
-def _starts_twice(row: TunedRow, tokenizer: Tokenizer) -> bool:
-    start = tokenizer.special.bos
-    return start is not None and row.text.ids[:2] == (start, start)
-
-
-def _unknown_share(row: TunedRow, tokenizer: Tokenizer) -> float:
-    unknown = tokenizer.special.unk
-    return 0.0 if unknown is None else row.text.ids.count(unknown) / len(row.text.ids)
-
-
-def _repeated(rows: Sequence[TunedRow]) -> list[TunedRow]:
-    seen: set[tuple[int, ...]] = set()
-    again = []
-    for row in rows:
-        if row.text.ids in seen:
-            again.append(row)
-        seen.add(row.text.ids)
-    return again
-
-
-def _of_others(looked: _Looked) -> list[TunedRow]:
-    """Rows with a message that holds a special token."""
-    tokenizer = looked.tokenizer
-    names = [tokenizer.token(number) for number in tokenizer.special_ids]
-    marks = [name for name in names if len(name) > _SHORTEST_MARK]
-    return looked.rows(lambda row: any(mark in message for message in row.messages for mark in marks))
-
-
-def _leaked(looked: _Looked) -> list[TunedRow]:
-    measured = {row.text.ids for row in looked.evaluation}
-    return [row for row in looked.training if row.text.ids in measured]
-
-
-def _asked_before(looked: _Looked) -> list[TunedRow]:
-    """Rows of the evaluation whose prompt was trained with another answer."""
-    learned = {row.text.ids for row in looked.training}
-    asked = {row.prompt for row in looked.training if row.prompt}
-    return [row for row in looked.evaluation if row.prompt in asked and row.text.ids not in learned]
-
-
-CHECKS = (
-    _Check(
-        name="nothing trained",
-        find=lambda looked: looked.rows(lambda row: not row.asks),
-        message="without a token to learn",
-        next_step="give each row an answer, or remove it",
-    ),
-    _Check(
-        name="no end",
-        find=lambda looked: looked.rows(lambda row: row.asks and not _ends(row, looked.ends)),
-        message="whose answer does not end with {ends}: the model would not learn to stop",
-        next_step="use a template that ends turns with a token that ends the base's answers, and keep "
-        "answers whole",
-    ),
-    _Check(
-        name="doubled start",
-        find=lambda looked: looked.rows(lambda row: _starts_twice(row, looked.tokenizer)),
-        message="beginning with two start tokens: the template writes one, and the tokenizer adds another",
-        next_step="take the start token out of the texts, or of the template",
-    ),
-    _Check(
-        name="too long",
-        find=lambda looked: looked.rows(lambda row: len(row.text.ids) > looked.context),
-        message="of more than {context:,} tokens",
-        next_step="shorten these rows, or take a base that reads longer texts",
-    ),
-    _Check(
-        name="nothing asked",
-        find=lambda looked: looked.rows(lambda row: looked.room > 0 and row.asked is None),
-        message="that ask nothing, where the model is to answer prompts itself",
-        next_step="give conversations",
-    ),
-    _Check(
-        name="no room",
-        find=lambda looked: looked.rows(lambda row: _leaves_no_room(row, looked)),
-        message="whose prompt leaves no room for {room:,} tokens of an answer within {context:,}",
-        next_step="shorten these prompts, lower objective.max_answer_tokens, or take a base that reads "
-        "longer texts",
-    ),
-    _Check(
-        name="marks in a message",
-        find=_of_others,
-        message="with a message that holds a token of the template, and so speaks as somebody else",
-        next_step="take these marks out of the messages; one conversation a row",
-    ),
-    _Check(
-        name="unknown tokens",
-        find=lambda looked: looked.rows(lambda row: _unknown_share(row, looked.tokenizer) > _MOST_UNKNOWN),
-        message=f"of which the tokenizer does not know more than {_MOST_UNKNOWN:.0%}",
-        next_step="use a base that was trained on this language",
-    ),
-    _Check(
-        name="leak",
-        find=_leaked,
-        message="that are trained stand in the evaluation as well",
-        next_step="give other rows to evaluate on",
-    ),
-    _Check(
-        name="straddling",
-        find=lambda looked: looked.rows(lambda row: row.text.straddles),
-        message="where a token holds the end of a prompt and the beginning of its answer",
-        next_step="begin answers with a space or a line of their own, if the template does not",
-        fatal=False,
-    ),
-    _Check(
-        name="duplicates",
-        find=lambda looked: _repeated(looked.training),
-        message="that equal an earlier one",
-        next_step="remove them, if they are not meant to count twice",
-        fatal=False,
-    ),
-    _Check(
-        name="same question",
-        find=_asked_before,
-        message="to evaluate on, whose prompts were trained with another answer",
-        next_step="give other questions to evaluate on, if the answers are alike",
-        fatal=False,
-    ),
-)
-"""Fatal ones first."""

@@ -19,8 +19,8 @@ from creuset.evaluation import (
 from creuset.metrics.signature import Context
 from creuset.models.base import Family
 from creuset.progress import Silent
+from creuset.recipe.evaluation import EvaluationConfig
 from creuset.recipe.resolve import Recipe
-from creuset.recipe.sections import EvaluationConfig
 from creuset.runs.folder import RunFolder
 from creuset.workflows.extractors import open_extractor
 from creuset.workflows.load import Loaded, find_run, load

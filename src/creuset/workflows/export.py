@@ -50,6 +50,7 @@ from creuset.training.base import base_path
 from creuset.workflows.adapted import open_adapted
 from creuset.workflows.load import load
 from creuset.workflows.own_prompts import own_prompts
+from creuset.workflows.tuned_model import tuned_text
 
 Target = Literal["safetensors", "onnx", "gguf", "gguf-lora", "peft"]
 _FOLDERS: tuple[Target, ...] = ("safetensors", "onnx", "peft")
@@ -170,7 +171,7 @@ def exportable_run(run: RunFolder) -> Exportable:
     base = run.manifest().base
     assert base is not None
     place = base_path(base["name"])
-    native = load_native(place, dtype=torch.float32)
+    native = tuned_text(loaded, load_native(place, dtype=torch.float32))
     lora = model.form.weights == "lora"
     return Exportable(
         name=run.id,

@@ -5,11 +5,20 @@ by hand wins over them.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from creuset.data.conversations import CHAT_FORMS, PAIR_FORMS, Form, read_tuning_file
+from creuset.data.conversations import (
+    CHAT_FORMS,
+    INSTEAD,
+    PAIR_FORMS,
+    Form,
+    TuningFile,
+    read_tuning_file,
+)
+from creuset.data.tuning_rows import conversation_rows
 from creuset.data.tuning_split import gate, tuning_path
 from creuset.errors import UsageError
 from creuset.models import family_configs
@@ -22,6 +31,7 @@ from creuset.recipe.sections import DataConfig
 from creuset.training.base import base_path
 from creuset.workflows.merged_run import adapted_place, base_place
 from creuset.workflows.plan import Settings
+from creuset.workflows.run_data import base_text
 from creuset.workflows.train import Run, train
 
 Method = Literal[
@@ -82,6 +92,7 @@ class Tuning:
         epochs: How often each training row is seen; None: twice, and at most 300 steps.
         reward: Of grpo and ppo: FILE.py:NAME, or run:NAME of a reward model.
         adapter: A PEFT folder of updates of the base, which are merged into it first.
+        template: A file with a chat template in Jinja, for a base without one or in place of its own.
     """
 
     base: str
@@ -92,6 +103,7 @@ class Tuning:
     epochs: float | None = None
     reward: str | None = None
     adapter: str | None = None
+    template: str | None = None
 
 
 def finetune(
@@ -104,6 +116,7 @@ def finetune(
     epochs: float | None = None,
     reward: str | None = None,
     adapter: str | Path | None = None,
+    template: str | Path | None = None,
     name: str | Path | None = None,
     seed: int | None = None,
     settings: Settings = (),
@@ -114,7 +127,7 @@ def finetune(
     """Tunes a language model.
 
     Args:
-        base, data, method, weights, test_data, epochs, reward, adapter: See `Tuning`.
+        base, data, method, weights, test_data, epochs, reward, adapter, template: See `Tuning`.
         name: The run's ID or path; default: of the base and the method.
         seed: Decides every random draw.
         settings: Values in place of the recipe's, such as {"adapter.rank": 16}.
@@ -137,6 +150,7 @@ def finetune(
         epochs=epochs,
         reward=reward,
         adapter=None if adapter is None else str(adapter),
+        template=None if template is None else str(template),
     )
     recipe = tuning_recipe(asked, settings, seed, progress=progress)
     return train(recipe, name=name, max_seconds=max_seconds, measure=measure, progress=progress)
@@ -156,20 +170,75 @@ def tuning_recipe(
     with gate():
         file = read_tuning_file(tuning_path(asked.data, "--data"))
     method, kind, num_last = _chosen(asked, file.form)
+    changed = (
+        [f"{key}={flow(value)}" for key, value in settings.items()]
+        if isinstance(settings, dict)
+        else list(settings)
+    )
+    _refuse_two_lengths(asked, changed)
+    if asked.template is not None and file.form in ("text", "labelled"):
+        raise UsageError(
+            "an option without effect: no conversations are written",
+            where="--template",
+            got=f"records of the form {file.form}",
+            next_step="leave it out",
+        )
+    if seed is not None:
+        changed.append(f"training.seed={seed}")
+    if asked.adapter is None:
+        place = base_place(asked.base, progress)
+    else:
+        place = adapted_place(asked.base, Path(asked.adapter).expanduser(), progress)
+
+    def recipe_of(num_rows: int) -> Recipe:
+        text = _recipe_text(asked, place, method, kind, num_last, num_rows)
+        name = f"{Path(asked.base).name.removesuffix('.gguf')}-{method}"
+        return parse_recipe(text, f"{name}.yaml", settings=changed, families=family_configs())
+
+    recipe = recipe_of(len(file.rows))
+    if method != "pretrain":
+        return recipe
+    return recipe_of(_num_blocks(file, recipe))
+
+
+def _num_blocks(file: TuningFile, recipe: Recipe) -> int:
+    """Rows of plain texts, of which long ones are cut into blocks."""
+    base = base_text(recipe.model)
+    assert base is not None
+    rows = conversation_rows(
+        file, base.tokenizer, template=None, end_id=base.end_id, context=base.context_length
+    )
+    return len(rows)
+
+
+def _refuse_two_lengths(asked: Tuning, changed: Sequence[str]) -> None:
+    """Refuses epochs beside a number of steps, of which one would be passed over."""
+    steps = next((word for word in changed if word.replace(" ", "").startswith("training.num_steps=")), None)
+    if asked.epochs is not None and steps is not None:
+        raise UsageError(
+            "the length of the training is said twice",
+            where="--epochs",
+            got=f"{asked.epochs:g}, and {steps}",
+            expected="epochs or steps",
+            next_step="leave one of them out",
+        )
+
+
+def _recipe_text(
+    asked: Tuning, place: str, method: str, kind: str, num_last: int | None, num_rows: int
+) -> str:
+    """The recipe in YAML, of data of so many rows."""
     objective = _OBJECTIVES.get(method, method)
-    steps = _num_steps(len(file.rows), method, kind, asked)
+    steps = _num_steps(num_rows, method, kind, asked)
     rate = _RATES.get((objective, kind), _RATES[objective, "full"])
     every = max(1, steps // 5)
     writes_texts = method not in _FAMILIES
-    if asked.adapter is None:
-        base = base_place(asked.base, progress)
-    else:
-        base = adapted_place(asked.base, Path(asked.adapter).expanduser(), progress)
     lines = [
         "model:",
         f"  family: {_FAMILIES.get(method, 'tuned')}",
-        f"  base: {flow(base)}",
-        *(["  bias: false"] if method == "classify" and is_decoder(base_path(base)) else []),
+        f"  base: {flow(place)}",
+        *(["  bias: false"] if method == "classify" and is_decoder(base_path(place)) else []),
+        *([] if asked.template is None else [f"  chat_template: {flow(asked.template)}"]),
         "adapter:",
         f"  kind: {kind}",
         *([] if num_last is None else [f"  num_last: {num_last}"]),
@@ -177,7 +246,7 @@ def tuning_recipe(
         *([] if asked.reward is None else [f"  reward: {flow(asked.reward)}"]),
         "data:",
         f"  source: {flow(asked.data)}",
-        f"  batch_size: {_batch_size(len(file.rows), method, kind, asked)}",
+        f"  batch_size: {_batch_size(num_rows, method, kind, asked)}",
         *([] if asked.test_data is None else [f"  test_source: {flow(asked.test_data)}"]),
         *(["players:", "  model: {num_steps: 2}"] if objective in OF_REWARDS else []),
         "training:",
@@ -196,14 +265,7 @@ def tuning_recipe(
         "evaluation:",
         f"  suite: {_SUITES.get(method, 'tuning')}",
     ]
-    changed = (
-        [f"{key}={flow(value)}" for key, value in settings.items()]
-        if isinstance(settings, dict)
-        else settings
-    )
-    seeded = [*changed, *([] if seed is None else [f"training.seed={seed}"])]
-    name = f"{Path(asked.base).name.removesuffix('.gguf')}-{method}"
-    return parse_recipe("\n".join(lines) + "\n", f"{name}.yaml", settings=seeded, families=family_configs())
+    return "\n".join(lines) + "\n"
 
 
 def _chosen(asked: Tuning, form: Form) -> tuple[str, str, int | None]:
@@ -269,6 +331,7 @@ def _by_form(form: Form) -> str:
             f"no method learns from records of the form {form} yet",
             where="--data",
             expected="conversations, texts, texts with classes, pairs, or preferences",
+            next_step=INSTEAD.get(form),
         )
     return found[form]
 

@@ -7,8 +7,8 @@ from creuset.data.spec import DataSpec
 from creuset.data.toys import STACK
 from creuset.evaluation import suites
 from creuset.models.base import Family
+from creuset.recipe.evaluation import EvaluationConfig
 from creuset.recipe.resolve import Recipe
-from creuset.recipe.sections import EvaluationConfig
 from creuset.workflows.distances import open_mode_judge, suite_of
 
 _OF_MEASURES = ("num_importance_samples", "num_generated", "extractor")

@@ -17,16 +17,18 @@ from creuset.errors import Problem, RecipeError, UsageError
 from creuset.evaluation import suites
 from creuset.models import family, family_configs
 from creuset.models.base import Family
+from creuset.models.tuned_config import OF_REWARDS, TunedConfig
 from creuset.progress import Progress
+from creuset.recipe.evaluation import EvaluationConfig
 from creuset.recipe.resolve import Recipe, read_recipe
 from creuset.recipe.section import Section
-from creuset.recipe.sections import EvaluationConfig
 from creuset.recipe.source import find_recipe
 from creuset.training.distributed import Processes, world_size
 from creuset.training.gate import GateReport
 from creuset.workflows.distances import check_extractor
 from creuset.workflows.first_stage import RUN
 from creuset.workflows.measurable import not_measurable
+from creuset.workflows.own_template import template_text
 from creuset.workflows.run_data import base_text, load_source
 from creuset.workflows.step_samples import TRAITS_WITH_SAMPLES
 from creuset.workflows.tuning_data import look_at_rows
@@ -103,7 +105,9 @@ class Plan:
         gate = None
         if precision is None:
             room = recipe.model.answer_room
-            gate = None if base is None else look_at_rows(dataset, base, progress, room=room)
+            packed = _packed_samples(recipe)
+            if base is not None:
+                gate = look_at_rows(dataset, base, progress, num_samples=packed, room=room)
             check_data_effects(recipe, dataset.spec)
             check_suite(recipe, kind, dataset.spec)
             if 0 < training.num_steps <= training.warmup_steps:
@@ -166,6 +170,8 @@ def with_absolute_source(recipe: Recipe) -> Recipe:
     model = recipe.model
     if model.base_name is not None:
         model = model.model_copy(update={"base": _absolute(model.base_name)})
+    if model.base_template is not None:
+        model = model.model_copy(update={"chat_template": template_text(model.base_template)})
     return replace(recipe, model=model, data=data.model_copy(update=places), evaluation=evaluation)
 
 
@@ -229,6 +235,14 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
         problems.append(_problem(recipe, "training.warmup_steps", text))
     if problems:
         raise RecipeError(problems)
+
+
+def _packed_samples(recipe: Recipe) -> int:
+    """Samples that lie behind each other in one row; 0 where answers are still to be written."""
+    model = recipe.model
+    if isinstance(model, TunedConfig) and model.objective.name in OF_REWARDS:
+        return 0
+    return -(-recipe.data.batch_size // (recipe.training.accumulate * world_size()))
 
 
 def _warms_up_to_the_end(recipe: Recipe) -> bool:

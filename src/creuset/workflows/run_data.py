@@ -1,6 +1,8 @@
 """The data of a recipe, and of a run as it was when that was trained: from files, from names, or the codes of
 another run (`data.source: run:NAME`)."""
 
+from dataclasses import replace
+
 from creuset.assets import resolve
 from creuset.data.dataset import Dataset, conform
 from creuset.data.load import load_data
@@ -13,6 +15,7 @@ from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path, text_side_of
 from creuset.workflows.first_stage import RUN, require_same_codes
 from creuset.workflows.load import data_spec, first_stage, run_recipe
+from creuset.workflows.own_template import own_template
 
 SPLIT_SEED = 0
 """Splits follow from the data alone: runs with different seeds are tested on the same samples."""
@@ -70,7 +73,9 @@ def base_text(model: FamilyConfig) -> TextSide | None:
     if model.base_name is None or kind.tune is None:
         return None
     vectors = "embeds_texts" in kind.traits
-    return text_side_of(base_path(model.base_name), context=model.base_context, vectors=vectors)
+    found = text_side_of(base_path(model.base_name), context=model.base_context, vectors=vectors)
+    template = own_template(model, found.tokenizer)
+    return found if template is None else replace(found, chat_template=template)
 
 
 def run_data(run: RunFolder, progress: Progress) -> Dataset:

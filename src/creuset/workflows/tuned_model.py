@@ -18,6 +18,7 @@ from creuset.runs.folder import RunFolder
 from creuset.training.base import base_path
 from creuset.workflows.language_handle import AdaptedEngine, open_language_model
 from creuset.workflows.load import Loaded, find_run, load
+from creuset.workflows.own_template import own_template
 
 
 def tuned_run(name: str) -> RunFolder | None:
@@ -48,8 +49,14 @@ def native_model(loaded: Loaded) -> NativeModel:
     assert isinstance(model, Tuned)
     base = loaded.run.manifest().base
     assert base is not None
-    found = load_native(base_path(base["name"]), dtype=torch.float32)
+    found = tuned_text(loaded, load_native(base_path(base["name"]), dtype=torch.float32))
     return replace(found, weights={name: value.float() for name, value in model.plain_state().items()})
+
+
+def tuned_text(loaded: Loaded, base: NativeModel) -> NativeModel:
+    """The base with the chat template that a run was tuned with."""
+    template = own_template(loaded.recipe.model, base.tokenizer)
+    return base if template is None else replace(base, chat_template=template)
 
 
 def open_chat_engine(

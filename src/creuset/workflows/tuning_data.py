@@ -8,17 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from creuset.data.anchored_split import all_anchored
-from creuset.data.conversations import CHAT_FORMS, PAIR_FORMS, TuningFile, form_of, read_tuning_file
+from creuset.data.conversations import (
+    CHAT_FORMS,
+    INSTEAD,
+    PAIR_FORMS,
+    TuningFile,
+    form_of,
+    form_of_names,
+    read_tuning_file,
+)
 from creuset.data.dataset import Dataset
+from creuset.data.records import table_header
 from creuset.data.spec import TUNING
 from creuset.data.text_side import TextSide
 from creuset.data.tuning_rows import TunedRow, answer_pairs, conversation_rows
-from creuset.errors import UsageError
+from creuset.errors import DataError, UsageError
 from creuset.models.tuned import Tuned
 from creuset.pretrained.text_side import open_text_side
-from creuset.progress import Progress
+from creuset.progress import TRAINED_BEGIN, TRAINED_END, Progress
 from creuset.training.base import base_path, text_side_of
-from creuset.training.gate import TRAINED_BEGIN, TRAINED_END, GateReport, look, pieces_of
+from creuset.training.gate import GateReport, look, pieces_of
+from creuset.training.gate_on_classes import look_at_classes
 from creuset.training.gate_on_model import compare_batches
 from creuset.training.gate_on_pairs import look_at_pairs, pair_rows
 from creuset.training.gate_on_reward import look_at_reward
@@ -29,6 +39,8 @@ _ALWAYS = (".json", ".ndjson", ".parquet")
 """Files of records alone."""
 _PERHAPS = ".jsonl"
 """Records, or pairs of texts."""
+_TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+"""Records by their header, or numbers, pictures, texts."""
 _MOST_LINES = 1000
 """That are looked at for one that is an object."""
 
@@ -68,10 +80,15 @@ class LookedAt:
 
 
 def is_for_tuning(path: Path) -> bool:
-    """Whether a file holds records to tune on, as far as its name and its first whole record tell."""
+    """Whether a file holds records to tune on, as far as its name and its first whole record tell, or the
+    header of a table."""
     name = path.name.lower()
     if not path.is_file() or name.endswith(_ALWAYS):
         return path.is_file()
+    if name.endswith(_TABLES):
+        with suppress(DataError, OSError, EOFError):
+            return form_of_names(table_header(path)) is not None
+        return False
     return name.endswith(_PERHAPS) and _first_form(path)
 
 
@@ -106,7 +123,7 @@ def look_at(path: Path, base: str | None = None) -> LookedAt:
         return LookedAt(file=file, report=None)
     if file.form in PAIR_FORMS:
         dataset = all_anchored(file, text_side_of(base_path(base), context=None, vectors=True), "train")
-        found = _of_pairs(dataset)
+        found = _look_at_pairs(dataset)
         return LookedAt(file=file, report=found, sample=((found.sample, False),))
     text_side = open_text_side(base_path(base))
     rows = _rows(file, text_side)
@@ -139,13 +156,16 @@ def look_at_model(session: Session, progress: Progress) -> None:
         progress.say(f"gate: reward: {look_at_reward(session.policy)}")
 
 
-def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress, *, room: int = 0) -> GateReport | None:
+def look_at_rows(
+    dataset: Dataset, base: TextSide, progress: Progress, *, num_samples: int = 0, room: int = 0
+) -> GateReport | None:
     """The gate before a training: says what is trained and what is worth knowing.
 
     Args:
         dataset: Texts to tune on.
         base: How the base reads.
         progress: Is told.
+        num_samples: That a batch packs into one row; 0 where that is not known.
         room: Tokens of answers that the model is to write to the prompts; 0 where it writes none.
 
     Returns:
@@ -154,38 +174,41 @@ def look_at_rows(dataset: Dataset, base: TextSide, progress: Progress, *, room: 
     Raises:
         GateError: Rows that the model would learn something else from than is meant; they are shown.
     """
-    if dataset.spec.kind == "pairs":
-        report = _of_pairs(dataset)
-        report.require()
-        _tell(report, "a row", progress)
-        return report
-    if dataset.spec.kind not in TUNING:
+    if dataset.spec.kind == "texts":
+        report = look_at_classes(dataset)
+    elif dataset.spec.kind == "pairs":
+        report = _look_at_pairs(dataset)
+    elif dataset.spec.kind in TUNING:
+        report = _look_at_tokens(dataset, base, num_samples, room)
+    else:
         return None
+    report.require()
+    progress.say(f"gate: {report.told}")
+    for finding in report.findings:
+        progress.say(f"gate: warning: {finding}")
+    what = (
+        "a row" if dataset.spec.kind == "pairs" else f"a row with {TRAINED_BEGIN}what is trained{TRAINED_END}"
+    )
+    progress.say(f"gate: {what}: {report.sample}")
+    return report
+
+
+def _look_at_tokens(dataset: Dataset, base: TextSide, num_samples: int, room: int) -> GateReport:
     parts = {name: split.tuning for name, split in dataset.splits.items() if split.tuning is not None}
     held_out = [row for name, part in parts.items() if name != "train" for row in part.everything]
-    report = look(
+    longest = parts["train"].lengths.sort(descending=True).values[:num_samples]
+    return look(
         parts["train"].everything,
         held_out,
         base.tokenizer,
         end_ids=base.eos_ids,
         context=dataset.spec.context,
+        packed=int(longest.sum()),
         room=room,
     )
-    report.require()
-    _tell(report, f"a row, what is trained in {TRAINED_BEGIN}{TRAINED_END}", progress)
-    return report
 
 
-def _tell(report: GateReport, what: str, progress: Progress) -> None:
-    """Says what was found; `what` is what the report's sample is."""
-    progress.say(f"gate: {report.told}")
-    for finding in report.findings:
-        progress.say(f"gate: warning: {finding}")
-    progress.say(f"gate: {what}: {report.sample}")
-
-
-def _of_pairs(dataset: Dataset) -> GateReport:
-    """What the gate finds in pairs."""
+def _look_at_pairs(dataset: Dataset) -> GateReport:
     spec, tokenizer = dataset.spec, dataset.tokenizer
     assert tokenizer is not None
     held_out = [row for name, split in dataset.splits.items() if name != "train" for row in pair_rows(split)]
@@ -206,11 +229,16 @@ def _rows(file: TuningFile, text_side: TextSide) -> list[TunedRow]:
             file,
             text_side.tokenizer,
             template=text_side.chat_template,
-            end_id=text_side.eos_ids[0] if text_side.eos_ids else None,
+            end_id=text_side.end_id,
+            context=text_side.context_length,
         )
+    why = {
+        "kto": "no method learns from rated answers yet",
+        "labelled": "texts with classes are for a classifier, which no chat template is written for",
+    }
     raise UsageError(
-        "texts with classes are for a classifier, which no chat template is written for",
+        why[file.form],
         where="--base",
         got=f"records of the form {file.form}",
-        next_step="leave --base out",
+        next_step=INSTEAD.get(file.form, "leave --base out"),
     )

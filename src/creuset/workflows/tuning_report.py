@@ -19,9 +19,12 @@ def gate_blocks(manifest: Manifest) -> list[Block]:
     facts: dict[str, str | float | int | None] = {
         "rows that are trained": gate["num_rows"],
         "their tokens": gate["num_tokens"],
-        f"of these {'read' if of_pairs else 'learned'}": gate["num_trained"],
         f"tokens of the longest {'text' if of_pairs else 'row'}": gate["longest"],
     }
+    if gate.get("num_classes"):  # of texts with classes
+        facts["classes"] = gate["num_classes"]
+    else:
+        facts[f"tokens that are {'read' if of_pairs else 'learned'}"] = gate["num_trained"]
     if manifest.base is not None:
         facts |= {"base": manifest.base["name"], "sha256 of its weights": manifest.base["sha256"][:16]}
     findings: list[Block] = [

@@ -1,0 +1,46 @@
+"""A chat template of one's own for a base that has none, or another one (`model.chat_template`).
+
+The run keeps the template itself, so that what is taken up again, asked or exported writes chats alike.
+"""
+
+from pathlib import Path
+
+from creuset.data.chat_template import MAX_TEMPLATE_BYTES, ChatTemplate
+from creuset.data.tokenizer import Tokenizer
+from creuset.data.tokenizer_files import read_limited
+from creuset.errors import NotFoundError
+from creuset.recipe.sections import FamilyConfig
+
+_WHERE = "model.chat_template"
+
+
+def template_text(value: str) -> str:
+    """The template in Jinja that a setting holds, or the file that it names.
+
+    Raises:
+        NotFoundError: It is no template, and there is no such file.
+        DataError: The file is no text, or longer than any template.
+    """
+    if "{" in value:
+        return value
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise NotFoundError(
+            "no such file",
+            where=_WHERE,
+            got=value,
+            expected="a file with a chat template in Jinja, or the template itself",
+        )
+    return read_limited(path, MAX_TEMPLATE_BYTES)
+
+
+def own_template(model: FamilyConfig, tokenizer: Tokenizer) -> ChatTemplate | None:
+    """The template that a recipe gives its base; None where it gives none.
+
+    Raises:
+        NotFoundError, DataError: See `template_text`.
+    """
+    if model.base_template is None:
+        return None
+    special = {f"{name}_token": tokenizer.token(number) for name, number in tokenizer.special.named().items()}
+    return ChatTemplate(template_text(model.base_template), where=_WHERE, special=special)
