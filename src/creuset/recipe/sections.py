@@ -2,8 +2,8 @@
 (the JSON Schema, `creuset config`, the resolved recipe's comments).
 
 The `model` section belongs to the family it names (models/base.py), `collapse`, `evaluation` and `data.audio`
-have files of their own; all others are here. A validator that looks at several fields begins its message with the field it
-blames, which gives the message its place.
+have files of their own; all others are here. A validator that looks at several fields begins its message with
+the field it blames, which gives the message its place.
 """
 
 from collections.abc import Iterator, Mapping, Set
