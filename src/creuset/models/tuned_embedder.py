@@ -80,6 +80,10 @@ class TunedEmbedderConfig(FamilyConfig):
     def base_context(self) -> int | None:
         return self.context
 
+    @property
+    def trains_blocks(self) -> bool:
+        return True
+
     def pooled_as(self, pooling: str, normalise: bool) -> Self:
         return self.model_copy(
             update={

@@ -323,7 +323,7 @@ class TrainingConfig(Section):
     checkpoint_blocks: bool = Field(
         False,
         description="Keep what each block of a Transformer is given alone, and make the rest once more for "
-        "the gradient: less memory, about a third more time, the same numbers.",
+        "the gradient: less memory, a quarter to a third more time, the same numbers.",
     )
     ema_decay: float = Field(
         0.0, ge=0, lt=1, description="Decay of the running mean of the weights, which is then used; 0 is off."
