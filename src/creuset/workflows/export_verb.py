@@ -61,8 +61,8 @@ def export(
         to: "safetensors" (a folder for transformers, an adapter merged; of an embedder for
             sentence-transformers), "onnx" (a folder for onnxruntime, likewise), "gguf" (a file for llama.cpp,
             likewise), "gguf-lora" or "peft" (the adapter alone).
-        path: The file or folder to write, which must not exist; of a file also the folder that it is to lie
-            in. None: a name of the model's, here.
+        path: The file or folder to write, which must not exist; of a file also the folder that it is to
+            lie in, with / at its end. None: a name of the model's, here.
         adapter: A PEFT folder of updates of a model that others trained.
         stored: How a GGUF file stores numbers; None for q8_0.
         progress: Is told what is being done.
@@ -138,5 +138,5 @@ def _place(source: Exportable, to: Target, stored: Stored, path: str | Path | No
     if path is None:
         return Path(usual)
     place = Path(path).expanduser()
-    in_folder = to in _FILES and (str(path).endswith("/") or place.is_dir())
+    in_folder = to in _FILES and isinstance(path, str) and path.endswith("/")
     return place / usual if in_folder else place

@@ -18,19 +18,22 @@ from creuset.workflows.load import load as load_run
 @overload
 def load(
     model: str | Path, *, adapter: str | Path | Mapping[str, str | Path], checkpoint: str = "best"
-) -> LanguageHandle: ...
+) -> LanguageHandle:
+    """A language model with adapters."""
 
 
 @overload
 def load(
     model: RunFolder, *, checkpoint: str = "best", device: str = "auto", precision: Precision | None = None
-) -> Loaded: ...
+) -> Loaded:
+    """The model of a run."""
 
 
 @overload
 def load(
     model: str | Path, *, checkpoint: str = "best", device: str = "auto", precision: Precision | None = None
-) -> Any: ...
+) -> Any:
+    """Whichever the name stands for."""
 
 
 def load(
