@@ -10,7 +10,7 @@ from torch import Tensor
 
 from creuset.data.tuning_rows import Asked, TunedRow
 from creuset.device import BatchGenerator
-from creuset.errors import GateError, UsageError
+from creuset.errors import GateError, RecipeError, UsageError
 from creuset.models.tuned import Tuned
 from creuset.progress import Silent
 from creuset.training.policy import PolicyLoss
@@ -267,3 +267,12 @@ def test_the_journal_of_preferences_tells_divergence_and_lengths(method: Method)
         assert told[0]["kl_nats"] == 0
         for values in (*told[1:], *held_out):
             assert values["kl_nats"] == pytest.approx(values["chosen_reward"] / 0.1, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["grpo", "ppo"])
+def test_dropout_that_nothing_draws_is_refused(method: Method) -> None:
+    Path("rewards.py").write_text("def short(prompt, answer):\n    return -len(answer)\n")
+    asked = Tuning(base="base", data="chats.jsonl", method=method, reward="rewards.py:short")
+    with pytest.raises(RecipeError, match=r"adapter\.dropout has no effect with grpo and ppo"):
+        tuning_recipe(asked, {"adapter.dropout": 0.1})
+    assert tuning_recipe(asked, {"adapter.dropout": 0.0}).model.family == "tuned"

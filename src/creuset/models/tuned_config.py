@@ -167,6 +167,15 @@ class TunedConfig(FamilyConfig):
     adapter: AdapterConfig = Field(AdapterConfig(), description="Which numbers are trained.")
     objective: TuningObjectiveConfig = Field(TuningObjectiveConfig(), description="What is learned.")
 
+    @model_validator(mode="after")
+    def _dropout_is_drawn(self) -> Self:
+        if self.objective.name in OF_REWARDS and self.adapter.dropout:
+            raise ValueError(
+                "adapter.dropout has no effect with grpo and ppo, which learn from the probabilities that "
+                "answers were drawn with; leave it out"
+            )
+        return self
+
     @property
     def base_name(self) -> str | None:
         return self.base
