@@ -12,6 +12,7 @@ from creuset.data.augment import require_fitting
 from creuset.data.corpus_split import TOKENIZERS
 from creuset.data.dataset import Dataset
 from creuset.data.spec import DataSpec
+from creuset.data.text_side import TextSide
 from creuset.device import Precision, choose_precision, resolve_device
 from creuset.errors import Problem, RecipeError, UsageError
 from creuset.evaluation import suites
@@ -76,20 +77,7 @@ class Plan:
         if precision is None:  # a resumed run was begun with its recipe, and goes on with it
             check_effects(recipe, kind)
             check_extractor(recipe, kind)
-        if "gradient" not in kind.traits and world_size() > 1:
-            raise UsageError(
-                f"the family {kind.name} is fitted in one go, on one process",
-                got=f"{world_size()} processes",
-                next_step="train it without torchrun",
-            )
-        if recipe.collapse.on_collapse == "rollback" and world_size() > 1:
-            raise UsageError(
-                "a training on several processes does not go back",
-                where="collapse.on_collapse",
-                got=f"rollback, {world_size()} processes",
-                expected="warn or stop",
-                next_step="set collapse.on_collapse: stop, or train without torchrun",
-            )
+        _require_one_process(recipe, kind)
         if training.threads is not None:
             torch.set_num_threads(training.threads)
         device = resolve_device(training.device)
@@ -104,17 +92,7 @@ class Plan:
             require_fitting(recipe.data.augmentation, dataset.spec.shape)
         gate = None
         if precision is None:
-            room = recipe.model.answer_room
-            packed = _packed_samples(recipe)
-            if base is not None:
-                gate = look_at_rows(dataset, base, progress, num_samples=packed, room=room)
-            check_data_effects(recipe, dataset.spec)
-            check_suite(recipe, kind, dataset.spec)
-            if 0 < training.num_steps <= training.warmup_steps:
-                progress.say(
-                    f"warning: the learning rate never reaches its peak: training.warmup_steps "
-                    f"({training.warmup_steps}) is not over after {training.num_steps} steps; set it too"
-                )
+            gate = _checked(recipe, kind, dataset, base, progress)
         processes = Processes(training.distributed, device)
         if training.distributed == "fsdp" and not processes.distributed:
             progress.say(
@@ -235,6 +213,47 @@ def check_effects(recipe: Recipe, kind: Family) -> None:
         problems.append(_problem(recipe, "training.warmup_steps", text))
     if problems:
         raise RecipeError(problems)
+
+
+def _require_one_process(recipe: Recipe, kind: Family) -> None:
+    """Refuses what several processes cannot do together.
+
+    Raises:
+        UsageError: It is asked for.
+    """
+    if "gradient" not in kind.traits and world_size() > 1:
+        raise UsageError(
+            f"the family {kind.name} is fitted in one go, on one process",
+            got=f"{world_size()} processes",
+            next_step="train it without torchrun",
+        )
+    if recipe.collapse.on_collapse == "rollback" and world_size() > 1:
+        raise UsageError(
+            "a training on several processes does not go back",
+            where="collapse.on_collapse",
+            got=f"rollback, {world_size()} processes",
+            expected="warn or stop",
+            next_step="set collapse.on_collapse: stop, or train without torchrun",
+        )
+
+
+def _checked(
+    recipe: Recipe, kind: Family, dataset: Dataset, base: TextSide | None, progress: Progress
+) -> GateReport | None:
+    """What the gate found in the rows, where a base is tuned, and refusals of settings without effect."""
+    gate = None
+    if base is not None:
+        packed, room = _packed_samples(recipe), recipe.model.answer_room
+        gate = look_at_rows(dataset, base, progress, num_samples=packed, room=room)
+    check_data_effects(recipe, dataset.spec)
+    check_suite(recipe, kind, dataset.spec)
+    training = recipe.training
+    if 0 < training.num_steps <= training.warmup_steps:
+        progress.say(
+            f"warning: the learning rate never reaches its peak: training.warmup_steps "
+            f"({training.warmup_steps}) is not over after {training.num_steps} steps; set it too"
+        )
+    return gate
 
 
 def _packed_samples(recipe: Recipe) -> int:
