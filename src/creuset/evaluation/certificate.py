@@ -23,7 +23,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
@@ -31,7 +30,9 @@ from creuset.engines.base import FinishReason
 from creuset.engines.request import Message, Request
 from creuset.engines.token_engine import TokenEngine
 from creuset.errors import GateError
+from creuset.generation.decoding import Writer
 from creuset.generation.sampling import Sampling
+from creuset.generation.written_text import TextRequest
 from creuset.models.transformer import Transformer
 
 Kind = Literal["safetensors", "onnx", "f32", "f16", "q8_0", "q4_0", "q4_1"]
@@ -189,26 +190,34 @@ class LiveModel:
         return tuple(self.tokenizer.encode(text, add_special=False))
 
     @torch.no_grad()
-    def answer(self, prompt: str | tuple[int, ...]) -> Answer:
-        """Its greedy answer, with the log-probabilities of all tokens at each place."""
-        ids = self.ids_of(prompt) if isinstance(prompt, str) else prompt
-        most = _MAX_TOKENS if isinstance(prompt, str) else OWN_TOKENS
-        cache = self.body.new_cache(1, len(ids) + most)
-        fresh = torch.tensor([ids], device=self.body.token_embedding.weight.device)
-        tokens: list[int] = []
-        rows: list[Tensor] = []
-        reason: FinishReason = "length"
-        while len(tokens) < most:
-            logits = self.body.logits(self.body.hidden(fresh, cache=cache)[:, -1])[0]
-            rows.append(logits.float().log_softmax(-1))
-            tokens.append(int(rows[-1].argmax()))
-            if tokens[-1] in self.eos_ids:
-                reason = "stop"
-                break
-            fresh = torch.tensor([[tokens[-1]]], device=fresh.device)
-        return Answer(
-            prompt=ids, tokens=tuple(tokens), reason=reason, log_probs=torch.stack(rows).cpu().numpy()
-        )
+    def answers(self, prompts: Sequence[str | tuple[int, ...]]) -> list[Answer]:
+        """Its greedy answers, with the log-probabilities of all tokens at each place.
+
+        They are written side by side, and each is then read at once.
+        """
+        limit = self.body.config.context_length
+        requests = []
+        for prompt in prompts:
+            ids = self.ids_of(prompt) if isinstance(prompt, str) else prompt
+            most = _MAX_TOKENS if isinstance(prompt, str) else OWN_TOKENS
+            most = most if limit is None else max(1, min(most, limit - len(ids)))
+            greedy = Sampling(temperature=0.0)
+            requests.append(TextRequest(prompt=ids, max_tokens=most, sampling=greedy))
+        written: list[list[int]] = [[] for _ in requests]
+        for step in Writer(self.body, self.tokenizer, eos_ids=sorted(self.eos_ids)).write(requests):
+            for output in step:
+                written[output.row] += output.token_ids
+        pairs = zip(requests, written, strict=True)
+        return [self._read(tuple(request.prompt), tuple(tokens)) for request, tokens in pairs]
+
+    def _read(self, prompt: tuple[int, ...], tokens: tuple[int, ...]) -> Answer:
+        """An answer with what the model thinks of each of its tokens."""
+        device = self.body.token_embedding.weight.device
+        whole = torch.tensor([[*prompt, *tokens[:-1]]], device=device)
+        states = self.body.hidden(whole)[0, len(prompt) - 1 :]
+        log_probs = self.body.logits(states).float().log_softmax(-1)
+        reason: FinishReason = "stop" if tokens[-1] in self.eos_ids else "length"
+        return Answer(prompt=prompt, tokens=tokens, reason=reason, log_probs=log_probs.cpu().numpy())
 
 
 def certify(
@@ -237,8 +246,7 @@ def certify(
     other_tokens: list[str] = []
     ends: list[bool] = []
     everything: list[str | tuple[int, ...]] = [*prompts, *own]
-    for prompt in everything:
-        answer = live.answer(prompt)
+    for prompt, answer in zip(everything, live.answers(everything), strict=True):
         if isinstance(prompt, str) and _read(exported, prompt, live) != answer.prompt:
             other_tokens.append(prompt)
             continue

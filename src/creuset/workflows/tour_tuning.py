@@ -19,7 +19,11 @@ from creuset.workflows.tuning_report import gate_blocks, tuning_blocks
 
 STATIONS = (
     Station(
-        subject="tuned SmolLM2", recipe="tuned-questions", settings=("training.num_steps=36",), kind="chats"
+        subject="tuned SmolLM2",
+        recipe="tuned-questions",
+        num_steps=36,
+        settings=("evaluation.num_generated=6",),
+        kind="chats",
     ),
 )
 _TITLE = "What do its commands do? A language model tuned on questions about creuset"
