@@ -47,7 +47,7 @@ def tuning(journey: Journey) -> Chapter:
     return Chapter(
         title=_TITLE,
         lead=f"{manifest.data_report['num_samples']['train']} questions with their answers, by low-rank "
-        "updates of queries and values; the base and the tuned model answer held-out questions.",
+        "updates of all linear layers; the base and the tuned model answer held-out questions.",
         blocks=[
             *gate_blocks(manifest),
             *forecast_table(run),
