@@ -141,3 +141,18 @@ def require_finite(values: Tensor, what: str) -> Tensor:
             next_step="measure an earlier checkpoint, or look for the step at which its parameters broke",
         )
     return values
+
+
+def require_one_stack(architecture: str, base: str) -> None:
+    """Refuses a base with an encoder and a decoder, where one vector of a text is wanted.
+
+    Raises:
+        UsageError: It has both.
+    """
+    if architecture == "encoder_decoder":
+        raise UsageError(
+            "an encoder with a decoder has two kinds of states",
+            where="model.base",
+            got=base,
+            expected="an encoder or a decoder",
+        )

@@ -25,7 +25,7 @@ from creuset.layers.dropout import Dropout
 from creuset.models.base import Family
 from creuset.models.classifier import Classifier, ClassifierConfig
 from creuset.models.embedder import Pooling, pool
-from creuset.models.requirements import require_kind
+from creuset.models.requirements import require_kind, require_one_stack
 from creuset.models.transformer import Transformer
 from creuset.models.tuned_config import AdapterConfig
 from creuset.models.tuning import prepare, trained_state
@@ -84,13 +84,7 @@ class TunedClassifier(Classifier):
         theirs: Mapping[str, str] | None = None,
     ) -> None:
         require_kind(spec, config.family, "texts")
-        if body.config.architecture == "encoder_decoder":
-            raise UsageError(
-                "an encoder with a decoder has two kinds of states",
-                where="model.base",
-                got=config.base,
-                expected="an encoder or a decoder",
-            )
+        require_one_stack(body.config.architecture, config.base)
         super().__init__(
             config.family, spec, class_weights=config.class_weights, label_smoothing=config.label_smoothing
         )

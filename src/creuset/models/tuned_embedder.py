@@ -20,11 +20,10 @@ from creuset.adapters.lora import drawing
 from creuset.adapters.switch import merged_state
 from creuset.data.spec import DataSpec
 from creuset.device import BatchGenerator
-from creuset.errors import UsageError
 from creuset.models.base import Family
 from creuset.models.embedder import Embedder, Pooling
 from creuset.models.pair_embedder import PairEmbedder
-from creuset.models.requirements import require_kind
+from creuset.models.requirements import require_kind, require_one_stack
 from creuset.models.transformer import Transformer
 from creuset.models.tuned_config import AdapterConfig
 from creuset.models.tuning import prepare, trained_state
@@ -114,13 +113,7 @@ class TunedEmbedder(PairEmbedder):
         theirs: Mapping[str, str] | None = None,
     ) -> None:
         require_kind(spec, config.family, "pairs")
-        if body.config.architecture == "encoder_decoder":
-            raise UsageError(
-                "an encoder with a decoder has two kinds of states",
-                where="model.base",
-                got=config.base,
-                expected="an encoder or a decoder",
-            )
+        require_one_stack(body.config.architecture, config.base)
         prepare(body, config.adapter.form, theirs)
         for part in (body.head, body.pooler):  # what the vectors do not depend on
             if part is not None:
