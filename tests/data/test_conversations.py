@@ -140,6 +140,14 @@ def test_calls_of_tools_have_objects_for_arguments(tmp_path: Path) -> None:
         assert row.tools == tuple(tools)
 
 
+def test_parts_of_text_are_one_text_whatever_stands_beside_them(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "2 +", "image_url": None}, {"type": "text", "text": " 2?", "cache": 1}]
+    record = {"messages": [{"role": "user", "content": parts}, ANSWER]}
+    (row,) = read_tuning_file(written(tmp_path, record)).rows
+    assert isinstance(row, Conversation)
+    assert row.turns == (ASKED, ANSWER)
+
+
 def test_rated_answers_are_no_conversations(tmp_path: Path) -> None:
     found = read_tuning_file(written(tmp_path, {"prompt": "2 + 2?", "completion": "5", "label": False}))
     assert found.form == "kto"
@@ -169,7 +177,17 @@ def test_texts_with_and_without_classes(tmp_path: Path) -> None:
             {"messages": [ASKED, {**ANSWER, "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]},
             "no JSON",
         ),
-        ({"messages": [ASKED, {"role": "assistant"}]}, r'"messages\[1\]\.content" is no text'),
+        ({"messages": [ASKED, {"role": "assistant"}]}, r'"messages\[1\]\.content" is no text, but null'),
+        ({"messages": [ASKED, {"role": "assistant", "content": "\u200b\u00a0\ufeff"}]}, "an empty answer"),
+        ({"messages": [{"role": "user", "content": "\n"}, ANSWER]}, r'"messages\[0\]\.content" is empty'),
+        (
+            {"messages": [ASKED, {"role": "assistant", "content": [{"type": "text", "text": " ", "n": 1}]}]},
+            "an empty answer",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, ANSWER]},
+            r'"messages\[0\]\.content\[0\]" is a part of the type "image_url": only texts are read',
+        ),
         ({"messages": [ASKED, 4]}, "is no message, but int"),
         ({"messages": [ASKED, {"role": "assistant", "content": "\ud800"}]}, "half a character"),
         ({"messages": [ASKED, ANSWER], "tools": "all"}, '"tools" is no JSON'),
@@ -186,6 +204,12 @@ def test_what_cannot_be_learned_from_is_named(record: dict[str, Any], message: s
     ("record", "message"),
     [
         ({"prompt": "a", "chosen": "4", "rejected": "4"}, "chosen equals rejected"),
+        ({"prompt": "a", "chosen": "4", "rejected": "4 \n"}, "chosen equals rejected but for white space"),
+        (
+            {"chosen": [ASKED, ANSWER], "rejected": [ASKED, {**ANSWER, "content": " 4"}]},
+            "chosen equals rejected but for white space",
+        ),
+        ({"prompt": "a", "chosen": "4", "rejected": None}, '"rejected" is no text, but null'),
         ({"chosen": [ASKED, ANSWER], "rejected": [ASKED, ANSWER]}, "chosen equals rejected"),
         ({"chosen": [ASKED, ANSWER], "rejected": [SYSTEM, WRONG]}, "share no turn"),
         ({"prompt": "3 + 3?", "chosen": [ASKED, ANSWER], "rejected": [ASKED, WRONG]}, "another question"),

@@ -37,6 +37,7 @@ from creuset.data.turns import (
     as_turns,
     is_empty,
     rating_of,
+    said_in,
     system_turn,
     text_of,
     tools_of,
@@ -280,6 +281,8 @@ def _preference(record: Record) -> Preference:
         before = given
     if not before:
         raise Fault("chosen and rejected share no turn that they answer; give a prompt")
+    if _stripped(chosen) == _stripped(rejected):
+        raise Fault("chosen equals rejected but for white space around, so neither is preferred")
     for name, answer in (("chosen", chosen), ("rejected", rejected)):
         _require_begun(answer, name)
     if before[-1]["role"] == "assistant":
@@ -298,6 +301,11 @@ def _given(values: Mapping[str, Any]) -> list[Turn]:
             turns = [*system_turn(values), *turns_of(values[name], name)]
             return turns if turns[-1]["role"] != "assistant" else []  # the chosen conversation once more
     return []
+
+
+def _stripped(turns: Sequence[Turn]) -> list[Turn]:
+    """Turns without the white space around what they say."""
+    return [{**turn, "content": said_in(turn).strip()} for turn in turns]
 
 
 def _same_question(first: Sequence[Turn], second: Sequence[Turn]) -> bool:

@@ -4,12 +4,15 @@
     {"from": "human", "value": "..."}           ShareGPT
     "\\n\\nHuman: ...\\n\\nAssistant: ..."          one text, as the HH-RLHF data has it
 
-Arguments of tool calls come as JSON texts on OpenAI's wire, and templates take objects: texts are parsed.
+Content that is a list of parts is read as one text; parts that are no text are refused. Texts of white space
+and invisible characters alone are empty. Arguments of tool calls come as JSON texts on OpenAI's wire, and
+templates take objects: texts are parsed.
 What is wrong with a turn is a `Fault`, which whoever reads the record gives its place.
 """
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,12 +37,20 @@ _HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _HH_ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
+_UNSEEN = ("Cc", "Cf", "Zs", "Zl", "Zp")
+"""Unicode's categories of controls, invisible characters such as U+200B, and spaces."""
+
 _RATINGS = {"true": True, "1": True, "false": False, "0": False}
 """As texts, such as the cells of a table."""
 
 
 class Fault(Exception):
     """What is wrong with a record."""
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: white space, controls, characters without a width."""
+    return all(unicodedata.category(character) in _UNSEEN for character in text)
 
 
 def text_of(value: Any, name: str, *, empty: bool = False) -> str:
@@ -49,8 +60,8 @@ def text_of(value: Any, name: str, *, empty: bool = False) -> str:
         Fault: It is none, holds half a character, or is empty where it must not be.
     """
     if not isinstance(value, str):
-        raise Fault(f'"{name}" is no text, but {type(value).__name__}')
-    if not empty and not value.strip():
+        raise Fault(f'"{name}" is no text, but {"null" if value is None else type(value).__name__}')
+    if not empty and is_blank(value):
         raise Fault(f'"{name}" is empty')
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise Fault(f'"{name}" holds half a character (a lone surrogate), which no text can')
@@ -85,11 +96,9 @@ def turn_of(message: Any, name: str) -> Turn:
     for key, value in turn.items():
         _require_json(value, f"{name}.{key}")
     if isinstance(content, list):
-        content = _joined(content)
-    if isinstance(content, list):
-        _require_json(content, f"{name}.{content_key}")
-    elif not (content is None and "tool_calls" in turn):
-        content = text_of(content, f"{name}.{content_key}", empty=True)
+        content = _joined(content, f"{name}.{content_key}")
+    if not (content is None and "tool_calls" in turn):
+        content = text_of(content, f"{name}.{content_key}", empty=SPEAKERS[speaker] != "user")
     return {"role": SPEAKERS[speaker], "content": content, **turn}
 
 
@@ -113,13 +122,13 @@ def as_turns(value: Any, name: str, role: str) -> list[Turn]:
     Raises:
         Fault: It is none of these.
     """
-    if isinstance(value, str):
-        if _HH_TURN.match(value):
-            return _hh_turns(value)
-        return [{"role": role, "content": text_of(value, name)}]
+    if isinstance(value, str) and _HH_TURN.match(value):
+        return _hh_turns(value)
     if isinstance(value, Mapping):
         return [turn_of(value, name)]
-    return turns_of(value, name)
+    if isinstance(value, list):
+        return turns_of(value, name)
+    return [{"role": role, "content": text_of(value, name)}]
 
 
 def system_turn(values: Mapping[str, Any]) -> list[Turn]:
@@ -155,17 +164,12 @@ def rating_of(label: Any) -> bool | None:
 def is_empty(turn: Turn) -> bool:
     """Whether a turn says nothing."""
     content = turn.get("content")
-    said = content.strip() if isinstance(content, str) else content
-    return not said and not turn.get("tool_calls")
+    return (content is None or is_blank(content)) and not turn.get("tool_calls")
 
 
 def said_in(turn: Turn) -> str:
-    """What a turn says, as one text: its content, or the texts of its parts."""
-    content = turn.get("content")
-    if isinstance(content, str):
-        return content
-    parts = [part.get("text") if isinstance(part, Mapping) else part for part in content or ()]
-    return "\n".join(part for part in parts if isinstance(part, str))
+    """What a turn says, as one text; "" of one that only calls tools."""
+    return str(turn.get("content") or "")
 
 
 def strings_in(value: Any) -> list[str]:
@@ -186,16 +190,19 @@ def _parsed(text: str, name: str) -> Any:
         raise Fault(f'"{name}" is no JSON: {error}') from error
 
 
-def _joined(parts: list[Any]) -> list[Any] | str:
-    """Parts that are all text as one text, which each template takes; others as they are."""
-    are_texts = all(
-        isinstance(part, Mapping)
-        and part.keys() == {"type", "text"}
-        and part["type"] == "text"
-        and isinstance(part["text"], str)
-        for part in parts
-    )
-    return "".join(part["text"] for part in parts) if parts and are_texts else parts
+def _joined(parts: list[Any], name: str) -> str:
+    """The texts of parts behind each other, as each template takes them."""
+    texts = []
+    for number, part in enumerate(parts):
+        text = part.get("text") if isinstance(part, Mapping) and part.get("type") == "text" else part
+        if not isinstance(text, str):
+            kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+            raise Fault(
+                f'"{name}[{number}]" is a part of the type {json.dumps(kind, default=str)}: '
+                "only texts are read"
+            )
+        texts.append(text)
+    return "".join(texts)
 
 
 def _call(call: Any, name: str) -> dict[str, Any]:
