@@ -1,5 +1,6 @@
 """Which tokens of a conversation are trained, and batches of them without padding."""
 
+import pytest
 import torch
 
 from chat_templates import CHATML
@@ -8,6 +9,7 @@ from creuset.data.token_stream import IGNORED
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.trained_rows import TrainedRows, TrainedText, answer_text, chat_text, plain_text
 from creuset.data.tuning_records import Conversation
+from creuset.errors import DataError
 from small_tokenizers import small
 
 TURNS = (
@@ -96,3 +98,23 @@ def test_a_plain_text_is_trained_whole_and_ends_once() -> None:
     ending = Tokenizer(small("metaspace"))  # puts </s> behind each text itself
     twice = plain_text("the", ending, ends_with=ending.id_of("</s>"))
     assert twice.ids.count(ending.id_of("</s>")) == 1
+
+
+def test_what_a_template_leaves_out_is_refused() -> None:
+    call = {"type": "function", "function": {"name": "add", "arguments": {"a": 2}}}
+    turns = (
+        {"role": "user", "content": "2 + 2?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    )
+    with pytest.raises(DataError, match=r"leaves out messages\[1\]\.tool_calls\.add"):
+        chat_text(Conversation(turns=turns, place="rows.jsonl:1"), ChatTemplate(CHATML), by_bytes())
+    silent = ChatTemplate(CHATML.replace("message['content']", "message['content'][:2]"))
+    with pytest.raises(DataError, match=r"leaves out messages\[0\]\.content"):
+        answer_text(turns[:1], [{"role": "assistant", "content": "4"}], silent, by_bytes())
+
+
+def test_thoughts_before_an_answer_may_be_left_out() -> None:
+    brief = ChatTemplate(CHATML.replace("message['content']", "message['content'].split('</think>')[-1]"))
+    answer = {"role": "assistant", "content": "<think>2 and 2</think> 4"}
+    text = answer_text([{"role": "user", "content": "2 + 2?"}], [answer], brief, by_bytes())
+    assert "2 and 2" not in written(text, by_bytes())

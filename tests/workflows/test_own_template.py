@@ -1,5 +1,6 @@
 """A base without a chat template, tuned with one of one's own, which the run keeps."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,29 @@ def test_a_template_that_is_not_there_or_has_no_effect_is_refused() -> None:
     write_rows(Path("pages.jsonl"), [{"text": f"page {number}"} for number in range(20)])
     with pytest.raises(UsageError, match="no conversations are written"):
         finetune("base", data="pages.jsonl", template="own.jinja", settings=QUICK)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("{% for message in messages %}", 2, r"own\.jinja:1: no Jinja template"),
+        ("You are helpful.", 2, r"own\.jinja: no chat template: it writes no messages"),
+        (
+            OWN.replace("message['content']", "message['content'][:2]"),
+            4,
+            r"leaves out messages\[0\]\.content",
+        ),
+        (OWN.replace("message['content']", "message.text|default('')"), 4, r"leaves out messages\[0\]"),
+    ],
+)
+def test_a_template_that_writes_no_conversation_is_refused(text: str, code: int, message: str) -> None:
+    Path("own.jinja").write_text(text)
+    done = run_command(["finetune", "base", "--data", "chats.jsonl", "--template", "own.jinja", "--dry-run"])
+    assert done.exit_code == code, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert done.stderr.count("no Jinja template") <= 1
+
+
+def test_a_byte_order_mark_is_no_text_of_a_template() -> None:
+    turns = [{"role": "user", "content": "red 3?"}]
+    assert ChatTemplate("\ufeff" + OWN).render(turns) == ChatTemplate(OWN).render(turns)

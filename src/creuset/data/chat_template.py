@@ -61,6 +61,10 @@ class TrainedSpans:
     spans: tuple[tuple[int, int], ...]
 
 
+class TemplateError(DataError):
+    """A template that renders no conversation at all: it is wrong, not what is rendered."""
+
+
 class ChatTemplate:
     """Renders messages by a template, which is compiled when it is first rendered.
 
@@ -76,7 +80,7 @@ class ChatTemplate:
     def __init__(
         self, source: str, *, where: object = "chat template", special: Mapping[str, str] | None = None
     ) -> None:
-        self.source = source
+        self.source = source.removeprefix("\ufeff")  # a file's byte order mark is no text of the template
         self._where = where
         self._special = dict(special or {})
         if len(source) > MAX_TEMPLATE_BYTES:
@@ -86,7 +90,7 @@ class ChatTemplate:
                 got=f"{len(source):,} characters",
                 expected=f"at most {MAX_TEMPLATE_BYTES:,}",
             )
-        self._process = ChatProcess(source, max_characters=MAX_CHARACTERS, seconds=MAX_SECONDS)
+        self._process = ChatProcess(self.source, max_characters=MAX_CHARACTERS, seconds=MAX_SECONDS)
 
     @property
     def process_id(self) -> int | None:
@@ -232,7 +236,7 @@ class ChatTemplate:
             return answer.text
         if answer.kind == "syntax":
             line, _, reason = answer.text.partition("\n")
-            raise DataError("no Jinja template", where=f"{self._where}:{line}", got=_short(reason))
+            raise TemplateError("no Jinja template", where=f"{self._where}:{line}", got=_short(reason))
         message, next_step = _REFUSALS[answer.kind]
         raise DataError(message, where=self._where, got=_short(answer.text), next_step=next_step)
 

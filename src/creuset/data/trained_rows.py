@@ -18,12 +18,16 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from creuset.data.chat_template import ChatTemplate
+from creuset.data.chat_template import ChatTemplate, TrainedSpans
 from creuset.data.text_pairs import TokenRows
 from creuset.data.token_stream import IGNORED
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tuning_records import Conversation
-from creuset.data.turns import Turn
+from creuset.data.turns import Turn, said_in
+from creuset.errors import DataError
+
+_THOUGHT_END = "</think>"
+"""What ends the thoughts of a reasoning model, which templates leave out of earlier answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +104,11 @@ def chat_text(conversation: Conversation, template: ChatTemplate, tokenizer: Tok
     those that it says are not.
 
     Raises:
-        UsageError, DataError: See `ChatTemplate.trained_spans`.
+        UsageError: See `ChatTemplate.trained_spans`.
+        DataError: Likewise, or the template leaves out something that is said.
     """
     found = template.trained_spans(conversation.turns, tools=conversation.tools or None)
+    _require_written(conversation.turns, found)
     answers = [number for number, turn in enumerate(conversation.turns) if turn["role"] == "assistant"]
     spans = [
         span
@@ -118,9 +124,11 @@ def answer_text(
     """Turns with an answer, of which the answer alone is trained.
 
     Raises:
-        UsageError, DataError: See `ChatTemplate.trained_spans`.
+        UsageError: See `ChatTemplate.trained_spans`.
+        DataError: Likewise, or the template leaves out something that is said.
     """
     found = template.trained_spans([*turns, *answer])
+    _require_written([*turns, *answer], found)
     before = sum(turn["role"] == "assistant" for turn in turns)
     return _trained(found.text, found.spans[before:], tokenizer)
 
@@ -152,6 +160,32 @@ def blocks_of(text: TrainedText, context: int) -> list[TrainedText]:
         TrainedText(ids=text.ids[begin:end], trained=text.trained[begin:end])
         for begin, end in pairwise(bounds)
     ]
+
+
+def _require_written(turns: Sequence[Turn], found: TrainedSpans) -> None:
+    """Refuses a template that does not write what is said and which functions are called, but for thoughts
+    before an answer: nobody would see that they are missing."""
+    whole = _without_space(found.text)
+    spans = iter(found.spans)
+    for number, turn in enumerate(turns):
+        written = whole
+        if turn["role"] == "assistant":
+            begin, end = next(spans)
+            written = _without_space(found.text[begin:end])
+        said = said_in(turn).rpartition(_THOUGHT_END)[2]
+        calls = [call["function"]["name"] for call in turn.get("tool_calls", ())]
+        names = ["content", *(f"tool_calls.{name}" for name in calls)]
+        for name, text in zip(names, [said, *calls], strict=True):
+            if turn["role"] != "tool" and _without_space(text) not in written:
+                raise DataError(
+                    f"the chat template leaves out messages[{number}].{name}",
+                    got=f"it writes {found.text[:120]!r}",
+                    next_step="take a template that writes it, or leave it out of the data",
+                )
+
+
+def _without_space(text: str) -> str:
+    return "".join(text.split())
 
 
 def _trained(text: str, spans: Sequence[tuple[int, int]], tokenizer: Tokenizer) -> TrainedText:

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from creuset.data.chat_template import ChatTemplate
+from creuset.data.chat_template import ChatTemplate, TemplateError
 from creuset.data.conversations import CHAT_FORMS, TuningFile
 from creuset.data.hashing import Hashes, sample_hashes
 from creuset.data.records import refusal, shown
@@ -295,6 +295,8 @@ def _all(rows: Sequence[Row], make: Callable[[Row], T]) -> list[T]:
     for row in rows:
         try:
             made.append(make(row))
+        except TemplateError:
+            raise  # the template is wrong, not the row
         except UsageError as error:  # DataError is one
             file, _, line = row.place.rpartition(":")
             said = shown(list(messages_of(row)))

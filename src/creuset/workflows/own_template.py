@@ -8,7 +8,7 @@ from pathlib import Path
 from creuset.data.chat_template import MAX_TEMPLATE_BYTES, ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import read_limited
-from creuset.errors import NotFoundError
+from creuset.errors import DataError, NotFoundError
 from creuset.recipe.sections import FamilyConfig
 
 _WHERE = "model.chat_template"
@@ -19,7 +19,7 @@ def template_text(value: str) -> str:
 
     Raises:
         NotFoundError: It is no template, and there is no such file.
-        DataError: The file is no text, or longer than any template.
+        DataError: The file is no text, longer than any template, or holds nothing in Jinja.
     """
     if "{" in value:
         return value
@@ -31,7 +31,15 @@ def template_text(value: str) -> str:
             got=value,
             expected="a file with a chat template in Jinja, or the template itself",
         )
-    return read_limited(path, MAX_TEMPLATE_BYTES)
+    text = read_limited(path, MAX_TEMPLATE_BYTES)
+    if "{" not in text:
+        raise DataError(
+            "no chat template: it writes no messages",
+            where=path,
+            got=repr(text[:80]),
+            expected="{% for message in messages %}... in Jinja",
+        )
+    return text
 
 
 def own_template(model: FamilyConfig, tokenizer: Tokenizer) -> ChatTemplate | None:
@@ -43,4 +51,5 @@ def own_template(model: FamilyConfig, tokenizer: Tokenizer) -> ChatTemplate | No
     if model.base_template is None:
         return None
     special = {f"{name}_token": tokenizer.token(number) for name, number in tokenizer.special.named().items()}
-    return ChatTemplate(template_text(model.base_template), where=_WHERE, special=special)
+    where = _WHERE if "{" in model.base_template else model.base_template
+    return ChatTemplate(template_text(model.base_template), where=where, special=special)
