@@ -68,6 +68,19 @@ def evaluation_leaked() -> Rows:
     return rows
 
 
+def evaluation_leaked_in_capitals() -> Rows:
+    rows: Rows = conversations()
+    copied = [{**turn, "content": f" {turn['content'].upper()}."} for turn in rows[PLACE - 1]["messages"]]
+    write_rows(Path("test.jsonl"), [{"messages": copied}])
+    return rows
+
+
+def questions_equal() -> Rows:
+    return [
+        {"prompt": "planted?" if place % 2 else "Planted", "completion": f"{place}"} for place in range(9)
+    ]
+
+
 def nobody_answers() -> Rows:
     return with_turns(("user", "planted?"))
 
@@ -135,6 +148,18 @@ PLANTED: dict[str, tuple[Callable[[], Rows], tuple[str, ...], int, tuple[str, ..
         ("--test-data", "test.jsonl"),
         4,
         ("leak: ", f"rows.jsonl:{PLACE}", "it is pink"),
+    ),
+    "evaluation leaked in capitals": (
+        evaluation_leaked_in_capitals,
+        ("--test-data", "test.jsonl"),
+        4,
+        ("leak: ", f"rows.jsonl:{PLACE}", "it is pink"),
+    ),
+    "one question": (
+        questions_equal,
+        (),
+        2,
+        ("rows.jsonl: too few different questions", "9 rows, 1 of them different in what is asked"),
     ),
     "nobody answers": (
         nobody_answers,

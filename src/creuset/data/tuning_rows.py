@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from creuset.data.alike import alike
 from creuset.data.chat_template import ChatTemplate, TemplateError
 from creuset.data.conversations import CHAT_FORMS, TuningFile
 from creuset.data.hashing import Hashes, sample_hashes
@@ -77,6 +78,8 @@ class TunedRow:
         goes_on: Of a block: whether another one follows.
         other: Of an answer of a pair: the tokens of the other one; empty of others.
         preferred: Of an answer of a pair: whether it is the chosen one.
+        asked_alike: What it asks, or a plain text, as `alike` compares it; empty of blocks.
+        said_alike: All that it says, likewise; of a pair with both answers.
     """
 
     text: TrainedText
@@ -87,6 +90,8 @@ class TunedRow:
     goes_on: bool = False
     other: tuple[int, ...] = ()
     preferred: bool = True
+    asked_alike: str = ""
+    said_alike: str = ""
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -323,7 +328,15 @@ def _required(template: ChatTemplate | None) -> ChatTemplate:
 def _conversation(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> TunedRow:
     assert isinstance(row, Conversation)
     text = chat_text(row, template, tokenizer)
-    return TunedRow(text=text, place=row.place, messages=messages_of(row), asked=_asked(row))
+    asked, messages = _asked(row), messages_of(row)
+    return TunedRow(
+        text=text,
+        place=row.place,
+        messages=messages,
+        asked=asked,
+        asked_alike=alike(_texts(asked.messages)),
+        said_alike=alike(messages),
+    )
 
 
 def _asked(row: Conversation) -> Asked:
@@ -341,7 +354,8 @@ def _plain(row: Row, tokenizer: Tokenizer, end_id: int | None, context: int | No
     assert isinstance(row, LabelledText)
     text, messages = plain_text(row.text, tokenizer, ends_with=end_id), messages_of(row)
     if context is None or len(text.ids) <= context:
-        return [TunedRow(text=text, place=row.place, messages=messages)]
+        said = alike(messages)
+        return [TunedRow(text=text, place=row.place, messages=messages, asked_alike=said, said_alike=said)]
     blocks, document = blocks_of(text, context), hashlib.sha256(row.text.encode()).hexdigest()
     return [
         TunedRow(
@@ -360,8 +374,17 @@ def pair_of(row: Row, template: ChatTemplate, tokenizer: Tokenizer) -> AnswerPai
     assert isinstance(row, Preference)
     texts = [answer_text(row.turns, answer, template, tokenizer) for answer in (row.chosen, row.rejected)]
     messages = messages_of(row)
+    asked_alike, said_alike = alike(_texts(row.turns)), alike(messages)
     chosen, rejected = (
-        TunedRow(text=text, place=row.place, messages=messages, other=other.ids, preferred=text is texts[0])
+        TunedRow(
+            text=text,
+            place=row.place,
+            messages=messages,
+            other=other.ids,
+            preferred=text is texts[0],
+            asked_alike=asked_alike,
+            said_alike=said_alike,
+        )
         for text, other in zip(texts, reversed(texts), strict=True)
     )
     return AnswerPair(chosen=chosen, rejected=rejected)

@@ -19,6 +19,7 @@ from creuset.data.spec import DataSpec, Kind
 from creuset.data.text_side import TextSide
 from creuset.data.tuning_rows import (
     Indices,
+    TunedRow,
     TuningRows,
     answer_pairs,
     content_hashes,
@@ -59,11 +60,11 @@ def split_tuning(file: TuningFile, config: DataConfig, base: TextSide, *, seed: 
         raise DataError(
             "too few rows to train and to measure",
             where=config.source,
-            got=f"{len(rows.rows)} rows",
+            got=counted(len(rows.rows), "row"),
             expected=f"{len(shares) + 1} at least, of different questions",
         )
     contents = _contents(rows)
-    places = _places(rows, contents, shares, seed)
+    places = _places(rows, contents, shares, seed, config.source)
     if config.limit is not None:
         train = places["train"]
         chosen = limited(content_hashes([contents[index] for index in train]), None, config.limit, seed)
@@ -164,15 +165,36 @@ def _fitting(rows: TuningRows, config: DataConfig, base: TextSide) -> tuple[Tuni
 
 
 def _places(
-    rows: TuningRows, contents: Sequence[tuple[int, ...]], shares: Mapping[str, float], seed: int
+    rows: TuningRows,
+    contents: Sequence[tuple[int, ...]],
+    shares: Mapping[str, float],
+    seed: int,
+    source: str,
 ) -> dict[str, Indices]:
     """Which rows go to which split."""
+    questions = _questions(rows.rows)
     try:
-        return split_by_question([row.question for row in rows.rows], contents, shares=shares, seed=seed)
-    except DataError:
-        if not any(row.document for row in rows.rows):
-            raise
-        return split_in_the_text(contents, shares=shares)
+        return split_by_question(questions, contents, shares=shares, seed=seed)
+    except DataError as error:
+        if any(row.document for row in rows.rows):
+            return split_in_the_text(contents, shares=shares)
+        raise DataError(
+            "too few different questions to train and to measure",
+            where=source,
+            got=f"{counted(len(questions), 'row')}, {len(set(questions)):,} of them different in what is asked",
+            expected=f"{len(shares) + 1} at least: rows that ask the same stand in one split",
+            next_step="add rows that ask something else",
+        ) from error
+
+
+def _questions(rows: Sequence[TunedRow]) -> list[tuple[int | str, ...]]:
+    """What each row asks; of rows that ask alike the first by its tokens."""
+    firsts: dict[str, tuple[int | str, ...]] = {}
+    for row in rows:
+        first = firsts.setdefault(row.asked_alike, row.question)
+        if row.asked_alike and tuple(map(str, row.question)) < tuple(map(str, first)):
+            firsts[row.asked_alike] = row.question
+    return [firsts[row.asked_alike] if row.asked_alike else row.question for row in rows]
 
 
 def _own_test(source: str, kind: Kind, base: TextSide, config: DataConfig) -> tuple[TuningRows, list[str]]:

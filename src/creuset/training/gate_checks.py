@@ -8,7 +8,7 @@
     no room             a prompt that leaves no room for an answer that the model is to write
     marks in a message  a message or a text that holds a token of the template, and so speaks as somebody else
     unknown tokens      a row that the tokenizer does not know much of
-    leak                a training row that stands in the evaluation as well
+    leak                a training row that stands in the evaluation as well, but for capitals and the like
     straddling          a token that holds the end of a prompt and the beginning of its answer (a warning)
     duplicates          equal training rows, or pairs of answers (a warning)
     contradictions      a pair of answers of which another row prefers the other one (a warning)
@@ -133,14 +133,22 @@ def _of_others(looked: Looked) -> list[TunedRow]:
 
 def _leaked(looked: Looked) -> list[TunedRow]:
     measured = {row.text.ids for row in looked.evaluation}
-    return [row for row in looked.training if row.text.ids in measured]
+    alike = {row.said_alike for row in looked.evaluation} - {""}
+    return [row for row in looked.training if row.text.ids in measured or row.said_alike in alike]
 
 
 def _asked_before(looked: Looked) -> list[TunedRow]:
     """Rows of the evaluation whose prompt was trained with another answer."""
     learned = {row.text.ids for row in looked.training}
-    asked = {row.prompt for row in looked.training if row.prompt}
-    return [row for row in looked.evaluation if row.prompt in asked and row.text.ids not in learned]
+    said = {row.said_alike for row in looked.training} - {""}
+    asked = {row.asked_alike or row.prompt for row in looked.training if row.prompt}
+    return [
+        row
+        for row in looked.evaluation
+        if (row.asked_alike or row.prompt) in asked
+        and row.text.ids not in learned
+        and row.said_alike not in said
+    ]
 
 
 CHECKS = (
@@ -198,7 +206,7 @@ CHECKS = (
     Check(
         name="leak",
         find=_leaked,
-        message="that are trained stand in the evaluation as well",
+        message="that are trained stand in the evaluation as well, word for word",
         next_step="give other rows to evaluate on",
     ),
     Check(
