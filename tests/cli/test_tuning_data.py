@@ -214,3 +214,32 @@ def test_long_texts_are_looked_at_in_blocks(tmp_path: Path) -> None:
     answer = run_command(["data", "validate", str(path), "--base", bases(tmp_path)[0]])
     assert answer.exit_code == 0, answer.stderr
     assert "rows      8 rows, " in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.jsonl", '{"prompt": "a", "response": "b"}\n', 'of the form prompt it lacks "completion"'),
+        ("rows.jsonl", '{"Messages": []}\n', ': "Messages"; did you mean "messages"?'),
+        ("rows.jsonl", '{"text": "a"}\n{"txt": "b"}\n', ':2:1: a record of no form, not of text: "txt"; did'),
+        ("rows.jsonl", '\n[\n {"text": "a"}\n]\n', ":2:1: this is an array of objects, not an object a"),
+        ("rows.jsonl", '[{"text": "a"}]', ":1:1: this is an array of objects, not an object a line"),
+        ("rows.csv", "Prompt,Completion\na,b\n", ':2:1: a record of no form that is known: "Prompt"; did'),
+        ("rows.json", "", "there are no records in this file"),
+    ],
+)  # fmt: skip
+def test_records_of_no_form_are_told_what_they_lack(
+    name: str, content: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content)
+    done = run_command(["data", "validate", str(tmp_path / name)])
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert done.stderr.count("a record of") <= 1
+
+
+def test_pairs_of_texts_under_other_names_are_still_read(tmp_path: Path) -> None:
+    path = written(tmp_path, *({"en": f"{place} red", "fr": f"{place} rouge"} for place in range(20)))
+    done = run_command(["data", "validate", path, "--source-column", "en", "--target-column", "fr"])
+    assert done.exit_code == 0, done.stderr
+    assert "pairs of texts" in done.stdout

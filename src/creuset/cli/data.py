@@ -171,7 +171,8 @@ def validate_command(base: str | None, as_json: bool, **options: Any) -> None:
     from creuset.workflows.tuning_data import is_for_tuning
 
     path = Path(options["source"])
-    if base is not None or (is_for_tuning(path) and not _is_read_as_table(path)):
+    named = options["source_column"] is not None or options["target_column"] is not None
+    if base is not None or (is_for_tuning(path, named=named) and not _is_read_as_table(path)):
         validate_tuning(options["source"], base, as_json=as_json)
         return
     dataset = _load(**options)

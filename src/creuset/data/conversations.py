@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 from creuset.data.anchored_pairs import PAIR_NAMES, read_pair
 from creuset.data.corpus import is_corpus, read_documents
-from creuset.data.records import Record, read_records, refusal
+from creuset.data.records import NEXT, Record, read_records, refusal
 from creuset.data.source import counted
 from creuset.data.tuning_records import Conversation, LabelledText, Preference, RatedAnswer, Row
 from creuset.data.turns import (
@@ -178,24 +178,41 @@ def _form_of_all(records: Sequence[Record]) -> Form:
     first = form_of(records[0].values)
     if first is None:
         names = [str(name) for name in records[0].values]
-        known = [name for each in (_NEEDED, _ALSO_READ) for group in each.values() for name in group]
-        hints = [did_you_mean(name, known) for name in names]
         raise DataError(
-            f"{records[0].problem('a record of no form that is known')}"
-            + next((hint for hint in hints if "did you mean" in hint), ""),
+            str(records[0].problem_shown(f"a record of no form that is known{_nearly(names)}")),
             got=", ".join(names[:10]) or "an empty object",
             expected="messages; conversations; prompt and completion; instruction and output; chosen and "
             "rejected; text and label; anchor and positive; or text",
             next_step="rename the values",
         )
+    forms = [form_of(record.values) for record in records]
     others = [
-        record.problem(f"a record of the form {form_of(record.values) or 'unknown'}, not {first}")
-        for record in records
-        if form_of(record.values) != first
+        record.problem_shown(
+            f"a record of the form {form}, not {first}"
+            if form is not None
+            else f"a record of no form, not of {first}{_nearly([str(name) for name in record.values])}"
+        )
+        for record, form in zip(records, forms, strict=True)
+        if form != first
     ]
     if others:
-        raise refusal(others, next_step="give one form a file")
+        mixed = any(form not in (first, None) for form in forms)
+        raise refusal(others, next_step="give one form a file" if mixed else NEXT)
     return first
+
+
+def _nearly(names: Sequence[str]) -> str:
+    """What names of values lack of the form that has most in common with them, or nearly have."""
+    shared = {form: sum(name in names for name in needed) for form, needed in _NEEDED.items()}
+    form = max(shared, key=lambda form: (shared[form], -len(_NEEDED[form])))
+    missing = [name for name in _NEEDED[form] if name not in names]
+    known = missing if shared[form] else [name for needed in _NEEDED.values() for name in needed]
+    for name in names:
+        hint = did_you_mean(name, known) if name not in _NEEDED[form] else ""
+        if "did you mean" in hint:
+            return f': "{name}"{hint}'
+    lacks = " and ".join(f'"{name}"' for name in missing)
+    return f": of the form {form} it lacks {lacks}" if shared[form] else ""
 
 
 def _instruction(values: Mapping[str, Any]) -> list[Turn]:

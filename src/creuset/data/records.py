@@ -23,7 +23,7 @@ from creuset.data.text_file import column_names, read_rows
 from creuset.data.text_lines import read_lines
 from creuset.errors import DataError, NotFoundError, Problem, RowsError
 
-_NEXT = "correct these places, or remove the records"
+NEXT = "correct these places, or remove the records"
 _SPACE = " \t\n\r"
 _SHOWN = 200
 """Characters of a wrong record in an error."""
@@ -67,16 +67,23 @@ def read_records(path: Path) -> list[Record]:
         DataError: Another kind of file, a damaged one, one without records, or records that are no objects,
             each as file:line:column.
     """
+    if path.is_dir():
+        raise DataError(
+            "no .txt files in this folder", where=path, expected="a file of records, or .txt files"
+        )
     name = path.name.lower()
     read = next((reader for suffixes, reader in _READERS.items() if name.endswith(suffixes)), None)
     if read is None:
         raise DataError(
             "the name of this file does not say what is in it",
             where=path,
-            expected="a name that ends with " + ", ".join(ending for each in _READERS for ending in each),
+            expected="a name that ends with "
+            + ", ".join((*(ending for each in _READERS for ending in each), ".txt")),
         )
     if not path.exists():
         raise NotFoundError("no such file", where=path)
+    if path.stat().st_size == 0:
+        raise DataError("there are no records in this file", where=path, got="0 bytes")
     problems: list[Problem] = []
     records = list(read(path, problems))
     if problems:
@@ -86,7 +93,7 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
-def refusal(problems: list[Problem], *, next_step: str = _NEXT) -> RowsError:
+def refusal(problems: list[Problem], *, next_step: str = NEXT) -> RowsError:
     """One error for all that is wrong in a file."""
     return RowsError(f"{counted(len(problems), 'wrong record')}\n    {listed(problems)}", next_step=next_step)
 
@@ -102,7 +109,9 @@ def shown(values: object) -> str:
 
 def _json_lines(path: Path, problems: list[Problem]) -> Iterator[Record]:
     packed = path.name.lower().endswith(".gz")
-    for number, line in enumerate(read_text(path).split("\n") if packed else read_lines(path), 1):
+    lines = read_text(path).split("\n") if packed else read_lines(path)
+    _require_no_array(path, lines)
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -111,6 +120,17 @@ def _json_lines(path: Path, problems: list[Problem]) -> Iterator[Record]:
             problems.append(_no_json(path, error, number, 1))
             continue
         yield from _object(path, found, number, 1, problems)
+
+
+def _require_no_array(path: Path, lines: list[str]) -> None:
+    """Refuses an array of objects, over several lines or in one, in a file of an object a line."""
+    number = next((number for number, line in enumerate(lines, 1) if line.strip()), 0)
+    first = lines[number - 1].replace(" ", "") if number else ""
+    if first == "[" or first.startswith("[{"):
+        raise DataError(
+            f"{path}:{number}:1: this is an array of objects, not an object a line",
+            next_step="give the file a name that ends with .json",
+        )
 
 
 def _json_array(path: Path, problems: list[Problem]) -> Iterator[Record]:

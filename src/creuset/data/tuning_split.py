@@ -181,7 +181,8 @@ def _places(
         raise DataError(
             "too few different questions to train and to measure",
             where=source,
-            got=f"{counted(len(questions), 'row')}, {len(set(questions)):,} of them different in what is asked",
+            got=f"{counted(len(questions), 'row')}, {len(set(questions)):,} of them different in what is "
+            "asked",
             expected=f"{len(shares) + 1} at least: rows that ask the same stand in one split",
             next_step="add rows that ask something else",
         ) from error

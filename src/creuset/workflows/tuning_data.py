@@ -18,6 +18,7 @@ from creuset.data.conversations import (
     read_tuning_file,
 )
 from creuset.data.dataset import Dataset
+from creuset.data.pair_file import SOURCE, TARGET
 from creuset.data.records import table_header
 from creuset.data.spec import TUNING
 from creuset.data.text_side import TextSide
@@ -79,28 +80,37 @@ class LookedAt:
         }
 
 
-def is_for_tuning(path: Path) -> bool:
+def is_for_tuning(path: Path, *, named: bool = True) -> bool:
     """Whether a file holds records to tune on, as far as its name and its first whole record tell, or the
-    header of a table."""
+    header of a table.
+
+    Args:
+        path: The file.
+        named: Whether the names of pairs of texts may be told, so that records of no form are such pairs.
+    """
     name = path.name.lower()
     if not path.is_file() or name.endswith(_ALWAYS):
         return path.is_file()
     if name.endswith(_TABLES):
         with suppress(DataError, OSError, EOFError):
-            return form_of_names(table_header(path)) is not None
+            return form_of_names([column.lower() for column in table_header(path)]) is not None
         return False
-    return name.endswith(_PERHAPS) and _first_form(path)
+    return name.endswith(_PERHAPS) and _first_form(path, named)
 
 
-def _first_form(path: Path) -> bool:
-    """Whether the first line of a file that is an object has the form of a record to tune on."""
+def _first_form(path: Path, named: bool) -> bool:
+    """Whether the first line of a file that is an object has the form of a record to tune on, or is no pair
+    of texts either; or an array of objects begins there, which is no line."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             for line in islice(file, _MOST_LINES):
+                if line.replace(" ", "").startswith(("[{", "[\n")):
+                    return True
                 with suppress(ValueError, RecursionError):
                     found = json.loads(line)
                     if isinstance(found, dict):
-                        return form_of(found) is not None
+                        is_pair = named or SOURCE in found or TARGET in found
+                        return form_of(found) is not None or not is_pair
     except OSError:
         return False
     return False
