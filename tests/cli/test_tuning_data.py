@@ -91,7 +91,8 @@ def test_a_fatal_finding_ends_with_4_and_the_row(tmp_path: Path) -> None:
     ("record", "words", "code", "message"),
     [
         ({"prompt": "a", "completion": " "}, [], 2, 'rows.jsonl:1:1: "completion" is empty'),
-        ({"text": "a", "label": "b"}, ["--base", "BASE"], 2, "texts with classes are for a classifier"),
+        ({"text": "a", "label": "b"}, ["--base", "BASE"], 2, "too few classes to tell apart"),
+        ({"text": "a"}, ["--template", "a.jinja"], 2, "--template: a template without a base"),
         (GOOD[0], ["--base", "nowhere"], 3, '"nowhere" is not there'),
         (GOOD[0], ["--seed", "3"], 2, "an option without effect"),
     ],
@@ -180,8 +181,7 @@ def test_tables_of_numbers_and_named_columns_are_read_as_before(tmp_path: Path) 
 def test_what_comes_next_fits_the_form(tmp_path: Path) -> None:
     labelled = written(tmp_path, *({"text": f"a {number}", "label": "x"} for number in range(3)))
     answer = run_command(["data", "validate", labelled])
-    assert "--base" not in answer.stderr
-    assert f"next: creuset finetune minilm --data {labelled} --weights head" in answer.stderr
+    assert f"next: creuset data validate {labelled} --base minilm" in answer.stderr
     rated = written(tmp_path, {"prompt": "a", "completion": "b", "label": "False"})
     answer = run_command(["data", "validate", rated])
     assert "chosen and rejected" in answer.stderr
@@ -243,3 +243,44 @@ def test_pairs_of_texts_under_other_names_are_still_read(tmp_path: Path) -> None
     done = run_command(["data", "validate", path, "--source-column", "en", "--target-column", "fr"])
     assert done.exit_code == 0, done.stderr
     assert "pairs of texts" in done.stdout
+
+
+def test_texts_with_classes_are_looked_at(tmp_path: Path) -> None:
+    rows = [{"text": f"thing {place}", "label": place % 2} for place in range(8)]
+    for base in bases(tmp_path):
+        answer = run_command(["data", "validate", written(tmp_path, *rows), "--base", base])
+        assert answer.exit_code == 0, answer.stderr
+        assert "8 texts of 2 classes" in answer.stdout
+        again = written(tmp_path, *rows, {"text": "thing 2", "label": 1})
+        answer = run_command(["data", "validate", again, "--base", base])
+        assert answer.exit_code == 4
+        assert "two labels: 2 texts" in answer.stderr
+
+
+def test_a_template_of_ones_own_is_looked_at(tmp_path: Path) -> None:
+    path, base = written(tmp_path, *GOOD), bases(tmp_path)[0]
+    own = tmp_path / "own.jinja"
+    own.write_text(CHATML.replace("You are a helpful AI assistant", "Be brief"))
+    answer = run_command(["data", "validate", path, "--base", base, "--template", str(own)])
+    assert answer.exit_code == 0, answer.stderr
+    assert "Be brief" in answer.stdout
+    own.write_text(CHATML.replace("<|im_end|>", ""))
+    answer = run_command(["data", "validate", path, "--base", base, "--template", str(own)])
+    assert answer.exit_code == 4
+    assert "no end: 3 rows" in answer.stderr
+
+
+def test_rows_that_a_tuning_refuses_as_too_long_are_refused(tmp_path: Path) -> None:
+    config = replace(CONFIG, context_length=4096)
+    tokenizer = Tokenizer(byte_level(), special=SpecialTokens(bos=0, eos=(2,)))
+    state = Transformer(config).state_dict()
+    template = ChatTemplate(CHATML)
+    held = Pretrained(
+        config=config, state=state, model_type="llama", tokenizer=tokenizer, chat_template=template
+    )
+    save_folder(tmp_path / "base", held)
+    path = written(tmp_path, {"prompt": "a", "completion": "no, " * 600})
+    answer = run_command(["data", "validate", path, "--base", str(tmp_path / "base")])
+    assert answer.exit_code == 4
+    assert "too long: 1 row of more than 2,048 tokens" in answer.stderr
+    assert "set model.context" in answer.stderr

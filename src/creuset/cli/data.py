@@ -158,8 +158,13 @@ def show_command(out: Path | None, tokenizer: str | None, as_json: bool, **optio
     metavar="NAME|FOLDER|FILE",
     help="Of records to tune a language model on: the model whose tokenizer and chat template are used.",
 )
+@click.option(
+    "--template",
+    metavar="FILE",
+    help="With --base: a chat template in Jinja, for a base without one or in place of its own.",
+)
 @json_option
-def validate_command(base: str | None, as_json: bool, **options: Any) -> None:
+def validate_command(base: str | None, template: str | None, as_json: bool, **options: Any) -> None:
     """Check SOURCE: what cannot be used, and samples that are equal or nearly the same.
 
     Of records to tune a language model on (.json, .jsonl, .parquet, and tables whose header is theirs) it
@@ -168,12 +173,15 @@ def validate_command(base: str | None, as_json: bool, **options: Any) -> None:
     Ends with exit code 2 where the data cannot be trained on, 4 where the gate says no.
     """
     from creuset.data.near_duplicates import near_duplicates
+    from creuset.errors import UsageError
     from creuset.workflows.tuning_data import is_for_tuning
 
     path = Path(options["source"])
+    if template is not None and base is None:
+        raise UsageError("a template without a base", where="--template", next_step="name one with --base")
     named = options["source_column"] is not None or options["target_column"] is not None
     if base is not None or (is_for_tuning(path, named=named) and not _is_read_as_table(path)):
-        validate_tuning(options["source"], base, as_json=as_json)
+        validate_tuning(options["source"], base, template, as_json=as_json)
         return
     dataset = _load(**options)
     near = near_duplicates(dataset.shown)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from creuset.workflows.tuning_data import LookedAt
 
 _MOST_CHARACTERS = 2_000
-_TAKEN = ("source", "base", "as_json")
+_TAKEN = ("source", "base", "template", "as_json")
 
 
-def validate_tuning(source: str, base: str | None, *, as_json: bool) -> None:
+def validate_tuning(source: str, base: str | None, template: str | None, *, as_json: bool) -> None:
     """The form of a file to tune on; with a base what the gate finds, and a row as it is trained.
 
     Raises:
@@ -28,7 +28,7 @@ def validate_tuning(source: str, base: str | None, *, as_json: bool) -> None:
     from creuset.workflows.tuning_data import look_at
 
     _refuse_other_options(click.get_current_context())
-    looked = look_at(Path(source), base)
+    looked = look_at(Path(source), base, template)
     if as_json:
         emit_json(looked.to_json())
     else:
@@ -46,7 +46,7 @@ def _next(form: "Form", source: str) -> str:
     if form in PAIR_FORMS:
         return f"creuset data validate {source} --base minilm"
     if form == "labelled":
-        return f"creuset finetune minilm --data {source} --weights head"
+        return f"creuset data validate {source} --base minilm"
     return INSTEAD.get(form, f"creuset data validate {source} --base smollm2-135m")
 
 

@@ -7,7 +7,7 @@ and so do equal texts.
 Legend of shapes: N texts, T tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -45,17 +45,43 @@ def split_labelled(file: TuningFile, config: DataConfig, base: TextSide, *, seed
         UsageError: A limit that is too high, or a file to measure on of another form.
     """
     rows = [row for row in file.rows if isinstance(row, LabelledText)]
+    names = _classes(rows, config.source)
+    parts = _parts(rows, config, seed)
+    if config.test_source is not None:
+        parts["test"] = _own_test(config.test_source, names)
+    return _dataset(parts, names, config, base, file.told)
+
+
+def all_labelled(file: TuningFile, config: DataConfig, base: TextSide) -> Dataset:
+    """All texts of a file as the split that is trained; `config` and `base` as of `split_labelled`.
+
+    Raises:
+        DataError: Fewer than two classes.
+    """
+    rows = [row for row in file.rows if isinstance(row, LabelledText)]
+    return _dataset({"train": rows}, _classes(rows, config.source), config, base, file.told)
+
+
+def _classes(rows: Sequence[LabelledText], source: str) -> tuple[str, ...]:
     names = tuple(sorted({row.label for row in rows}))
     if len(names) < 2:
         raise DataError(
             "too few classes to tell apart",
-            where=config.source,
+            where=source,
             got=", ".join(names),
             expected="two labels at least",
         )
-    parts = _parts(rows, config, seed)
-    if config.test_source is not None:
-        parts["test"] = _own_test(config.test_source, names)
+    return names
+
+
+def _dataset(
+    parts: Mapping[str, Sequence[LabelledText]],
+    names: tuple[str, ...],
+    config: DataConfig,
+    base: TextSide,
+    told: str,
+) -> Dataset:
+    """The data set of texts that are split."""
     max_tokens = min(config.max_tokens, base.context_length or config.max_tokens)
     splits: dict[str, Split] = {
         name: _split(parts[name], names, base.tokenizer, max_tokens)
@@ -87,7 +113,7 @@ def split_labelled(file: TuningFile, config: DataConfig, base: TextSide, *, seed
         class_counts=counts,
         duplicates_within={name: number for name, number in within.items() if number},
         duplicates_removed={},
-        notes=(file.told,),
+        notes=(told,),
         texts_cut={name: number for name, number in cut_texts.items() if number},
     )
     return make_dataset(spec, splits, report, tokenizer=base.tokenizer)
@@ -102,7 +128,11 @@ def _parts(rows: Sequence[LabelledText], config: DataConfig, seed: int) -> dict[
     if config.test_source is not None:
         del shares["test"]
     wanted = {name: share for name, share in shares.items() if share}
-    places = cut(sample_hashes(_objects(_together(rows))), labels, shares=wanted, seed=seed)
+    try:
+        places = cut(sample_hashes(_objects(_together(rows))), labels, shares=wanted, seed=seed)
+    except DataError as error:
+        error.where = config.source
+        raise
     if config.limit is not None:
         train = places["train"]
         places["train"] = train[limited(hashes[train], labels[train], config.limit, seed)]

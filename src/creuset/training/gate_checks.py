@@ -175,8 +175,8 @@ CHECKS = (
         name="too long",
         find=lambda looked: looked.rows(lambda row: len(row.text.ids) > looked.context),
         message="of more than {context:,} tokens",
-        next_step="shorten these rows, leave them out with data.too_long: drop, or take a base that reads "
-        "longer texts",
+        next_step="shorten these rows, leave them out with data.too_long: drop, set model.context where the "
+        "base reads more, or take a base that does",
     ),
     Check(
         name="nothing asked",

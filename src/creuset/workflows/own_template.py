@@ -48,8 +48,15 @@ def own_template(model: FamilyConfig, tokenizer: Tokenizer) -> ChatTemplate | No
     Raises:
         NotFoundError, DataError: See `template_text`.
     """
-    if model.base_template is None:
-        return None
+    return None if model.base_template is None else given_template(model.base_template, tokenizer)
+
+
+def given_template(value: str, tokenizer: Tokenizer) -> ChatTemplate:
+    """The template in Jinja that a setting holds, or the file that it names, with the tokenizer's names.
+
+    Raises:
+        NotFoundError, DataError: See `template_text`.
+    """
     special = {f"{name}_token": tokenizer.token(number) for name, number in tokenizer.special.named().items()}
-    where = _WHERE if "{" in model.base_template else model.base_template
-    return ChatTemplate(template_text(model.base_template), where=where, special=special)
+    where = _WHERE if "{" in value else value
+    return ChatTemplate(template_text(value), where=where, special=special)

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from creuset.data.conversations import (
     read_tuning_file,
 )
 from creuset.data.dataset import Dataset
+from creuset.data.labelled_split import all_labelled
 from creuset.data.pair_file import SOURCE, TARGET
 from creuset.data.records import table_header
 from creuset.data.spec import TUNING
@@ -25,8 +26,8 @@ from creuset.data.text_side import TextSide
 from creuset.data.tuning_rows import TunedRow, answer_pairs, conversation_rows
 from creuset.errors import DataError, UsageError
 from creuset.models.tuned import Tuned
-from creuset.pretrained.text_side import open_text_side
 from creuset.progress import TRAINED_BEGIN, TRAINED_END, Progress
+from creuset.recipe.sections import DataConfig
 from creuset.training.base import base_path, text_side_of
 from creuset.training.gate import GateReport, look, pieces_of
 from creuset.training.gate_on_classes import look_at_classes
@@ -35,6 +36,7 @@ from creuset.training.gate_on_pairs import look_at_pairs, pair_rows
 from creuset.training.gate_on_reward import look_at_reward
 from creuset.training.policy import PolicyLoss
 from creuset.training.session import Session
+from creuset.workflows.own_template import given_template
 
 _ALWAYS = (".json", ".ndjson", ".parquet")
 """Files of records alone."""
@@ -116,12 +118,13 @@ def _first_form(path: Path, named: bool) -> bool:
     return False
 
 
-def look_at(path: Path, base: str | None = None) -> LookedAt:
+def look_at(path: Path, base: str | None = None, template: str | None = None) -> LookedAt:
     """A file to tune on, and with a base what the gate finds in it.
 
     Args:
         path: The file.
         base: A model's name, folder or GGUF file; None to look at the records alone.
+        template: A file with a chat template in place of the base's; None for that.
 
     Raises:
         NotFoundError: There is no such file, or no such model.
@@ -135,7 +138,12 @@ def look_at(path: Path, base: str | None = None) -> LookedAt:
         dataset = all_anchored(file, text_side_of(base_path(base), context=None, vectors=True), "train")
         found = _look_at_pairs(dataset)
         return LookedAt(file=file, report=found, sample=((found.sample, False),))
-    text_side = open_text_side(base_path(base))
+    text_side = text_side_of(base_path(base), context=None)
+    if template is not None:
+        text_side = replace(text_side, chat_template=given_template(template, text_side.tokenizer))
+    if file.form == "labelled":
+        found = look_at_classes(all_labelled(file, DataConfig(source=str(path)), text_side))
+        return LookedAt(file=file, report=found, sample=((found.sample, False),))
     rows = _rows(file, text_side)
     report = look(
         rows,
@@ -242,12 +250,8 @@ def _rows(file: TuningFile, text_side: TextSide) -> list[TunedRow]:
             end_id=text_side.end_id,
             context=text_side.context_length,
         )
-    why = {
-        "kto": "no method learns from rated answers yet",
-        "labelled": "texts with classes are for a classifier, which no chat template is written for",
-    }
     raise UsageError(
-        why[file.form],
+        "no method learns from rated answers yet",
         where="--base",
         got=f"records of the form {file.form}",
         next_step=INSTEAD.get(file.form, "leave --base out"),
