@@ -105,10 +105,14 @@ class Tuned(Model):
         return {name: value.detach() for name, value in trained_state(self).items()}
 
     def settle(self, device: torch.device, precision: Precision) -> None:
-        """As of every model; in bfloat16, what is frozen is stored in it as well."""
+        """As of every model; in bfloat16, what is frozen beside updates is stored in it as well.
+
+        Whole layers that are trained stay in float32, and so does what their states come from: outside of
+        autocast a layer takes states of its own format alone.
+        """
         dtype = stored_dtype(precision)
         self.to(device, dtype)
-        if precision == "bfloat16":
+        if precision == "bfloat16" and self.form.weights == "lora":
             for parameter in self.parameters():
                 if not parameter.requires_grad:
                     parameter.data = parameter.data.to(torch.bfloat16)
