@@ -261,6 +261,14 @@ def test_a_run_that_earns_the_most_always_is_resumed() -> None:
     assert resume(begun.path, measure=False).outcome.step == 8
 
 
+def test_a_reward_s_file_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"data": "chats.jsonl", "method": "grpo", "reward": "rewards.py:many", "settings": DRAWN}
+    begun = finetune("base", max_seconds=1e-6, measure=False, **asked)  # type: ignore[arg-type]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert resume(begun.path, measure=False).outcome.step == 6
+
+
 def test_prompts_without_room_for_an_answer_are_refused_by_their_line() -> None:
     rows = conversations()
     rows[6]["messages"][0]["content"] = "red " * 30  # type: ignore[index]

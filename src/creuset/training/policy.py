@@ -148,7 +148,7 @@ class PolicyLoss:
     def _require_varied(self, step: int, rewards: Tensor) -> None:
         """Refuses a reward that was the same for all answers of the first batches.
 
-        Of the training, not of a part of it: a run that is resumed may have learned to be worth the most always.
+        Of the training, not of a part of it: a run that is resumed may have learned what is always rewarded.
         """
         if step < _SEEN_BEFORE_REFUSING:
             self._seen.append(rewards)
