@@ -1,5 +1,7 @@
 """What a tuning takes: the heaviest part first, blocks made once more, and the forecast of both."""
 
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,3 +133,14 @@ def test_whole_layers_are_trained_in_bfloat16_beside_frozen_ones(method: Method,
     )
     assert run.scores
     assert {value.dtype for value in load_file(weights_of(run)).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("weights", ["lora", "full", "last:1"])
+def test_the_reference_is_the_base_to_the_last_digit_in_bfloat16(weights: str) -> None:
+    settings = {**QUICK, "training.precision": "bfloat16", "training.log_every": 1, "training.num_steps": 2}
+    run = finetune(
+        "base", data="pairs.jsonl", method="dpo", weights=weights, settings=settings, measure=False
+    )
+    first, *_ = (json.loads(line)["values"] for line in run.folder.journal_path.read_text().splitlines())
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-7)
+    assert first["kl_nats"] == 0
