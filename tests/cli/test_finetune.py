@@ -7,7 +7,7 @@ import pytest
 
 from command_line import run_command
 from creuset.assets.places import workspace
-from small_bases import conversations, preferences, write_base, write_rows
+from small_bases import anchored, conversations, preferences, write_base, write_rows
 
 QUICK = ("--set", "training.num_steps=4", "--set", "training.precision=float32", "--set")
 FEW = (*QUICK, "evaluation.num_generated=2")
@@ -61,6 +61,9 @@ def test_a_dry_run_writes_nothing() -> None:
         (conversations(), ("--set", "adapter.targets=[nothing]"), 2, "nothing"),
         (conversations(), ("--set", "model.context=20"), 4, "too long"),
         (conversations(), ("--method", "grpo"), 2, "reward is missing"),
+        (conversations(), ("--reward", "rewards.py:many"), 2, "--reward: an option without effect"),
+        (anchored(), ("--reward", "rewards.py:many"), 2, "--reward: an option without effect"),
+        (anchored(), ("--template", "own.jinja"), 2, "--template: an option without effect"),
     ],
 )
 def test_what_cannot_be_tuned_has_its_exit_code(
@@ -71,6 +74,14 @@ def test_what_cannot_be_tuned_has_its_exit_code(
     assert done.exit_code == code, done.stderr
     assert message in done.stderr
     assert not (workspace() / "runs").exists()
+
+
+@pytest.mark.parametrize("epochs", ["inf", "nan", "0"])
+def test_what_is_no_number_of_epochs_is_refused(epochs: str) -> None:
+    write_rows(Path("rows.jsonl"), conversations())
+    done = run_command(["finetune", "base", "--data", "rows.jsonl", "--epochs", epochs])
+    assert done.exit_code == 2, done.stderr
+    assert "--epochs" in done.stderr
 
 
 def test_judgements_are_tuned_on() -> None:

@@ -28,7 +28,7 @@ def own(function: object) -> OwnReward:
 
 def test_rewards_are_numbers() -> None:
     found = rewards_of(own(lambda prompt, answer: len(prompt) + (answer == "")), ASKED, groups())
-    assert found.dtype == torch.float32
+    assert found.dtype == torch.float64
     assert found.tolist() == [[2.0, 3.0, 2.0], [1.0, 2.0, 1.0]]
     assert rewards_of(own(lambda _prompt, _answer: True), ASKED, groups()).tolist() == [[1.0] * 3] * 2
     half = own(lambda _prompt, _answer: torch.tensor(0.5))
@@ -39,6 +39,26 @@ def test_rewards_are_numbers() -> None:
         rewards_of(own(lambda _prompt, _answer: 1 / 0), ASKED, groups())
     with pytest.raises(NumericalError, match="not finite"):
         rewards_of(own(lambda _prompt, _answer: math.nan), ASKED, groups())
+    with pytest.raises(NumericalError, match="too large"):
+        rewards_of(own(lambda _prompt, _answer: 1e39), ASKED, groups())
+    large = rewards_of(
+        own(lambda prompt, answer: 1_000_000_000 + len(answer) + 0 * len(prompt)), ASKED, groups()
+    )
+    assert (large[0] - large[0, 1]).tolist() == [5.0, 0.0, 3.0]
+
+
+def test_a_reward_that_leaves_ends_no_training_silently(tmp_path: Path) -> None:
+    def leaves(prompt: str, answer: str) -> float:
+        raise SystemExit(0)
+
+    with pytest.raises(DataError, match=r"test_rewards\.py:\d+: the reward gives no number") as raised:
+        rewards_of(own(leaves), ASKED, groups())
+    assert "SystemExit(0) for 'it is', the answer to 'ab'" in str(raised.value)
+    assert "train --resume" in str(raised.value)
+    file = tmp_path / "leaving.py"
+    file.write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(UsageError, match="cannot be run"):
+        load_reward(f"{file}:good")
 
 
 FULL = Asked(

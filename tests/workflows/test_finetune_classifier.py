@@ -162,6 +162,26 @@ def test_a_classifier_is_exported_for_transformers(weights: str) -> None:
     assert theirs.config.id2label == dict(enumerate(run.model().spec.class_names))
 
 
+def test_parts_of_a_batch_drop_the_same_of_texts_of_unlike_lengths() -> None:
+    rows = texts()
+    for place in range(0, 120, 7):
+        rows[place]["text"] = f"{rows[place]['text']} and more of it"
+    write_rows(Path("texts.jsonl"), rows)
+    settings = {"training.num_steps": 8, "adapter.dropout": 0.3, "training.precision": "float64"}
+    runs = [
+        tuned("lora", name=f"of-{parts}", measure=False, settings={**settings, "training.accumulate": parts})
+        for parts in (1, 4)
+    ]
+    whole, cut = (
+        safetensors.torch.load_file(
+            run.folder.checkpoints / str(run.folder.manifest().last) / "weights.safetensors"
+        )
+        for run in runs
+    )
+    for name, value in whole.items():
+        torch.testing.assert_close(cut[name], value, rtol=1e-5, atol=1e-6)
+
+
 def test_a_batch_of_theirs_reads_the_last_token_that_is_no_padding() -> None:
     transformers = pytest.importorskip("transformers")
     run = tuned("head", measure=False)

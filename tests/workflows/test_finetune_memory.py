@@ -1,10 +1,13 @@
 """What a tuning takes: the heaviest part first, blocks made once more, and the forecast of both."""
 
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from creuset.data.conversations import read_tuning_file
 from creuset.data.tuning_split import split_tuning
@@ -111,3 +114,33 @@ def test_the_forecast_is_of_the_heaviest_part() -> None:
     stacks = [part for part in again.model.modules() if isinstance(part, TransformerStack)]
     assert stacks
     assert all(stack.recomputes_blocks for stack in stacks)
+
+
+@pytest.mark.parametrize(
+    ("method", "weights"), [("sft", "head"), ("sft", "last:1"), ("dpo", "last:1"), ("grpo", "last:1")]
+)
+def test_whole_layers_are_trained_in_bfloat16_beside_frozen_ones(method: Method, weights: str) -> None:
+    write_base(Path("headed"), config=replace(CONFIG, tied_head=False))
+    Path("rewards.py").write_text("def many(prompt, answer):\n    return answer.count('e')\n")
+    settings = {**QUICK, "training.precision": "bfloat16", "training.num_steps": 2}
+    run = finetune(
+        "headed",
+        data="pairs.jsonl" if method == "dpo" else "chats.jsonl",
+        method=method,
+        weights=weights,
+        reward="rewards.py:many" if method == "grpo" else None,
+        settings={**settings, **({"objective.max_answer_tokens": 4} if method == "grpo" else {})},
+    )
+    assert run.scores
+    assert {value.dtype for value in load_file(weights_of(run)).values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("weights", ["lora", "full", "last:1"])
+def test_the_reference_is_the_base_to_the_last_digit_in_bfloat16(weights: str) -> None:
+    settings = {**QUICK, "training.precision": "bfloat16", "training.log_every": 1, "training.num_steps": 2}
+    run = finetune(
+        "base", data="pairs.jsonl", method="dpo", weights=weights, settings=settings, measure=False
+    )
+    first, *_ = (json.loads(line)["values"] for line in run.folder.journal_path.read_text().splitlines())
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-7)
+    assert first["kl_nats"] == 0

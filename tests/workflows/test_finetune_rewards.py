@@ -23,6 +23,7 @@ from creuset.workflows.export import exportable_run
 from creuset.workflows.finetune import Method, Tuning, finetune, tuning_recipe
 from creuset.workflows.plan import Plan
 from creuset.workflows.rewards import reward_of
+from creuset.workflows.train import resume
 from small_bases import conversations, preferences, write_base, write_rows
 from source_tree import ROOT
 
@@ -237,6 +238,35 @@ def test_a_reward_model_scores_the_whole_conversation() -> None:
         exportable_run(judge.folder)
     assert refused.value.next_step is not None
     assert "--reward run:judge" in refused.value.next_step
+
+
+def test_a_run_that_earns_the_most_always_is_resumed() -> None:
+    Path("learned.py").write_text(
+        "from pathlib import Path\n\n\n"
+        "def right(prompt, answer):\n"
+        "    return 1.0 if Path('learned').exists() else len(answer)\n"
+    )
+    settings = {**DRAWN, "training.num_steps": 8}
+    begun = finetune(
+        "base",
+        data="chats.jsonl",
+        method="grpo",
+        reward="learned.py:right",
+        settings=settings,
+        max_seconds=1e-6,
+        measure=False,
+    )
+    assert begun.outcome.step == 1
+    Path("learned").touch()
+    assert resume(begun.path, measure=False).outcome.step == 8
+
+
+def test_a_reward_s_file_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"data": "chats.jsonl", "method": "grpo", "reward": "rewards.py:many", "settings": DRAWN}
+    begun = finetune("base", max_seconds=1e-6, measure=False, **asked)  # type: ignore[arg-type]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert resume(begun.path, measure=False).outcome.step == 6
 
 
 def test_prompts_without_room_for_an_answer_are_refused_by_their_line() -> None:

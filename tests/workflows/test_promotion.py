@@ -66,6 +66,9 @@ def test_preferences_on_newer_preferences() -> None:
     with pytest.raises(GateError, match="6 rows of newer, split test: newer is worse") as raised:
         promote("newer", "helper")
     assert "--allow unseen_nats_per_token=0." in str(raised.value)
+    assert "no metric worse, as far as can be told, but for unseen_nats_per_token by 0.02 at most" in str(
+        raised.value
+    )
     served = promote("newer", "helper", allow=HARM)
     assert served.comparison is not None
     assert "rows of newer, split test" in served.comparison.measured_on
@@ -73,6 +76,15 @@ def test_preferences_on_newer_preferences() -> None:
     assert compared["margin"].n <= 6
     assert compared["margin"].paired
     assert compared["unseen_nats_per_token"].n == 40
+    assert served.allowed == HARM
+    loss = compared["unseen_nats_per_token"].difference
+    promote("older", "other")
+    with pytest.raises(GateError, match="newer is worse"):
+        promote("newer", "other", allow={"unseen_nats_per_token": 0.99 * loss})
+    words = ["--allow", f"unseen_nats_per_token={1.01 * loss}"]
+    answer = run_command(["models", "promote", "newer", "--as", "other", *words])
+    assert answer.exit_code == 0, answer.stderr
+    assert f"worse, allowed for up to {1.01 * loss:g} (--allow)" in answer.stdout
 
 
 def test_one_that_learned_less_is_refused_with_what_was_compared() -> None:
@@ -159,6 +171,9 @@ def test_what_is_not_compared_is_not_allowed_for() -> None:
     promote("first", "helper")
     with pytest.raises(UsageError, match='nothing is compared by "nats_per_tokens"; did you mean'):
         promote("second", "helper", allow={"nats_per_tokens": 1.0})
+    for value in (-0.1, float("nan")):
+        with pytest.raises(UsageError, match="worse by so much"):
+            promote("second", "helper", allow={"nats_per_token": value})
     assert aliases() == {"helper": "run:first"}
 
 

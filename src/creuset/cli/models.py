@@ -161,8 +161,8 @@ def remove_command(names: tuple[str, ...], yes: bool) -> None:
     "--allow",
     type=Minimum(),
     multiple=True,
-    help="How much worse RUN may be by a metric, such as nats_per_token=0.1; again for other metrics. "
-    "Default: unseen_nats_per_token=0.02, of texts that no tuning learns from.",
+    help="How much worse RUN may be measured by a metric, such as nats_per_token=0.1; again for other "
+    "metrics. Default: unseen_nats_per_token=0.02, of texts that no tuning learns from, and 0 of all others.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the comparison; default: 0.")
 @json_option
@@ -172,7 +172,8 @@ def promote_command(
     """Let an alias stand for RUN: creuset chat ALIAS then talks to it, and generate, eval and export take it.
 
     RUN must have been measured. Where the alias stands for another run already, both are measured on the
-    held-out rows of RUN, and a RUN that is worse by some metric is refused (exit code 4).
+    held-out rows of RUN, and a RUN that is worse by some metric, and by more than --allow says, is refused
+    (exit code 4).
     """
     from creuset.workflows.aliases import promote
 
@@ -187,7 +188,9 @@ def promote_command(
             note(f"note: {remark}")
         for _, one in served.comparison.comparisons:
             ends = "" if one.interval is None else f"  [{one.interval[0]:+.4g}, {one.interval[1]:+.4g}]"
-            say(f"{one.metric}  {one.a:.6g} -> {one.b:.6g}  {one.difference:+.4g}{ends}  {one.verdict}")
+            bound = served.allowed.get(one.metric)
+            but = "" if bound is None else f", allowed for up to {bound:g} (--allow)"
+            say(f"{one.metric}  {one.a:.6g} -> {one.b:.6g}  {one.difference:+.4g}{ends}  {one.verdict}{but}")
     elif served.before is not None:
         say("not compared")
     say(f"{alias} -> {served.run}" + ("" if served.before is None else f" (before: {served.before})"))

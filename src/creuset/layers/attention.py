@@ -143,7 +143,7 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, scale
             tensor = tensor.reshape(len(tensor), -1, num_groups, num_keys)  # (B, G, H/G, S)
         out = functional.scaled_dot_product_attention(query, key, value, attn_mask=tensor, scale=scale)
         return out.flatten(1, 2)[:, :, None]  # (B, H, 1, D)
-    if query.dtype == torch.bfloat16 and query.device.type == "cpu" and query.requires_grad:
+    if query.dtype == torch.bfloat16 and query.device.type == "cpu" and torch.is_grad_enabled():
         with torch.autocast("cpu", enabled=False):
             worth = _LEAST_SCORES_KEPT <= _num_scores(query, key) <= _MOST_SCORES_KEPT
             if tensor is None and num_groups == 1 and worth:

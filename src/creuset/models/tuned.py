@@ -105,15 +105,19 @@ class Tuned(Model):
         return {name: value.detach() for name, value in trained_state(self).items()}
 
     def settle(self, device: torch.device, precision: Precision) -> None:
-        """As of every model; in bfloat16, what is frozen is stored in it as well."""
+        """As of every model; in bfloat16, what is frozen beside updates is stored in it as well.
+
+        Whole layers that are trained stay in float32, and so does what their states come from: outside of
+        autocast a layer takes states of its own format alone.
+        """
         dtype = stored_dtype(precision)
         self.to(device, dtype)
-        if precision == "bfloat16":
+        if precision == "bfloat16" and self.form.weights == "lora":
             for parameter in self.parameters():
                 if not parameter.requires_grad:
                     parameter.data = parameter.data.to(torch.bfloat16)
         for reference in self._reference:
-            reference.to(device, torch.bfloat16 if precision == "bfloat16" else dtype)
+            reference.to(device, dtype)  # as the model: what neither has learned is to differ by nothing
 
     def loss(self, batch: Batch, player: str, generator: BatchGenerator) -> dict[str, Tensor]:
         assert player in self.players
@@ -249,12 +253,15 @@ class Tuned(Model):
         scores: Tensor = self.score(states[last].to(self.score.weight.dtype))[:, 0]
         return scores
 
-    @torch.no_grad()
     def _reference_log_probs(self, batch: Batch, number: int) -> Tensor:
+        """Of the base, (B,), without a gradient, yet computed as the model is where gradients are made.
+
+        Other kernels round otherwise: in bfloat16 by half a nat of an answer, which would be learned from.
+        """
         if self._reference:
-            return answer_log_probs(self._reference[0], batch, number, None)
+            return answer_log_probs(self._reference[0], batch, number, None).detach()
         with switched(self.body, ()):
-            return answer_log_probs(self.body, batch, number, None)
+            return answer_log_probs(self.body, batch, number, None).detach()
 
 
 def num_texts(batch: Batch) -> int:

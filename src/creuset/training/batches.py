@@ -59,7 +59,7 @@ class TrainingBatches:
         self._seed, self._device, self._dtype = seed, device, dtype
         self._augments = config.augmentation != AugmentationConfig()
         self._offsets = EpochOffsets(dataset.spec.context, seed) if dataset.spec.kind == "corpus" else None
-        self._is_padded = dataset.spec.kind == "pairs"
+        self._is_padded = dataset.spec.kind in ("pairs", "texts")
         self._latest: tuple[int, BatchGenerator] | None = None
         self._heaviest = 0
         self.num_tokens: tuple[int, ...] = ()

@@ -61,7 +61,7 @@ class Answered:
 
     Args:
         batch: Prompts with answers, behind each other, N texts.
-        rewards: (P, G).
+        rewards: float64 (P, G).
         rollouts: P lists of G.
         old: log p of each token of the answers when they were written, (N, T).
         reference: log q of the base, (N, T).
@@ -147,7 +147,7 @@ def experiences(
             "kl_nats": float(mean_of_tokens(divergence_k1(part.old, part.reference), mask, over=divided))
         }
         if own is None:
-            advantages = group_advantages(part.rewards).flatten()[:, None].to(mask.device) * mask
+            advantages = group_advantages(part.rewards).flatten()[:, None].to(part.old) * mask
             returns = None
         else:
             assert part.values is not None
@@ -170,7 +170,7 @@ def _raw_advantages(part: Answered, mask: Tensor, settings: PolicySettings) -> T
     assert part.values is not None
     of_tokens = -settings.kl * divergence_k1(part.old, part.reference) * mask
     last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1)
-    of_tokens[torch.arange(len(last)), last] += part.rewards.flatten().to(mask.device)
+    of_tokens[torch.arange(len(last)), last] += part.rewards.flatten().to(of_tokens)
     return generalized_advantages(
         of_tokens, part.values, mask, discount=settings.discount, decay=settings.decay
     )

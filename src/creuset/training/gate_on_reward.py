@@ -39,7 +39,8 @@ def look_at_reward(policy: PolicyLoss) -> str:
             value_of(policy.reward, asked, answer)
             for asked, own, other in zip(asked_by(rows), known, others, strict=True)
             for answer in (own, other)
-        ]
+        ],
+        dtype=torch.float64,
     )
     if bool((values != values[0]).any()):
         return (

@@ -176,7 +176,8 @@ class Loop:
         try:
             reports = self.updates.step(self.step)
         except NumericalError as error:
-            error.next_step = self._advice()
+            if error.next_step is None:  # the model's numbers, and not those of a reward
+                error.next_step = self._advice()
             raise
         if self.ema is not None:
             self.ema.update(self.step)

@@ -78,7 +78,7 @@ class PolicyLoss:
     def begin_step(self, step: int) -> None:
         """Answers the prompts of a step's batch; all updates of the step learn from these answers."""
         answered = [self._answered(step, start, stop) for start, stop in self.parts]
-        self._require_varied(torch.cat([part.rewards for part in answered]))
+        self._require_varied(step, torch.cat([part.rewards for part in answered]))
         shares = [(stop - start) / self.batches.batch_size for start, stop in self.parts]
         found = experiences(answered, shares, self.settings, self.processes)
         self._experiences = {start: one for (start, _), one in zip(self.parts, found, strict=True)}
@@ -145,9 +145,12 @@ class PolicyLoss:
         told = {name: loss.new_tensor(value) for name, value in experience.told.items()}
         return {"loss": loss, **parts, **told}
 
-    def _require_varied(self, rewards: Tensor) -> None:
-        """Refuses a reward that was the same for all answers of the first batches."""
-        if len(self._seen) < _SEEN_BEFORE_REFUSING:
+    def _require_varied(self, step: int, rewards: Tensor) -> None:
+        """Refuses a reward that was the same for all answers of the first batches.
+
+        Of the training, not of a part of it: a run that is resumed may have learned what is always rewarded.
+        """
+        if step < _SEEN_BEFORE_REFUSING:
             self._seen.append(rewards)
             if len(self._seen) == _SEEN_BEFORE_REFUSING:
                 require_varied(self._seen, where="objective.reward")
@@ -164,7 +167,7 @@ def held_out_rewards(
     seed: int,
     num_each: int = 1,
 ) -> Tensor:
-    """What answers to the first prompts of a split are worth, float32 (B, num_each); the draws are fixed.
+    """What answers to the first prompts of a split are worth, float64 (B, num_each); the draws are fixed.
 
     Args:
         model: What answers.

@@ -37,6 +37,9 @@ Reward = Callable[[Asked, str], Any]
 _BY_NAME = ("prompt", "answer", "messages", "reference", "record")
 _SHOWN = 80
 """Characters of a prompt or an answer in an error."""
+_LARGEST = 1e18
+"""Of a reward: its square, in the loss of a value head, is a number of float32."""
+_GO_ON = "correct the reward; a training that had begun goes on from its last checkpoint: train --resume RUN"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,7 @@ _EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def rewards_of(reward: Reward, asked: Sequence[Asked], rollouts: Sequence[Sequence[Rollout]]) -> Tensor:
-    """What answers are worth, float32 (P, G).
+    """What answers are worth, float64 (P, G): float32 would make 1,000,000,001 and 1,000,000,002 one.
 
     Args:
         reward: Says so.
@@ -115,7 +118,7 @@ def rewards_of(reward: Reward, asked: Sequence[Asked], rollouts: Sequence[Sequen
         [value_of(reward, one, rollout.answer) for rollout in answers]
         for one, answers in zip(asked, rollouts, strict=True)
     ]
-    return torch.tensor(rows, dtype=torch.float32)
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def value_of(reward: Reward, asked: Asked, answer: str) -> float:
@@ -123,26 +126,28 @@ def value_of(reward: Reward, asked: Asked, answer: str) -> float:
 
     Raises:
         DataError: The reward is no number.
-        NumericalError: It is not finite.
+        NumericalError: It is not finite, or too large for float32.
     """
     try:
         value = reward(asked, answer)
         if isinstance(value, str | None):
             raise TypeError(f"{value!r} is no number")
         number = float(value)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(
             "the reward gives no number",
-            where=_short(asked.prompt),
-            got=f"{error!r:.200} for {_short(answer)}",
+            where=reward_place(reward),
+            got=f"{error!r:.200} for {_short(answer)}, the answer to {_short(asked.prompt)}",
             expected="a float for each answer",
+            next_step=_GO_ON,
         ) from error
-    if not math.isfinite(number):
+    if not abs(number) <= _LARGEST:
         raise NumericalError(
-            "the reward is not finite",
-            where=_short(asked.prompt),
-            got=f"{number} for {_short(answer)}",
-            expected="a finite number",
+            "the reward is not finite" if not math.isfinite(number) else "the reward is too large",
+            where=reward_place(reward),
+            got=f"{number:g} for {_short(answer)}, the answer to {_short(asked.prompt)}",
+            expected=f"a finite number of at most {_LARGEST:g}",
+            next_step=_GO_ON,
         )
     return number
 
@@ -213,7 +218,7 @@ def _run(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))  # for files beside it
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a stranger's code raises
+    except (Exception, SystemExit) as error:  # whatever a stranger's code raises
         raise UsageError("this file cannot be run", where=path, got=repr(error)[:200]) from error
     finally:
         sys.path.pop(0)

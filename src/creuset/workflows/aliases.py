@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -33,12 +33,14 @@ class Served:
         run: The run's reference.
         before: What it stood for until now; None for nothing.
         comparison: How both compare; None where nothing was compared.
+        allowed: The metrics by which the run is worse, and by how much it was allowed to be.
     """
 
     alias: str
     run: str
     before: str | None
     comparison: Verdicts | None = None
+    allowed: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The wire form of `--json`."""
@@ -47,6 +49,7 @@ class Served:
             "run": self.run,
             "before": self.before,
             "comparison": None if self.comparison is None else self.comparison.to_json(),
+            "allowed": dict(self.allowed),
         }
 
 
@@ -65,7 +68,8 @@ def promote(
         run: The run; it must have been measured.
         alias: Letters, digits, ".", "_" and "-"; no name of a model or a run.
         force: Do not compare.
-        allow: By how much the run may be worse, metric by metric; every other metric must not be.
+        allow: By how much the run may be worse as measured, metric by metric; by every other metric it must
+            not be.
         seed: Of the comparison.
         progress: Who watches.
 
@@ -83,13 +87,15 @@ def promote(
             where=folder.reference,
             next_step=f"creuset eval {folder.reference}",
         )
+    allowed = {**ALLOWED, **allow}
+    _require_sizes(allowed)
     before, target = aliases().get(alias), _target(folder)
     if before == target:
         raise UsageError("the alias stands for this run already", where=alias, got=folder.reference)
     comparison = None
     if before is not None and not force:
         watcher = Silent() if progress is None else progress
-        comparison = _compared(before, folder, alias, {**ALLOWED, **allow}, seed, watcher)
+        comparison = _compared(before, folder, alias, allowed, seed, watcher)
     with alias_lock():
         if aliases().get(alias) != before:
             raise UsageError(
@@ -100,7 +106,9 @@ def promote(
                 next_step="promote the run again",
             )
         write_alias(alias, target, [*earlier_targets(alias), *([] if before is None else [before])])
-    return Served(alias=alias, run=folder.reference, before=before, comparison=comparison)
+    compared = () if comparison is None else comparison.comparisons
+    worse = {one.metric: allowed[one.metric] for _, one in compared if one.verdict == "worse"}
+    return Served(alias=alias, run=folder.reference, before=before, comparison=comparison, allowed=worse)
 
 
 def _compared(
@@ -137,7 +145,7 @@ def _compared(
             f"{folder.reference} is worse than {before}, which {alias} stands for",
             where=comparison.measured_on,
             got="; ".join(map(_difference, worse)),
-            expected="no metric worse, as far as can be told",
+            expected="no metric worse, as far as can be told" + _exceptions(allow, compared),
             next_step="keep what is used; or allow for it, "
             f"--allow {worse[0].metric}={_rounded_up(worse[0])}; --force compares nothing",
         )
@@ -145,12 +153,25 @@ def _compared(
 
 
 def is_refused(one: Comparison, allowed: float) -> bool:
-    """Whether a run is worse by a metric, and by more than is allowed: its whole interval says so."""
-    if one.verdict != "worse":
-        return False
-    if one.interval is None or one.interval[0] <= 0 <= one.interval[1]:
-        return abs(one.difference) > allowed
-    return min(map(abs, one.interval)) > allowed
+    """Whether a run is worse by a metric, and the difference that was measured is more than is allowed."""
+    return one.verdict == "worse" and abs(one.difference) > allowed
+
+
+def _exceptions(allow: Mapping[str, float], compared: Mapping[str, Comparison]) -> str:
+    """By which metrics a run may be worse."""
+    told = [f"{name} by {value:g} at most" for name, value in allow.items() if name in compared and value]
+    return f", but for {', '.join(told)}" if told else ""
+
+
+def _require_sizes(allow: Mapping[str, float]) -> None:
+    wrong = next((name for name, value in allow.items() if not value >= 0), None)  # NaN is none either
+    if wrong is not None:
+        raise UsageError(
+            "a run is allowed to be worse by so much, whichever way is worse",
+            where="--allow",
+            got=f"{wrong}={allow[wrong]:g}",
+            expected="a number that is at least 0",
+        )
 
 
 def _rounded_up(one: Comparison) -> str:

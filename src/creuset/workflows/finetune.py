@@ -176,13 +176,7 @@ def tuning_recipe(
         else list(settings)
     )
     _refuse_two_lengths(asked, changed)
-    if asked.template is not None and file.form in ("text", "labelled"):
-        raise UsageError(
-            "an option without effect: no conversations are written",
-            where="--template",
-            got=f"records of the form {file.form}",
-            next_step="leave it out",
-        )
+    _refuse_without_effect(asked, method, file.form)
     if seed is not None:
         changed.append(f"training.seed={seed}")
     if asked.adapter is None:
@@ -221,6 +215,25 @@ def _refuse_two_lengths(asked: Tuning, changed: Sequence[str]) -> None:
             got=f"{asked.epochs:g}, and {steps}",
             expected="epochs or steps",
             next_step="leave one of them out",
+        )
+
+
+def _refuse_without_effect(asked: Tuning, method: str, form: Form) -> None:
+    """Refuses options that what is learned has no use for."""
+    if asked.reward is not None and method not in OF_REWARDS:
+        raise UsageError(
+            "an option without effect: no answers are rewarded",
+            where="--reward",
+            got=f"{asked.reward}, with the method {method}",
+            expected=f"the method {' or '.join(OF_REWARDS)}",
+            next_step="leave it out, or name one of these methods",
+        )
+    if asked.template is not None and form not in (*CHAT_FORMS, "preference"):
+        raise UsageError(
+            "an option without effect: no conversations are written",
+            where="--template",
+            got=f"records of the form {form}",
+            next_step="leave it out",
         )
 
 
@@ -357,8 +370,10 @@ def _batch_size(num_rows: int, method: str, kind: str, asked: Tuning) -> int:
 
 
 def _num_steps(num_rows: int, method: str, kind: str, asked: Tuning) -> int:
-    if asked.epochs is not None and not asked.epochs > 0:
-        raise UsageError("no number of epochs", where="--epochs", got=asked.epochs, expected="above 0")
+    if asked.epochs is not None and not 0 < asked.epochs < math.inf:
+        raise UsageError(
+            "no number of epochs", where="--epochs", got=asked.epochs, expected="a finite number above 0"
+        )
     batch = _batch_size(num_rows, method, kind, asked)
     kept = method == "classify" and kind == "head"
     usual, most = (_KEPT_EPOCHS, _MOST_KEPT_STEPS) if kept else (_EPOCHS, _MOST_STEPS)

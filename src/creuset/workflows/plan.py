@@ -135,8 +135,8 @@ def read(recipe: str | Path | Recipe, settings: Settings = (), seed: int | None 
 
 
 def with_absolute_source(recipe: Recipe) -> Recipe:
-    """The recipe with source, tokenizer, base and extractor that are paths written in full, so that the run
-    works from any folder."""
+    """The recipe with source, tokenizer, base, reward and extractor that are paths written in full, so that
+    the run works from any folder."""
     data, evaluation = recipe.data, recipe.evaluation
     places = {"source": _absolute(data.source)}
     if data.test_source is not None:
@@ -150,6 +150,9 @@ def with_absolute_source(recipe: Recipe) -> Recipe:
         model = model.model_copy(update={"base": _absolute(model.base_name)})
     if model.base_template is not None:
         model = model.model_copy(update={"chat_template": template_text(model.base_template)})
+    if isinstance(model, TunedConfig) and model.objective.reward is not None:
+        objective = model.objective.model_copy(update={"reward": _absolute_reward(model.objective.reward)})
+        model = model.model_copy(update={"objective": objective})
     return replace(recipe, model=model, data=data.model_copy(update=places), evaluation=evaluation)
 
 
@@ -161,6 +164,14 @@ def _absolute(name: str) -> str:
         return f"{RUN}{path.resolve()}" if is_path else name
     path = Path(name).expanduser()
     return str(path.resolve()) if path.exists() else name
+
+
+def _absolute_reward(place: str) -> str:
+    """FILE.py:NAME with the file in full, or run:NAME as `_absolute` has it."""
+    if place.startswith(RUN):
+        return _absolute(place)
+    file, colon, name = place.rpartition(":")
+    return f"{_absolute(file)}{colon}{name}" if file else place
 
 
 def check_effects(recipe: Recipe, kind: Family) -> None:
