@@ -319,6 +319,7 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
             if source.unproven
             else BaseIdentity.of(source.base_name, source.place, source.model.weights),
             others=source.others,
+            head_apart=not source.config.tied_head,
         )
     else:
         write_lora_gguf(place, taken(source.body, source.adapter_name), source.model.config, name=source.name)
