@@ -14,9 +14,11 @@ from chat_templates import CHATML
 from command_line import run_command
 from creuset.adapters.adapter import taken
 from creuset.adapters.lora import LoraForm, attach
+from creuset.adapters.whole import train_whole
 from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
+from creuset.errors import UsageError
 from creuset.models.transformer import Transformer
 from creuset.models.transformer_config import TransformerConfig
 from creuset.pretrained.base_identity import BASE_FILE, BaseIdentity
@@ -225,3 +227,92 @@ def test_an_adapter_of_another_base_is_refused_by_name(tmp_path: Path) -> None:
     assert not (tmp_path / "theirs" / BASE_FILE).exists()  # what was not proven is not proven by an export
     document = json.loads((tmp_path / "again" / "certificate.json").read_text())
     assert "hash" in document["about"]["base_of_adapter"]
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--to", "gguf", "--out", "a.safetensors"], "ends in .gguf"),
+        (["--to", "gguf-lora", "--adapter", "tuned", "--out", "a.bin"], "expected: a.gguf, or"),
+        (["--to", "safetensors", "--out", "a.gguf"], "expected: a name such as a"),
+        (["--to", "safetensors", "--out", "."], "something at this place already"),
+        (["--to", "gguf", "--out", "base.gguf/"], "something else is in the way"),
+        (["--to", "gguf", "--adapter", "tuned", "--adapter", "tuned"], "one adapter is exported at a time"),
+    ],
+)
+def test_places_and_words_that_cannot_be_are_named(words: list[str], match: str, tmp_path: Path) -> None:
+    (tmp_path / "base.gguf").write_bytes(b"")
+    before = sorted(found.name for found in tmp_path.iterdir())
+    answer = run_command(["export", "base", *words])
+    assert answer.exit_code == 2
+    assert match in answer.stderr
+    assert sorted(found.name for found in tmp_path.iterdir()) == before
+
+
+def test_a_file_lies_in_the_folder_that_is_named(tmp_path: Path) -> None:
+    answer = run_command(["export", "base", "--to", "gguf", "--stored", "f32", "--out", "new/folder/"])
+    assert answer.exit_code == 0, answer.stderr
+    names = sorted(found.name for found in (tmp_path / "new" / "folder").iterdir())
+    assert names == ["base.f32.gguf", "base.f32.gguf.certificate.json"]
+
+
+@pytest.mark.parametrize("words", [{"to": "ggml"}, {"to": "gguf", "stored": "q9_0"}])
+def test_words_that_python_passes_on_are_looked_at(words: dict[str, str]) -> None:
+    import creuset
+
+    with pytest.raises(UsageError, match="this is not known"):
+        creuset.export("base", **words)  # type: ignore[arg-type]
+
+
+def test_a_file_without_its_certificate_is_never_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process leaves that ends between the two: and where the file cannot be placed, neither stays."""
+    seen, replace_ = [], Path.replace
+
+    def watched(place: Path, target: Path) -> Path:
+        if Path(target).parent == tmp_path and Path(target).name.startswith("base.f32"):
+            seen.append(Path(target).name)
+            if Path(target).suffix == ".gguf":
+                raise OSError(28, "No space left on device")
+        return replace_(place, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    monkeypatch.chdir(tmp_path)
+    path = str(tmp_path / "base.f32.gguf")
+    answer = run_command(["export", "base", "--to", "gguf", "--stored", "f32", "--out", path])
+    assert answer.exit_code == 5, answer.stderr
+    assert seen == ["base.f32.gguf.certificate.json", "base.f32.gguf"]
+    assert not list(tmp_path.glob("base.f32*"))
+
+
+def test_numbers_that_a_format_does_not_hold_are_named(tmp_path: Path) -> None:
+    found = load_folder(tmp_path / "base")
+    name = "decoder.blocks.1.feedforward.down.weight"
+    found.state[name][0, 0] = 1e5
+    save_folder(tmp_path / "large", found)
+    answer = run_command(["export", "large", "--to", "gguf", "--stored", "f16"])
+    assert answer.exit_code == 2
+    assert "blk.1.ffn_down.weight cannot be stored as f16" in answer.stderr
+    assert "at most 6.55e+04" in answer.stderr
+    found.state[name][0, 0] = float("nan")
+    save_folder(tmp_path / "broken", found)
+    answer = run_command(["export", "broken", "--to", "gguf"])
+    assert answer.exit_code == 2
+    assert "blk.1.ffn_down.weight cannot be stored as q8_0" in answer.stderr
+    answer = run_command(["export", "broken", "--to", "safetensors"])
+    assert answer.exit_code == 1
+    assert "look at the model's weights" in answer.stderr
+
+
+def test_an_embedding_trained_beside_the_tied_head_is_exported_again(tmp_path: Path) -> None:
+    body = load_folder(tmp_path / "base").model()
+    attach(body, {"decoder.blocks.0.attention.query": LoraForm(rank=2, alpha=4)}, "one")
+    train_whole(body, ["token_embedding"], "one")
+    adapter = taken(body, "one")
+    for tensor in (*adapter.updates.values(), *adapter.whole.values()):
+        tensor += 0.1 * torch.randn(tensor.shape)
+    for name, apart in (("follows", False), ("apart", True)):
+        save_adapter(tmp_path / name, adapter, CONFIG, "llama", base="base", head_apart=apart)
+        answer = run_command(["export", "base", "--adapter", name, "--to", "peft"])
+        assert answer.exit_code == 0, answer.stderr

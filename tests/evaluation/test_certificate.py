@@ -15,6 +15,9 @@ from creuset.data.chat_template import ChatTemplate
 from creuset.data.tokenizer import Tokenizer
 from creuset.data.tokenizer_files import SpecialTokens
 from creuset.engines.llamacpp import LlamaCpp
+from creuset.engines.native import Native
+from creuset.engines.native_loading import NativeModel
+from creuset.engines.token_engine import TokenEngine
 from creuset.errors import GateError
 from creuset.evaluation.certificate import Certificate, Kind, LiveModel, certify
 from creuset.models.transformer import Transformer
@@ -151,3 +154,34 @@ def test_other_rotations_and_other_tokens_are_refused(tmp_path: Path) -> None:
     assert not found.same_tokens
     assert found.largest_difference is None
     assert 'other tokens for "a fox"' in found.reasons
+
+
+def reader_of(state: dict[str, Tensor], config: TransformerConfig = CONFIG) -> TokenEngine:
+    model = NativeModel(
+        config=config, weights=state, tokenizer=tokenizer(), eos_ids=(2,), chat_template=TEMPLATE
+    )
+    return Native(model, name="read", precision="float32", context_length=config.context_length)
+
+
+def test_what_is_no_number_is_refused_wherever_it_stands() -> None:
+    """Only the last prompt meets the letter whose vector is no number: the others are as they were."""
+    config = replace(CONFIG, tied_head=False)
+    state, source = merged(config=config), live(tuned(config=config))
+    first, second, last = (set(source.ids_of(prompt)) for prompt in PROMPTS)
+    state["token_embedding.weight"] = state["token_embedding.weight"].clone()
+    state["token_embedding.weight"][min(last - first - second)] = float("nan")
+    with reader_of(state, config) as engine:
+        found = certify(source, engine, kind="safetensors", sha256="0", prompts=PROMPTS)
+    assert not found.passed
+    assert "log-probabilities differ by nan nats" in found.reasons[0]
+
+
+def test_prompts_that_are_longer_than_the_context_are_cut() -> None:
+    short = replace(CONFIG, context_length=8)
+    with reader_of(merged(config=short), short) as engine:
+        found = certify(
+            live(tuned(config=short)), engine, kind="safetensors", sha256="0", prompts=("a fox " * 9, "a")
+        )
+    assert found.passed, found.reasons
+    assert found.num_places >= 2
+    assert found.same_tokens

@@ -59,6 +59,21 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         LLAMA,
         {"r": 2, "target_modules": ["gate_proj"], "modules_to_save": ["lm_head", "embed_tokens"]},
     ),
+    "layers by number": (LLAMA, {"r": 2, "target_modules": ["q_proj"], "layers_to_transform": [0, 2]}),
+    "layers by number and pattern": (
+        LLAMA,
+        {"r": 2, "target_modules": ["q_proj"], "layers_to_transform": 1, "layers_pattern": "layers"},
+    ),
+    "names that end alike trained whole": (
+        LLAMA,
+        {"r": 2, "target_modules": ["q_proj"], "modules_to_save": ["norm"]},
+    ),
+    "a whole part of each block": (
+        LLAMA,
+        {"r": 2, "target_modules": ["q_proj", "up_proj"], "modules_to_save": ["mlp"]},
+    ),
+    "a whole block": (LLAMA, {"r": 2, "target_modules": ["q_proj"], "modules_to_save": ["layers.1"]}),
+    "the pooler of bert": ("bert", {"r": 2, "target_modules": ["query"], "modules_to_save": ["pooler"]}),
     "lora on gpt2": ("gpt2", {"r": 4, "fan_in_fan_out": True, "target_modules": ["c_attn"]}),
     "dora on gpt2": (
         "gpt2",
@@ -191,6 +206,70 @@ def test_what_shares_its_weights_and_is_trained_whole(whole: list[str], tmp_path
     model = Transformer.from_weights(config, weights)
     given(model, loaded.adapter, "one")
     assert torch.allclose(ours_outputs(model, TIED), wanted, atol=1e-5, rtol=1e-5)
+    save_adapter(tmp_path / "ours", taken(model, "one"), found.config, found.model_type, head_apart=True)
+    first, second = (load_file(tmp_path / each / ADAPTER_WEIGHTS) for each in ("theirs", "ours"))
+    assert first.keys() == second.keys()
+
+
+@pytest.mark.parametrize("whole", [["lm_head"], ["embed_tokens"], ["embed_tokens", "lm_head"]])
+def test_a_head_that_peft_ties_to_the_embedding_follows_it(whole: list[str], tmp_path: Path) -> None:
+    settings = {"r": 2, "target_modules": ["q_proj"], "modules_to_save": whole, "ensure_weight_tying": True}
+    adapted = trained_by_peft(base(TIED, tmp_path / "base"), settings, tmp_path / "theirs")
+    found = load_folder(tmp_path / "base")
+    loaded = load_adapter(tmp_path / "theirs", found.config, found.model_type)
+    config, weights = with_own_head(loaded, found.config, found.state)
+    assert config.tied_head
+    model = Transformer.from_weights(config, weights)
+    given(model, loaded.adapter, "one")
+    assert torch.allclose(ours_outputs(model, TIED), theirs_outputs(adapted, TIED), atol=1e-5, rtol=1e-5)
+    path = tmp_path / "theirs" / ADAPTER_WEIGHTS
+    tensors = load_file(path)
+    save_file({**tensors, "base_model.model.lm_head.weight": torch.zeros(61, 32)}, path)
+    with pytest.raises(CheckpointError, match="differs from it"):
+        load_adapter(tmp_path / "theirs", found.config, found.model_type)
+
+
+def test_all_linear_layers_may_be_named_by_that_word(tmp_path: Path) -> None:
+    settings = CASES["rslora on llama"][1]
+    adapted = trained_by_peft(base(LLAMA, tmp_path / "base"), settings, tmp_path / "theirs")
+    changed_settings(tmp_path / "theirs", target_modules="all-linear")
+    found = load_folder(tmp_path / "base")
+    model = found.model()
+    given(model, load_adapter(tmp_path / "theirs", found.config, found.model_type).adapter, "one")
+    assert torch.allclose(ours_outputs(model, LLAMA), theirs_outputs(adapted, LLAMA), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning")
+@pytest.mark.parametrize("whole", [None, ["embed_tokens", "lm_head"]])
+def test_an_adapter_for_more_tokens_is_told_what_to_do(whole: list[str] | None, tmp_path: Path) -> None:
+    import transformers
+
+    base(TIED, tmp_path / "base")
+    theirs = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "base")
+    theirs.resize_token_embeddings(65)
+    settings = {"r": 2, "target_modules": ["q_proj"], "modules_to_save": whole}
+    trained_by_peft(theirs, settings, tmp_path / "theirs")
+    found = load_folder(tmp_path / "base")
+    with pytest.raises(CheckpointError, match=r"vocabulary was changed(.|\n)*resize_token_embeddings\(65\)"):
+        load_adapter(tmp_path / "theirs", found.config, found.model_type)
+
+
+def test_pieces_of_a_joined_layer_must_be_equal(tmp_path: Path) -> None:
+    whole = {"r": 2, "fan_in_fan_out": True, "target_modules": ["c_fc"], "modules_to_save": ["c_attn"]}
+    for settings, ending in (
+        (CASES["dora on gpt2"][1], "c_attn.lora_magnitude_vector"),
+        (whole, "c_attn.bias"),
+    ):
+        folder = tmp_path / ending
+        trained_by_peft(base("gpt2", folder / "base"), settings, folder / "theirs")
+        found, path = load_folder(folder / "base"), folder / "theirs" / ADAPTER_WEIGHTS
+        tensors = load_file(path)
+        for cut in (1, 4):
+            save_file(
+                {key: each[:cut] if key.endswith(ending) else each for key, each in tensors.items()}, path
+            )
+            with pytest.raises(CheckpointError, match="c_attn"):
+                load_adapter(folder / "theirs", found.config, found.model_type)
 
 
 def test_an_embedding_that_the_head_follows_is_written_as_both(tmp_path: Path) -> None:
@@ -235,7 +314,7 @@ def changed_settings(folder: Path, **values: Any) -> None:
         ({"peft_type": "LOHA"}, '"peft_type" is not supported'),
         ({"bias": "all"}, '"bias" is not supported'),
         ({"init_lora_weights": "pissa"}, '"init_lora_weights" is not supported'),
-        ({"layers_to_transform": [0]}, '"layers_to_transform" is not supported'),
+        ({"layers_to_transform": [0]}, "not of this model: .*layers.1.*lora_A"),
         ({"r": 0}, '"r" is not supported'),
         ({"use_moon_phases": True}, 'not known here: "use_moon_phases"'),
         ({"target_modules": ["qqq"]}, "no layer of this base"),
@@ -244,7 +323,18 @@ def changed_settings(folder: Path, **values: Any) -> None:
         ({"target_modules": ["q_proj"]}, "not those of this model"),
         ({"target_modules": ["q_proj", "v_proj", "o_proj"]}, "missing: .*o_proj.lora_A"),
         ({"use_dora": True}, "missing: .*lora_magnitude_vector"),
-        ({"rank_pattern": {"q_proj": 0}}, "numbers above 0"),
+        ({"rank_pattern": {"q_proj": 0}}, "a number above 0"),
+        ({"rank_pattern": {"q_proj": 2.0}}, "a whole number"),
+        ({"rank_pattern": {"(": 2}}, "regular expressions"),
+        ({"alpha_pattern": {"q_proj": float("nan")}}, "a finite number"),
+        ({"alpha_pattern": {"q_proj": 10**400}}, "a finite number"),
+        ({"lora_dropout": 5}, "from 0, below 1"),
+        ({"layers_to_transform": ["0"]}, "numbers of layers"),
+        ({"layers_to_transform": [0], "target_modules": "all-linear"}, "where target_modules is one text"),
+        ({"layers_to_transform": [0], "layers_pattern": "("}, "regular expressions"),
+        ({"modules_to_save": ["norm"]}, "missing: model.layers.0.input_layernorm.weight"),
+        ({"modules_to_save": ["lm_head"]}, "missing: lm_head.weight"),
+        ({"trainable_token_indices": [1]}, "merge_and_unload"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(values: dict[str, Any], match: str, tmp_path: Path) -> None:
@@ -268,6 +358,9 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
             {"base_model.model.model.embed_tokens.lora_embedding_A": tensors[key].clone()},
             "updates of embeddings",
         ),
+        ({"base_model.model.lm_head.lora_A.weight": tensors[key].clone()}, "updates of the head"),
+        ({key: tensors[key] * float("nan")}, "finite numbers"),
+        ({key: tensors[key].long()}, "torch.int64"),
     ):
         save_file({**tensors, **changed}, path)
         with pytest.raises((UsageError, CheckpointError), match=match):

@@ -6,13 +6,16 @@ from typing import Any
 import click
 
 from creuset.cli.console import TerminalProgress, emit_json, json_option, next_step, say
+from creuset.errors import UsageError
 
 
 @click.command("export")
 @click.argument("model")
 @click.option(
     "--adapter",
+    "adapters",
     type=click.Path(path_type=Path),
+    multiple=True,
     metavar="FOLDER",
     help="A PEFT folder of low-rank updates of MODEL, which are merged, or exported by themselves.",
 )
@@ -32,12 +35,13 @@ from creuset.cli.console import TerminalProgress, emit_json, json_option, next_s
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
-    help="The file or folder to write; it must not exist. Default: a name of the model's, here.",
+    type=click.Path(),
+    help="The file or folder to write, which must not exist; of a GGUF file also the folder that it is to "
+    "lie in, with / at its end. Default: a name of the model's, here.",
 )
 @json_option
 def command(
-    model: str, adapter: Path | None, target: Any, stored: Any, out: Path | None, as_json: bool
+    model: str, adapters: tuple[Path, ...], target: Any, stored: Any, out: str | None, as_json: bool
 ) -> None:
     """Write MODEL, with its adapter, for other programs.
 
@@ -48,6 +52,14 @@ def command(
     """
     from creuset.workflows.export_verb import export
 
+    if len(adapters) > 1:
+        raise UsageError(
+            "one adapter is exported at a time",
+            where="--adapter",
+            got=", ".join(map(str, adapters)),
+            next_step="export with one --to safetensors, and name that folder as the MODEL of the next",
+        )
+    adapter = adapters[0] if adapters else None
     progress = TerminalProgress()
     done = export(model, to=target, path=out, adapter=adapter, stored=stored, progress=progress)
     certificate = done.certificate.to_json()

@@ -148,9 +148,16 @@ class LlamaCpp(TokenEngine):
         (whole,) = self._encode("a", whole=False)[:1]
         options = {"n_probs": self._description.vocab_size, "cache_prompt": True}
         answer = server.ask("/completion", {**forced_body(ids[:-1], whole), **options})
-        (told,) = token_log_probs(answer, self._description.vocab_size)
-        found = next(other for other in told.alternatives if other.token_id == ids[-1])
-        return replace(found, alternatives=told.alternatives[:num_top])
+        for told in token_log_probs(answer, self._description.vocab_size):
+            found = next((other for other in told.alternatives if other.token_id == ids[-1]), None)
+            if found is not None:
+                return replace(found, alternatives=told.alternatives[:num_top])
+        raise CreusetError(
+            "llama.cpp tells no probability of this token",
+            where=f"{self._description.name}, token {len(ids)}",
+            got=ids[-1],
+            expected="a finite log-probability: the model's logits are far too large, or no numbers",
+        )
 
     def _vectors(self, all_ids: list[list[int]]) -> NDArray[np.float32]:
         answer = self._open_server().ask("/v1/embeddings", {"input": all_ids})

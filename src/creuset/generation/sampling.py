@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from creuset.errors import UsageError
+from creuset.errors import NumericalError, UsageError
 
 _LIKELY_ENOUGH = 256
 """top_p looks at so many of the likeliest tokens first: they nearly always hold the probability asked for."""
@@ -212,7 +212,8 @@ def choose(logits: Tensor, sampling: Sampling, history: Sequence[int], generator
         generator: Of this text; it is drawn from where the temperature is above 0.
 
     Raises:
-        UsageError: No token has a finite logit, or one is not a number.
+        UsageError: No token has a finite logit.
+        NumericalError: A logit is not a number, or infinite.
     """
     scores = with_bias(logits[None].float(), sampling.logit_bias)
     if sampling.penalises:
@@ -225,6 +226,13 @@ def choose(logits: Tensor, sampling: Sampling, history: Sequence[int], generator
             frequency=sampling.frequency_penalty,
         )
     likeliest = scores.amax(-1, keepdim=True)
+    if bool(likeliest.isnan()) or bool(likeliest.isposinf()):
+        raise NumericalError(
+            "the model computes no probabilities: its logits are not finite numbers",
+            got=f"logits of at most {float(likeliest)}",
+            expected="finite logits",
+            next_step="look at the model's weights: they hold NaN or infinity, or are far too large",
+        )
     if not bool(torch.isfinite(likeliest)):
         raise UsageError(
             "no token is left to choose from",

@@ -30,6 +30,7 @@ from creuset.pretrained.folder import FORMATS
 from creuset.pretrained.hub_format import HubFormat
 from creuset.pretrained.peft_modules import DOWN, MAGNITUDE, UP, PeftModule, joined_update, modules_of
 from creuset.pretrained.peft_settings import ADAPTER_CONFIG, PeftSettings, require_targets
+from creuset.pretrained.peft_whole import read_whole, require_linear_updates, require_numbers
 from creuset.pretrained.safetensors_file import read_safetensors, write_safetensors
 from creuset.pretrained.tensor_links import Link, require_names
 
@@ -37,9 +38,6 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _TABLE = "token_embedding.weight"
 _PICKLE = "adapter_model.bin"
 _PREFIX = "base_model.model."
-_EMBEDDING = ".lora_embedding_"
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "lm_head.weight", "lm_head.base_layer.weight")
-"""What PEFT saves unasked where a vocabulary was resized."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +99,7 @@ def load_adapter(path: Path | str, config: TransformerConfig, model_type: str) -
     rest = {name: tensor for name, tensor in tensors.items() if name not in updates}
     endings = (DOWN, UP, MAGNITUDE) if settings.decomposed else (DOWN, UP)
     require_names(updates, {name + ending for name in names for ending in endings}, where=str(folder))
-    whole, others = _whole(rest, links, settings, folder)
+    whole, others = read_whole(rest, links, settings, config, folder / ADAPTER_WEIGHTS)
     found = Adapter(forms={}, updates={}, whole=whole)
     for module in chosen:
         found = _with_module(found, module, updates, settings, folder)
@@ -118,6 +116,7 @@ def save_adapter(
     identity: BaseIdentity | None = None,
     others: Mapping[str, Tensor] | None = None,
     classifies: bool = False,
+    head_apart: bool = False,
 ) -> None:
     """Writes a folder that PEFT reads, complete or not at all.
 
@@ -130,6 +129,7 @@ def save_adapter(
         identity: The base's hashes; None where nothing proves which base the adapter is of.
         others: What was trained whole and is no part of the Transformer, in their names.
         classifies: Whether it is of their model with a head for classes, which is among `others`.
+        head_apart: Whether the head of a base that ties it stays what it was where the embedding is trained.
 
     Raises:
         UsageError: The folder exists, or the adapter has no update.
@@ -158,7 +158,7 @@ def save_adapter(
     if "head.weight" in adapter.whole and "head.weight" not in by_ours:  # a tied base's head, trained apart
         by_ours |= {link.ours: link for link in family.links(replace(config, tied_head=False))}
     trained = dict(adapter.whole)
-    if config.tied_head and _TABLE in trained and "head.weight" not in trained:
+    if config.tied_head and not head_apart and _TABLE in trained and "head.weight" not in trained:
         trained["head.weight"] = trained[_TABLE]  # ours follows the embedding; PEFT's would not
         by_ours |= {link.ours: link for link in family.links(replace(config, tied_head=False))}
     whole = {by_ours[name].theirs: _theirs(by_ours[name], tensor) for name, tensor in trained.items()}
@@ -226,14 +226,8 @@ def _stripped(tensors: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
             got=", ".join(strange[:3]),
             expected=f"names that begin with {_PREFIX}",
         )
-    embedded = sorted(name for name in tensors if _EMBEDDING in name)
-    if embedded:
-        raise UsageError(
-            "low-rank updates of embeddings are not read",
-            where=folder / ADAPTER_WEIGHTS,
-            got=embedded[0],
-            expected="updates of linear layers, and layers trained whole",
-        )
+    require_linear_updates(tensors, folder / ADAPTER_WEIGHTS)
+    require_numbers(tensors, folder / ADAPTER_WEIGHTS)
     return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}
 
 
@@ -261,51 +255,21 @@ def _with_module(
     for name, piece in zip(module.ours, up.chunk(count), strict=True):
         updates |= {f"{name}.down": down, f"{name}.up": piece}
     if settings.decomposed:
-        pieces = tensors[module.name + MAGNITUDE].flatten().chunk(count)
+        magnitude = tensors[module.name + MAGNITUDE]
+        if magnitude.numel() != len(up):
+            raise CheckpointError(
+                f"the magnitudes of {module.name} are not one for each output",
+                where=folder / ADAPTER_WEIGHTS,
+                got=tuple(magnitude.shape),
+                expected=(len(up),),
+            )
+        pieces = magnitude.flatten().chunk(count)
         updates |= {f"{name}.magnitude": piece for name, piece in zip(module.ours, pieces, strict=True)}
     return replace(
         found,
         forms={**found.forms, **dict.fromkeys(module.ours, form)},
         updates={**found.updates, **updates},
     )
-
-
-def _whole(
-    tensors: Mapping[str, Tensor], links: Sequence[Link], settings: PeftSettings, folder: Path
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What was trained whole: in our names what the Transformer has, in theirs what it has not."""
-    strange = [name for name in tensors if not settings.trained_whole([name.rpartition(".")[0]])]
-    resized = [name for name in strange if name.endswith(_EMBEDDINGS)]
-    if resized:
-        raise CheckpointError(
-            "this adapter was trained on a base whose vocabulary was changed, and holds its embeddings",
-            where=folder / ADAPTER_WEIGHTS,
-            got=f"{resized[0]} {tuple(tensors[resized[0]].shape)}",
-            expected="embeddings among modules_to_save, or none",
-            next_step="merge it by PEFT with the base that it was trained on",
-        )
-    if strange:
-        raise CheckpointError(
-            "tensors that the adapter's settings do not ask for",
-            where=folder / ADAPTER_WEIGHTS,
-            got=", ".join(sorted(strange)[:3]),
-            expected=f"updates of target_modules, and {', '.join(settings.whole) or 'nothing'} trained whole",
-        )
-    by_theirs: dict[str, list[Link]] = {}
-    for link in links:
-        by_theirs.setdefault(link.theirs, []).append(link)
-    ours: dict[str, Tensor] = {}
-    others: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        if name == "lm_head.weight" and name not in by_theirs:
-            ours["head.weight"] = tensor  # a tied base's head, trained apart
-        elif name not in by_theirs:
-            others[name] = tensor
-        for link in by_theirs.get(name, ()):
-            index, count = link.piece
-            turned = tensor.T if link.transposed else tensor
-            ours[link.ours] = turned.chunk(count)[index] if count > 1 else turned
-    return ours, others
 
 
 def _theirs(link: Link, tensor: Tensor) -> Tensor:

@@ -91,6 +91,11 @@ class Settings:
         """Whether it is there with a value other than null."""
         return self._values.get(name) is not None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all that is there, in the file's order."""
+        return tuple(self._values)
+
     def whole(self, name: str, default: int | None = None) -> int:
         """A whole number; the default where it is absent or null, and an error without a default."""
         value = self._get(name, default)

@@ -56,18 +56,7 @@ def to_ours(tensors: Mapping[str, Tensor], links: Sequence[Link], *, where: str)
     require_names(tensors, {link.theirs for link in links}, where=where)
     state: dict[str, Tensor] = {}
     for link in links:
-        tensor, (index, count) = tensors[link.theirs], link.piece
-        if link.as_row and tensor.ndim == 2 and len(tensor) == 1:
-            tensor = tensor[0]
-        if (link.transposed and tensor.ndim != 2) or tensor.ndim == 0 or _outputs(tensor, link) % count:
-            raise CheckpointError(
-                f'tensor "{link.theirs}" has another shape than this model needs',
-                where=where,
-                got=tuple(tensor.shape),
-                expected=f"{'two axes' if link.transposed else 'an axis'} of outputs that {count} divides",
-            )
-        tensor = tensor.T if link.transposed else tensor
-        tensor = (tensor if count == 1 else tensor.chunk(count)[index]).contiguous()
+        tensor = piece_of(tensors[link.theirs], link, where=where)
         if link.ours in state and not torch.equal(state[link.ours], tensor):
             raise CheckpointError(
                 f'tensor "{link.theirs}" stands for the same as another one, and differs from it',
@@ -76,6 +65,31 @@ def to_ours(tensors: Mapping[str, Tensor], links: Sequence[Link], *, where: str)
             )
         state[link.ours] = tensor
     return state
+
+
+def piece_of(tensor: Tensor, link: Link, *, where: str) -> Tensor:
+    """Our tensor out of theirs.
+
+    Args:
+        tensor: Theirs.
+        link: Which of ours it holds, and how.
+        where: What an error is about, such as a file's name.
+
+    Raises:
+        CheckpointError: It cannot be taken apart; it is named.
+    """
+    index, count = link.piece
+    if link.as_row and tensor.ndim == 2 and len(tensor) == 1:
+        tensor = tensor[0]
+    if (link.transposed and tensor.ndim != 2) or tensor.ndim == 0 or _outputs(tensor, link) % count:
+        raise CheckpointError(
+            f'tensor "{link.theirs}" has another shape than this model needs',
+            where=where,
+            got=tuple(tensor.shape),
+            expected=f"{'two axes' if link.transposed else 'an axis'} of outputs that {count} divides",
+        )
+    tensor = tensor.T if link.transposed else tensor
+    return (tensor if count == 1 else tensor.chunk(count)[index]).contiguous()
 
 
 def to_theirs(state: Mapping[str, Tensor], links: Sequence[Link], *, where: str) -> dict[str, Tensor]:

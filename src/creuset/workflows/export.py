@@ -231,8 +231,9 @@ def export(
         require_decoder(source.config)
     for remark in source.unproven:
         watcher.say(f"warning: {remark}")
+    _require_free(path)
     beside = path.with_name(f"{path.name}.{CERTIFICATE}")
-    _require_free(path, beside)
+    _require_free(beside)
     is_folder = to in _FOLDERS
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -249,9 +250,13 @@ def export(
             own.write_text(document)
             sync_file(own)
             _require_free(path, beside)  # minutes have gone by
-            place.replace(path)
             if not is_folder:
-                own.replace(beside)
+                own.replace(beside)  # first: a process that ends in between leaves no file without it
+            try:
+                place.replace(path)
+            except BaseException:
+                beside.unlink(missing_ok=True)
+                raise
             sync_folder(path.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -319,6 +324,7 @@ def _write(source: Exportable, to: Target, place: Path, stored: Stored) -> None:
             if source.unproven
             else BaseIdentity.of(source.base_name, source.place, source.model.weights),
             others=source.others,
+            head_apart=not source.config.tied_head,
         )
     else:
         write_lora_gguf(place, taken(source.body, source.adapter_name), source.model.config, name=source.name)

@@ -1,9 +1,11 @@
 """`creuset.export`: a run or a model for other programs, by name, with the proof that it answers alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from creuset.errors import UsageError
+from creuset.errors import UsageError, did_you_mean
 from creuset.models import family
 from creuset.pretrained.gguf.writing import Stored
 from creuset.pretrained.onnx_writing import require_onnx
@@ -24,6 +26,8 @@ from creuset.workflows.train import Run
 from creuset.workflows.tuned_model import embedder_run, tuned_run
 
 USUAL: Stored = "q8_0"
+_OTHER_FILES = (".safetensors", ".onnx", ".bin", ".pt", ".json", ".zip")
+"""Endings under which nobody looks for a GGUF file."""
 _FILES = ("gguf", "gguf-lora")
 
 
@@ -75,6 +79,9 @@ def export(
         GateError: What was written does not answer as the model: nothing is left of it.
         ResourceError: The disk is full.
     """
+    _require_known("--to", to, get_args(Target))
+    if stored is not None:
+        _require_known("--stored", stored, get_args(Stored))
     if stored is not None and to != "gguf":
         raise UsageError(
             "an option without effect: only GGUF files store numbers in several ways",
@@ -105,6 +112,17 @@ def export(
         else exportable_run(run)
     )
     return write_export(source, to, _place(source, to, chosen, path), stored=chosen, progress=progress)
+
+
+def _require_known(where: str, got: str, known: Sequence[str]) -> None:
+    """Refuses a word that Python passes on without a look."""
+    if got not in known:
+        raise UsageError(
+            f"this is not known{did_you_mean(str(got), known)}",
+            where=where,
+            got=got,
+            expected=", ".join(known),
+        )
 
 
 def _run(model: str | Path | Run | RunFolder) -> RunFolder | None:
@@ -139,4 +157,19 @@ def _place(source: Exportable, to: Target, stored: Stored, path: str | Path | No
         return Path(usual)
     place = Path(path).expanduser()
     in_folder = to in _FILES and isinstance(path, str) and path.endswith("/")
-    return place / usual if in_folder else place
+    found = place / usual if in_folder else place
+    if to in _FILES and found.suffix in _OTHER_FILES:
+        raise UsageError(
+            "the name of a GGUF file ends in .gguf",
+            where="--out",
+            got=path,
+            expected=f"{place.with_suffix('.gguf')}, or a folder's name with / at its end",
+        )
+    if to not in _FILES and found.suffix in (".gguf", *_OTHER_FILES):
+        raise UsageError(
+            "what is written is a folder, and this is the name of a file",
+            where="--out",
+            got=path,
+            expected=f"a name such as {place.with_suffix('')}",
+        )
+    return found

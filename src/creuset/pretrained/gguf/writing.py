@@ -45,6 +45,9 @@ STORED: Mapping[Stored, tuple[str, int]] = {
 """Each way to store numbers: its name in gguf-py, and its number as general.file_type."""
 _BLOCK = 32
 """Numbers that share a scale."""
+_F16 = 65504.0
+_LARGEST: Mapping[Stored, float] = {"f16": _F16, "q8_0": 127 * _F16, "q4_0": 8 * _F16, "q4_1": _F16}
+"""No larger number fits: scales of blocks, and the least number of a block of q4_1, are float16."""
 _QUANTIZATION_VERSION = 2
 
 
@@ -90,7 +93,7 @@ def write_gguf(
         for key, value in tokenizer_keys(tokenizer, config.vocab_size, chat_template, ends).items():
             _add(writer, key, value)
         for tensor_name, tensor in _tensors(config, state, ARCHITECTURES[architecture]):
-            data, kind = _stored(tensor, stored)
+            data, kind = _stored(tensor_name, tensor, stored)
             writer.add_tensor(tensor_name, data, raw_dtype=kind)
 
 
@@ -231,14 +234,24 @@ def _tensors(
         yield theirs, tensor
 
 
-def _stored(tensor: Tensor, stored: Stored) -> tuple[NDArray[Any], Any]:
+def _stored(name: str, tensor: Tensor, stored: Stored) -> tuple[NDArray[Any], Any]:
     """A tensor's numbers as they are written, and the type's number in gguf-py; None for plain numbers."""
     from gguf import GGMLQuantizationType, quants
 
     numbers = tensor.contiguous().cpu().numpy()
     if numbers.ndim == 1 or stored == "f32":
         return numbers, None
-    if stored == "f16" or numbers.shape[-1] % _BLOCK:
+    as_f16 = stored == "f16" or numbers.shape[-1] % _BLOCK != 0
+    largest, limit = float(np.abs(numbers).max()), _LARGEST["f16" if as_f16 else stored]
+    if not largest <= limit:  # NaN is not
+        raise UsageError(
+            f"a number of {name} cannot be stored as {stored}",
+            where="--stored",
+            got=f"{largest:.4g}",
+            expected=f"at most {limit:.4g}",
+            next_step="store numbers as f32" if np.isfinite(largest) else "look at the model's weights",
+        )
+    if as_f16:
         return numbers.astype(np.float16), None
     kind = GGMLQuantizationType[STORED[stored][0]]
     return quants.quantize(numbers, kind), kind
