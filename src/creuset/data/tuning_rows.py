@@ -1,9 +1,10 @@
 """From a file for tuning to rows of tokens: each with what is trained of it, split by what is asked.
 
-Rows that ask the same question, word for word, go to one split together: a question that was trained would
-be known before it is measured. Their order follows from their content, not from that of the file. A plain
-text that is longer than the context is cut into blocks, each of them a row, and all of them stay in one
-split; but where the texts are too few for that, the blocks that are measured are those at the end.
+Rows that ask the same question, but for capitals, marks and white space, go to one split together: what
+was trained would be known before it is measured. Their order follows from their content, not from that of
+the file. A plain text that is longer than the context is cut into blocks, each of them a row, and all of
+them stay in one split; but where the texts are too few for that, the blocks that are measured are those at
+the end.
 
 Of a file of preferences each sample has two rows, that of the chosen answer and that of the rejected one.
 

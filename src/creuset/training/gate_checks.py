@@ -206,7 +206,7 @@ CHECKS = (
     Check(
         name="leak",
         find=_leaked,
-        message="that are trained stand in the evaluation as well, word for word",
+        message="that are trained stand in the evaluation as well, but for capitals, marks and white space",
         next_step="give other rows to evaluate on",
     ),
     Check(
