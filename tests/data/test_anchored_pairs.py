@@ -146,7 +146,7 @@ def test_pairs_without_a_negative_have_no_tokens_for_it(tmp_path: Path) -> None:
             r"too few pairs to train and to measure(.*\n)*.*got: 3 pairs\n  expected: 4 at least",
         ),
         (
-            [*anchored(8), {"anchor": "\u200b", "positive": "b"}],
+            [*anchored(8), {"anchor": "\ufffd", "positive": "b"}],
             {},
             r"rows\.jsonl:9:1: a text without any token",
         ),
