@@ -40,7 +40,7 @@ from alternation import (
     report,
     require_equal,
 )
-from peers.lora_creuset import recipe
+from peers.lora_recipe import recipe
 
 from creuset import assets
 from creuset.data.batches import BatchOrder

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lora_recipe import recipe
 from measuring import peak_memory_bytes
 
 from creuset.data.trained_rows import TrainedRows, TrainedText
 from creuset.models.tuned import Tuned
 from creuset.models.tuning import asked_nats
-from creuset.recipe.resolve import Recipe
 from creuset.runs.journal import read_journal
-from creuset.workflows.finetune import Tuning, tuning_recipe
 from creuset.workflows.load import load
 from creuset.workflows.train import train
 
@@ -48,36 +47,6 @@ def main(work_path: str, number_format: str, threads: int) -> None:
             }
         )
     )
-
-
-def recipe(work: dict[str, Any], *, num_steps: int, **settings: object) -> Recipe:
-    """What `creuset finetune` is asked for: the peer's settings, and nothing but the steps on the way.
-
-    Args:
-        work: Base, data and settings that both sides share.
-        num_steps: Of the training.
-        **settings: More of the recipe's.
-    """
-    shared = {
-        "adapter.rank": work["rank"],
-        "adapter.alpha": work["alpha"],
-        "data.batch_size": work["batch_size"],
-        "data.test_share": 0,
-        "training.validate_every": num_steps,
-        "training.num_steps": num_steps,
-        "training.learning_rate": work["learning_rate"],
-        "training.schedule": "linear",
-        "training.final_learning_rate": 0,
-        "training.warmup_steps": 0,
-        "training.weight_decay": 0,
-        "training.clip_norm": 1,
-        "training.log_every": num_steps,
-        "training.checkpoint_every": num_steps,
-        "training.sample_every": num_steps,
-        "training.seed": work["seed"],
-    }
-    asked = Tuning(base=work["base"], data=work["data"], method="lora")
-    return tuning_recipe(asked, {**shared, **settings})
 
 
 @torch.no_grad()
