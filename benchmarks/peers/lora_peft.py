@@ -2,9 +2,10 @@
 
     lora_peft.py WORK.json FORMAT THREADS
 
-As everyone's script has it: AutoModelForCausalLM, LoraConfig, the Trainer with its defaults, batches padded
-to their longest row. WORK.json holds the base's folder, the rows as tokens with what is trained of them, and
-the settings that both sides share. FORMAT is float32, or bfloat16 for the Trainer's own bf16 setting.
+As everyone's script has it: AutoModelForCausalLM, PeftModel, the Trainer with its defaults, batches padded
+to their longest row. WORK.json holds the base's folder, the adapter's with the form and the first numbers of
+its updates, the rows as tokens with what is trained of them, and the settings that both sides share. FORMAT
+is float32, or bfloat16 for the Trainer's own bf16 setting.
 """
 
 import json
@@ -28,14 +29,7 @@ def main(work_path: str, number_format: str, threads: int) -> None:
 
     work: dict[str, Any] = json.loads(Path(work_path).read_text())
     model = transformers.AutoModelForCausalLM.from_pretrained(work["base"], dtype=torch.float32)
-    before = held_out_nats(model, work["held_out"])
-    lora = peft.LoraConfig(
-        r=work["rank"],
-        lora_alpha=work["alpha"],
-        target_modules=["q_proj", "v_proj"],
-        task_type="CAUSAL_LM",
-    )
-    model = peft.get_peft_model(model, lora)
+    model = peft.PeftModel.from_pretrained(model, work["adapter"], is_trainable=True)
     trainer = transformers.Trainer(
         model=model,
         args=transformers.TrainingArguments(
@@ -66,7 +60,6 @@ def main(work_path: str, number_format: str, threads: int) -> None:
                 "tokens": sum(len(work["rows"][row]["ids"]) for batch in work["order"] for row in batch),
                 "steps": len(work["order"]),
                 "peak_memory_bytes": peak,
-                "before_nats": before,
                 "after_nats": held_out_nats(model, work["held_out"]),
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,

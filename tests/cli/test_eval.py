@@ -23,7 +23,7 @@ def test_scores_are_printed_with_what_simple_models_reach(vae: RunFolder) -> Non
 
 def test_json_has_the_form_of_scores(cnn: RunFolder) -> None:
     document = json.loads(run_command(["eval", "cnn", "--json"]).stdout)
-    assert document.keys() == {"scores", "floors", "remarks"}
+    assert document.keys() == {"scores", "floors", "findings", "remarks"}
     for score in document["scores"]:
         assert score.keys() == {"metric", "value", "unit", "better", "interval", "n", "signature"}
         assert score["better"] in ("higher", "lower")

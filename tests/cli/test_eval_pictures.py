@@ -57,7 +57,7 @@ def test_one_document_for_runs_texts_and_pictures(folder: Path, cnn: RunFolder) 
         name: json.loads(run_command(["eval", *words, "--json"]).stdout) for name, words in asked.items()
     }
     for document in found.values():
-        assert list(document) == ["scores", "floors", "remarks"]
+        assert list(document) == ["scores", "floors", "findings", "remarks"]
         assert document["scores"]
     of_pictures = found["pictures"]
     assert [score["metric"] for score in of_pictures["floors"]] == ["fd_floor", "precision_floor"]

@@ -135,6 +135,33 @@ def test_packed_is_separate_and_batched_is_single(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*DECODERS, "encoder"])
+def test_a_packed_row_is_filled_up_to_lengths_that_come_again(name: str) -> None:
+    """The states and gradients are those of the documents by themselves, and the shapes are few."""
+    model = built(DECODERS.get(name, ENCODER))
+    widths = set()
+
+    def see(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        widths.add(inputs[0].shape[1])
+
+    stack = model.encoder if model.decoder is None else model.decoder
+    assert stack is not None
+    stack.blocks[0].register_forward_pre_hook(see)
+    for num_tokens in range(129, 177):
+        documents = torch.arange(num_tokens)[None] // 10
+        ids = tokens(1, num_tokens)
+        assert model.hidden(ids, documents=documents).shape[1] == num_tokens
+    assert widths == {136, 144, 152, 160, 168, 176}
+    packed = model(ids, documents=documents)[0]
+    slopes = torch.autograd.grad(packed.square().sum(), list(model.parameters()), allow_unused=True)
+    alone = torch.cat([model(part)[0] for part in ids.split(10, dim=1)])
+    assert_same(packed, alone)
+    own = torch.autograd.grad(alone.square().sum(), list(model.parameters()), allow_unused=True)
+    for one, other in zip(slopes, own, strict=True):
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", [*DECODERS, "encoder"])
 @pytest.mark.parametrize("left", [False, True])
 @torch.no_grad()
 def test_padding_changes_no_token(name: str, left: bool) -> None:

@@ -64,7 +64,7 @@ def test_a_tuning_lowers_the_cost_of_held_out_answers(weights: str) -> None:
     before = {score["metric"]: score["value"] for score in evaluation["floors"]}
     after = scores_of(run)["nats_per_token"].value
     assert change.value == pytest.approx(after - before["nats_per_token_of_base"], rel=1e-6)
-    assert any("better than the base" in remark for remark in evaluation["details"]["remarks"])
+    assert any("better than the base" in finding for finding in evaluation["details"]["findings"])
     report = (run.path / "report.html").read_text()
     assert "what is learned" in report
     assert "stands there" in report

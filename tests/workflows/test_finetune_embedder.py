@@ -78,7 +78,7 @@ def test_partners_are_found_better_than_by_the_base(weights: str) -> None:
     assert scores["mrr_change"]["interval"][0] > 0
     assert (
         "partners of held-out texts: better than the base by mrr_change (n=36)"
-        in document["details"]["remarks"]
+        in document["details"]["findings"]
     )
     page = run.folder.report_path.read_text()
     assert "base and tuned model" in page

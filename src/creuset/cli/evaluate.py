@@ -155,16 +155,17 @@ def _measure_run(run: str, *, suite: str | None, progress: "Progress", **choices
     from creuset.workflows.evaluate import evaluate
 
     result = evaluate(run, suite=cast("Suite | None", suite), progress=progress, **choices)
-    return Measured(result.scores, result.floors, result.remarks)
+    return Measured(result.scores, result.floors, result.remarks, result.findings)
 
 
 def _show(found: Measured, *, as_json: bool) -> None:
-    """Scores and floors on stdout, remarks on stderr; or all of it as one document."""
+    """Scores, floors and findings on stdout, remarks on stderr; or all of it as one document."""
     if as_json:
         emit_json(
             {
                 "scores": [score.to_json() for score in found.scores],
                 "floors": [floor.to_json() for floor in found.floors],
+                "findings": list(found.findings),
                 "remarks": list(found.remarks),
             }
         )
@@ -173,6 +174,8 @@ def _show(found: Measured, *, as_json: bool) -> None:
         say(str(score))
     for floor in found.floors:
         say(f"for comparison: {floor}")
+    for finding in found.findings:
+        say(finding)
     for remark in found.remarks:
         note(f"note: {remark}")
 

@@ -27,6 +27,7 @@ class Measured(NamedTuple):
     scores: "Sequence[Score]"
     floors: "Sequence[Score]" = ()
     remarks: Sequence[str] = ()
+    findings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

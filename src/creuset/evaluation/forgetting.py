@@ -78,7 +78,7 @@ def unseen_context(context: Context) -> Context:
 
 
 def told(change: Score) -> str:
-    """What the change says, as a remark."""
+    """What the change says, in a sentence."""
     what = f"passages that no tuning learned from: {change.value:+.3f} nats a token"
     if change.interval is None:
         return what

@@ -63,6 +63,7 @@ def partner_suite(
     rankings = _rankings(subject.model, chosen, subject.device)
     scores, rows = _scores(rankings, context), _rows(rankings)
     floors: list[Score] = []
+    findings: list[str] = []
     remarks: list[str] = []
     if untrained is not None:
         earlier = _rankings(untrained, chosen, subject.device)
@@ -72,7 +73,7 @@ def partner_suite(
         if is_tuned:
             changes = _changes(rankings, earlier, context)
             scores += changes
-            remarks += [verdict("partners of held-out texts", change) for change in changes]
+            findings += [verdict("partners of held-out texts", change) for change in changes]
             rows |= {metric + BASE: values for metric, values in _rows(earlier).items()}
     if len(chosen.sources) < total:
         remarks.append(f"the first {len(chosen.sources):,} of {counted(total, 'pair')} are ranked")
@@ -82,6 +83,7 @@ def partner_suite(
         scores=scores,
         floors=floors,
         details={"candidates": candidates},
+        findings=findings,
         remarks=remarks,
         rows=rows,
     )

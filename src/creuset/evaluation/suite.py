@@ -33,6 +33,7 @@ class Evaluation:
         scores: The measures, the most telling first.
         floors: What simple models reach on the same samples, to read the scores against.
         details: For a report, as JSON: confusion counts, calibration bins, curves.
+        findings: What the scores say, as of tuned beside base: whole sentences without a full stop.
         remarks: What was left out, and how it is to be had: whole sentences without a full stop.
         rows: What the scores were made of, by sample (metrics/rows.py); no part of the JSON.
         pictures: Shown in a report, uint8 (P, H, W, C) by name; no part of the JSON.
@@ -44,18 +45,20 @@ class Evaluation:
     scores: list[Score] = field(default_factory=list)
     floors: list[Score] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     rows: KeptRows = field(default_factory=dict)
     pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     samples: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        said = {"findings": self.findings, "remarks": self.remarks}
         return {
             "suite": self.suite,
             "split": self.split,
             "scores": [score.to_json() for score in self.scores],
             "floors": [score.to_json() for score in self.floors],
-            "details": {**self.details, **({"remarks": self.remarks} if self.remarks else {})},
+            "details": {**self.details, **{name: lines for name, lines in said.items() if lines}},
         }
 
 
@@ -66,6 +69,7 @@ def joined(first: Evaluation, others: Iterable[Evaluation]) -> Evaluation:
         first,
         scores=[score for part in parts for score in part.scores],
         floors=[floor for part in parts for floor in part.floors],
+        findings=[finding for part in parts for finding in part.findings],
         remarks=[remark for part in parts for remark in part.remarks],
         details={name: detail for part in parts for name, detail in part.details.items()},
         rows={name: values for part in parts for name, values in part.rows.items()},

@@ -84,7 +84,7 @@ def tuning_suite(
         found,
         scores=[*found.scores, *scores],
         floors=[*found.floors, before],
-        remarks=[*found.remarks, told(scores[0])],
+        findings=[*found.findings, told(scores[0])],
     )
 
 
@@ -104,7 +104,7 @@ def _texts(
         split=split,
         scores=[difference, *scored["tuned"]],
         floors=[replace(score, metric=score.metric + BASE) for score in scored["base"]],
-        remarks=[verdict("the learned tokens of held-out rows", difference)],
+        findings=[verdict("the learned tokens of held-out rows", difference)],
         rows={
             "nats": nats["tuned"],
             "nats_of_base": nats["base"],
@@ -185,13 +185,13 @@ def _with_answers(
     fields: dict[str, FieldValue] = {"max_tokens": _ANSWER_TOKENS, "decoding": "greedy"}
     signed = replace(context, extra={**context.extra, **fields})
     tuned, base = measures_of(told["tuned"]), measures_of(told["base"])
-    scores, floors, remarks = [], [], []
+    scores, floors, findings, remarks = [], [], [], []
     for own, other in zip(tuned, base, strict=True):
         difference = _mean_change(own, other, signed)
         scores += [own.score(context=signed), difference]
         before = other.score(context=signed)
         floors.append(replace(before, metric=before.metric + BASE))
-        remarks.append(verdict("answers to held-out prompts", difference))
+        findings.append(verdict("answers to held-out prompts", difference))
     unfinished = sum(not one.ended for one in told["tuned"])
     if unfinished:
         remarks.append(
@@ -212,6 +212,7 @@ def _with_answers(
         evaluation,
         scores=[*evaluation.scores, *scores],
         floors=[*evaluation.floors, *floors],
+        findings=[*evaluation.findings, *findings],
         remarks=[*evaluation.remarks, *remarks],
         details={**evaluation.details, "answers": shown},
     )
@@ -275,7 +276,7 @@ def _rewarded(
         evaluation,
         scores=[first, own.score(context=context), *evaluation.scores],
         floors=[replace(before, metric=f"reward{BASE}").score(context=context), *evaluation.floors],
-        remarks=[verdict("rewards of answers to held-out prompts", first), *evaluation.remarks],
+        findings=[verdict("rewards of answers to held-out prompts", first), *evaluation.findings],
         rows={**evaluation.rows, "rewards": tuned, "rewards_of_base": base},
     )
 

@@ -53,7 +53,7 @@ def preferences_part(
         split=split,
         scores=scores,
         floors=floors,
-        remarks=[_verdict(scores[0])],
+        findings=[_verdict(scores[0])],
         rows={"margin": margins},
     )
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from creuset.device import BatchGenerator
 from creuset.layers.dropout import Dropout
+from creuset.layers.kept_small import attention_in_float32
 from creuset.layers.key_value_cache import LayerCache
 from creuset.layers.masks import AttentionMask
 from creuset.layers.norm import NormConfig
@@ -149,12 +150,13 @@ def _fused(query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask, scale
             if tensor is None and num_groups == 1 and worth:
                 return _by_products(query, key, value, scale, causal=causal)
             # torch's backward pass in bfloat16 takes ten times as long on a processor as that in float32
+            if tensor is None:
+                return attention_in_float32(query, key, value, scale, causal=causal)
             return functional.scaled_dot_product_attention(
                 query.float(),
                 key.float(),
                 value.float(),
-                attn_mask=tensor if tensor is None or tensor.dtype == torch.bool else tensor.float(),
-                is_causal=causal,
+                attn_mask=tensor if tensor.dtype == torch.bool else tensor.float(),
                 scale=scale,
                 enable_gqa=num_groups > 1,
             ).to(torch.bfloat16)

@@ -16,6 +16,8 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from creuset.layers.kept_small import gated_product
+
 FeedForwardActivation = Literal["relu", "gelu", "gelu_tanh", "silu"]
 
 _ACTIVATIONS: dict[FeedForwardActivation, Callable[[Tensor], Tensor]] = {
@@ -57,7 +59,7 @@ class FeedForward(nn.Module):
         if self.gate is None:
             hidden = activate(hidden, self.activation)
         else:
-            hidden = activate(self.gate(x), self.activation) * hidden
+            hidden = gated_product(self.gate(x), hidden, _ACTIVATIONS[self.activation])
         out: Tensor = self.down(hidden)
         return out
 

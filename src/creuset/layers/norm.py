@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from creuset.layers.kept_small import rms_norm
+
 NormKind = Literal["layer", "rms"]
 
 
@@ -83,7 +85,7 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., E) -> (..., E)."""
         if not self.plus_one:
-            return functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
+            return rms_norm(x, self.weight, self.eps)
         precise = torch.promote_types(x.dtype, torch.float32)
         gain = 1 + self.weight.to(precise)
         return functional.rms_norm(x.to(precise), gain.shape, gain, self.eps).to(x.dtype)

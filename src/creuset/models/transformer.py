@@ -23,7 +23,7 @@ from creuset.layers.form_only import form_only
 from creuset.layers.key_value_cache import KeyValueCache
 from creuset.layers.masks import memory_mask
 from creuset.layers.transformer_block import Memory
-from creuset.models.token_layout import impossible, lay_out
+from creuset.models.token_layout import filled_row, impossible, lay_out
 from creuset.models.transformer_config import TransformerConfig
 from creuset.models.transformer_head import Head
 from creuset.models.transformer_stack import TransformerStack
@@ -178,6 +178,10 @@ class Transformer(nn.Module):
         Raises:
             UsageError: A text longer than the context or the cache, or an argument without use.
         """
+        num_tokens = token_ids.shape[1]
+        plain = positions is None and padding is None and record is None and cache is None
+        if documents is not None and plain and len(token_ids) == 1 and token_ids.device.type == "cpu":
+            token_ids, documents, segments = filled_row(self.config, token_ids, documents, segments)
         if self.decoder is None:
             if memory is not None or memory_padding is not None or cache is not None:
                 raise impossible("an encoder takes neither memory nor cache", "token ids alone")
@@ -189,7 +193,7 @@ class Transformer(nn.Module):
                 segments=segments,
                 generator=generator,
                 record=record,
-            )
+            )[:, :num_tokens]
         layout = lay_out(self.config, token_ids, positions, documents, padding, segments, cache)
         states: Tensor = self.decoder(
             self._embedded(token_ids),
@@ -200,9 +204,9 @@ class Transformer(nn.Module):
             record=record,
         )
         if cache is not None:
-            rows, num_tokens = token_ids.shape
+            rows = len(token_ids)
             cache.advance([num_tokens] * rows if padding is None else padding.sum(1).tolist())
-        return states
+        return states[:, :num_tokens]
 
     def attention_weights(
         self,

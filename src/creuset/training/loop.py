@@ -20,6 +20,7 @@ from creuset.recipe.sections import TrainingConfig
 from creuset.runs.checkpoint import Checkpoint
 from creuset.training.distributed import Processes
 from creuset.training.ema import ExponentialMovingAverage
+from creuset.training.heap import Heap
 from creuset.training.optimizer import Player, learning_rate_factor
 from creuset.training.recorder import Recorder
 from creuset.training.saving import Tensors, check_is_of
@@ -122,6 +123,7 @@ class Loop:
         reason: StopReason = "finished"
         signal_number: int | None = None
         raised: Raised | None = None
+        heap = Heap()
         if self._watch is not None and self.step == 0:
             self._watch.begin(self.recorder)
         progress.start("training", self.schedule.num_steps, "steps")
@@ -136,6 +138,7 @@ class Loop:
                             self._checkpoint(best=False, scheduled=False)
                         break
                     reports = self.take_step()
+                    heap.after_step()
                     raised, saved = self._after_step()
                     if self._is_stuck(reports):
                         reason = "stuck"

@@ -99,8 +99,9 @@ def carry_out(
 def measure(plan: Plan, folder: RunFolder, progress: Progress) -> None:
     """Evaluates a trained run as its recipe says, and writes its report."""
     if plan.recipe.evaluation.suite != "none" and suites(plan.family, plan.dataset.spec):
-        for remark in evaluate(folder, dataset=plan.dataset, progress=progress).remarks:
-            progress.say(f"evaluation: {remark}")
+        found = evaluate(folder, dataset=plan.dataset, progress=progress)
+        for line in (*found.findings, *found.remarks):
+            progress.say(f"evaluation: {line}")
     write_run_report(folder, dataset=plan.dataset)
 
 

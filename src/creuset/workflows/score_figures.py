@@ -30,9 +30,11 @@ Rows = Mapping[str, NDArray[Any]]
 
 
 def remark_blocks(document: Mapping[str, Any]) -> list[Block]:
-    """What a suite left out."""
+    """What a suite found beside its scores, and what it left out."""
+    details = document["details"]
     return [
-        Finding(text=f"{_sentence(text)}.", kind="warning") for text in document["details"].get("remarks", ())
+        *(Finding(text=f"{_sentence(text)}.") for text in details.get("findings", ())),
+        *(Finding(text=f"{_sentence(text)}.", kind="warning") for text in details.get("remarks", ())),
     ]
 
 
