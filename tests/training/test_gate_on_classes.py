@@ -50,6 +50,16 @@ def test_a_text_with_two_labels_is_refused_with_its_rows() -> None:
         report.require()
 
 
+def test_few_texts_with_two_labels_are_told() -> None:
+    many = [{"text": f"another {number}", "label": "ny"[number % 2]} for number in range(170)]
+    report = look_at_classes(dataset({"text": " a good thing 1", "label": "n"}, *many))
+    (finding,) = report.findings
+    assert (finding.name, finding.fatal, len(finding.places)) == ("two labels", False, 2)
+    report.require()
+    report = look_at_classes(dataset({"text": " a good thing 1", "label": "n"}, *many[:150]))
+    assert report.findings[0].fatal
+
+
 def test_equal_texts_stay_in_one_split_and_are_told() -> None:
     again = [{"text": row["text"], "label": row["label"]} for row in rows()]
     data = dataset(*again)

@@ -1,6 +1,7 @@
 """What is looked at before a classifier is tuned on texts with classes (`gate.py`).
 
-    two labels    a text that has one class here and another one there
+    two labels    a text that has one class here and another one there (a warning of few: people who rate what
+                  others said do not always agree)
     leak          a training text that stands in the evaluation as well
     cut           a text of which only the beginning is read (a warning)
     duplicates    equal training texts of one class (a warning)
@@ -17,6 +18,9 @@ from creuset.progress import TRAINED_BEGIN, TRAINED_END
 from creuset.training.gate import Finding, GateReport
 
 _SHOWN_CHARACTERS = 300
+_MOST_CONTRADICTED = 0.01
+"""The share of texts with another class elsewhere above which they stop a training: of 18,656 sentences that
+people rated, from tweets, reviews and news, 12 have two classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +53,14 @@ def look_at_classes(dataset: Dataset) -> GateReport:
     ]
     training = [text for text in texts if text.trained]
     limit = dataset.spec.max_tokens
+    contradicted = _of_two_classes(texts)
     found = [
         _finding(
             "two labels",
-            _of_two_classes(texts),
+            contradicted,
             "that has another class elsewhere",
             "decide which class is right, and remove the other row",
-            fatal=True,
+            fatal=len(contradicted) > _MOST_CONTRADICTED * len(texts),
         ),
         _finding(
             "leak",
