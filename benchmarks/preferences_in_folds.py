@@ -1,11 +1,14 @@
 """How often a tuned model tells the chosen one of two answers, each pair by a model that never saw it.
 
     .venv/bin/python benchmarks/preferences_in_folds.py PAIRS.json [--method dpo] [--folds 5] [--shorter]
+        [--keep FOLDER]
 
 The pairs are dealt to folds by what is asked, so that no prompt stands in two; for each fold a model is tuned
 on the others by `creuset finetune BASE --method METHOD` and measured on this one. The accuracy is over all
 pairs, with Wilson's interval; .5 is guessing. With --shorter the shorter answer of each pair is called the
-chosen one, whatever people said: a preference that is there for sure, and has to be learned.
+chosen one, whatever people said: a preference that is there for sure, and has to be learned. Pairs that are
+longer than the base reads are left out, and counted. With --keep the folds and their runs stay in a folder,
+and the same call goes on where it was stopped.
 """
 
 import argparse
@@ -24,6 +27,7 @@ from numpy.typing import NDArray
 import creuset
 from creuset.metrics.intervals import mean_estimate, wilson_interval
 from creuset.workflows.finetune import finetune
+from creuset.workflows.train import resume
 
 RESULT = Path(__file__).resolve().parent / "results" / "preferences_in_folds.json"
 Pairs = list[dict[str, Any]]
@@ -40,30 +44,46 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, help="default: as creuset finetune")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--shorter", action="store_true", help="the shorter answer is the chosen one")
+    parser.add_argument("--keep", type=Path, help="where what is done stays, to go on from there")
     parser.add_argument("--seed", type=int, default=0, help="of folds and tunings (default 0)")
     parser.add_argument("--json", action="store_true", help=f"write results/{RESULT.name}")
     options = parser.parse_args()
     pairs = json.loads(options.pairs.read_text())
     if options.shorter:
         pairs = [by_length(pair) for pair in pairs if len(answer(pair, 0)) != len(answer(pair, 1))]
-    rows = []
-    for number, (train, test) in enumerate(folds(pairs, options.folds, options.seed)):
-        begin = time.perf_counter()
-        margins = tuned(train, test, options)
-        seconds = time.perf_counter() - begin
-        rows.append({"fold": number, "seconds": seconds, "margins": margins.tolist()})
-        right = int((margins > 0).sum())
-        print(f"fold {number + 1}: {right} of {len(margins)} told, {seconds:.0f} s", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        keep = Path(temporary) if options.keep is None else options.keep
+        keep.mkdir(parents=True, exist_ok=True)
+        rows = [
+            fold(number, train, test, keep / f"fold-{number + 1}", options)
+            for number, (train, test) in enumerate(folds(pairs, options.folds, options.seed))
+        ]
     document = {
         "benchmark": "preferences_in_folds",
         "base": options.base,
         "method": options.method,
         "preference": "the shorter answer" if options.shorter else "people's",
+        "pairs": len(pairs),
         "machine": machine(torch.get_num_threads()),
         "versions": {"creuset": creuset.__version__},
         "rows": rows,
     }
     report(document, summary(document), RESULT if options.json else None)
+
+
+def fold(number: int, train: Pairs, test: Pairs, place: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """What a fold gave, which is read where it was kept."""
+    place.mkdir(exist_ok=True)
+    done = place / "margins.json"
+    if not done.exists():
+        begin = time.perf_counter()
+        margins = tuned(train, test, place, options)
+        seconds = time.perf_counter() - begin
+        done.write_text(json.dumps({"fold": number, "seconds": seconds, "margins": margins.tolist()}))
+    row: dict[str, Any] = json.loads(done.read_text())
+    right = sum(margin > 0 for margin in row["margins"])
+    print(f"fold {number + 1}: {right} of {len(row['margins'])} told, {row['seconds']:.0f} s", flush=True)
+    return row
 
 
 def answer(pair: dict[str, Any], place: int) -> str:
@@ -91,25 +111,27 @@ def folds(pairs: Pairs, num_folds: int, seed: int) -> Iterator[tuple[Pairs, Pair
         )
 
 
-def tuned(train: Pairs, test: Pairs, options: argparse.Namespace) -> NDArray[np.float64]:
+def tuned(train: Pairs, test: Pairs, place: Path, options: argparse.Namespace) -> NDArray[np.float64]:
     """By how much the chosen answer of each test pair is ahead."""
-    with tempfile.TemporaryDirectory() as folder:
+    if (place / "run").exists():
+        run = resume(place / "run")
+    else:
         for name, part in (("train", train), ("test", test)):
-            (Path(folder) / f"{name}.json").write_text(json.dumps(part))
+            (place / f"{name}.json").write_text(json.dumps(part))
         run = finetune(
             options.base,
-            data=Path(folder) / "train.json",
-            test_data=Path(folder) / "test.json",
+            data=place / "train.json",
+            test_data=place / "test.json",
             method=options.method,
             epochs=options.epochs,
-            settings=tuple(options.settings),
+            settings=("data.too_long=drop", *options.settings),
             seed=options.seed,
-            name=str(Path(folder) / "run"),
+            name=str((place / "run").resolve()),
         )
-        kept = run.folder.evaluation_rows("tuning")
-        assert kept is not None
-        margins: NDArray[np.float64] = kept.arrays["margin"]
-        return margins
+    kept = run.folder.evaluation_rows("tuning")
+    assert kept is not None
+    margins: NDArray[np.float64] = kept.arrays["margin"]
+    return margins
 
 
 def summary(document: dict[str, Any]) -> str:
@@ -121,7 +143,7 @@ def summary(document: dict[str, Any]) -> str:
     seconds: Sequence[float] = [row["seconds"] for row in document["rows"]]
     told = (
         f"{document['base']}, {document['method']}, {document['preference']}: preference accuracy "
-        f"{hits / len(margins):.4f} [{low:.4f}, {high:.4f}], n={len(margins)}"
+        f"{hits / len(margins):.4f} [{low:.4f}, {high:.4f}], n={len(margins)} of {document['pairs']}"
     )
     if ahead.interval is not None:
         told += f"; margin {ahead.mean:.4g} [{ahead.interval[0]:.4g}, {ahead.interval[1]:.4g}]"
