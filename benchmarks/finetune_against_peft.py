@@ -11,11 +11,11 @@ all sides: the base's weights, the rows as tokens, of at most 512, what is train
 their order, LoRA with rank 8 on queries and values and its first random numbers, AdamW without weight decay,
 a learning rate that falls to 0 along a line, gradients clipped at 1. The peer is what everyone copies: the
 Trainer with its defaults, batches padded to their longest row, float32; and its own bf16 setting beside it.
-creuset puts the rows of a batch behind each other, in bfloat16 and in float32.
+creuset puts the rows of a batch behind each other, in bfloat16, and in float32 if asked for.
 
 Real tokens a second are those of the rows, padding not counted. What stands beside the speed is the loss of
-held-out rows by the trained adapter, each side's computed by itself in float32, and its difference with an
-interval.
+held-out rows by the adapter of the first round, each side's computed by itself in float32, and its difference
+with an interval.
 """
 
 import json
@@ -72,16 +72,19 @@ _MOST_STEPS = 1
 def main() -> None:
     parser = parser_of(__doc__, RESULT, "tunes")
     parser.add_argument("rows", type=Path, help="conversations or instructions, in any form")
+    parser.add_argument("--float32", action="store_true", help="creuset in float32 as well")
     parser.add_argument("--tokens", type=int, default=NUM_TOKENS, help="trained on (default 60,000)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         work = prepare(options.rows, folder, options.tokens)
         commands = sides(work, options.threads)
+        if not options.float32:
+            del commands[OWN_FLOAT32]
         rows = in_turn(
             commands,
             options.rounds,
-            lambda name, _: measure(commands[name], options.threads),
+            lambda name, number: measure([*commands[name], str(number)], options.threads),
             lambda row: f"{row['tokens'] / row['loop_seconds']:.0f} tokens a second",
         )
     require_equal(rows, ("tokens", "steps", "torch"))
@@ -184,7 +187,7 @@ def summary(document: dict[str, Any]) -> str:
         speed = of[0]["tokens"] / seconds
         after = float(np.mean(of[0]["after_nats"]))
         lines.append(f"{name:<32} {speed:6.0f} tokens/s  {peak / 1e6:7,.0f} MB  {after:.4f} nats held out")
-    for own in (OWN, OWN_FLOAT32):
+    for own in (name for name in (OWN, OWN_FLOAT32) if name in rows):
         for peer in (PEER, PEER_BF16):
             speed = ratio(rows[peer], rows[own], "loop_seconds")
             memory = ratio(rows[own], rows[peer], "peak_memory_bytes")

@@ -1,8 +1,9 @@
 """Tunes a language model as `creuset finetune` does; prints a JSON line (finetune_against_peft.py).
 
-    lora_creuset.py WORK.json FORMAT THREADS
+    lora_creuset.py WORK.json FORMAT THREADS ROUND
 
-FORMAT is float32 or bfloat16: that of the frozen weights and of the products.
+FORMAT is float32 or bfloat16: that of the frozen weights and of the products. Held-out rows are measured in
+round 0 alone.
 """
 
 import json
@@ -22,7 +23,7 @@ from creuset.workflows.load import load
 from creuset.workflows.train import train
 
 
-def main(work_path: str, number_format: str, threads: int) -> None:
+def main(work_path: str, number_format: str, threads: int, round_number: int) -> None:
     work: dict[str, Any] = json.loads(Path(work_path).read_text())
     place = Path(work["folder"]) / f"run-{number_format}"
     number = sum(1 for _ in place.parent.glob(f"{place.name}*"))
@@ -42,7 +43,7 @@ def main(work_path: str, number_format: str, threads: int) -> None:
                 "tokens": sum(len(work["rows"][row]["ids"]) for batch in work["order"] for row in batch),
                 "steps": len(work["order"]),
                 "peak_memory_bytes": peak,
-                "after_nats": held_out_nats(model, work["held_out"]),
+                "after_nats": [] if round_number else held_out_nats(model, work["held_out"]),
                 "torch": torch.__version__,
             }
         )
@@ -61,4 +62,4 @@ def held_out_nats(model: Tuned, rows: list[dict[str, Any]]) -> list[float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

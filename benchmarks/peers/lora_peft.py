@@ -1,11 +1,11 @@
 """Tunes a language model by transformers and peft; prints a JSON line (finetune_against_peft.py).
 
-    lora_peft.py WORK.json FORMAT THREADS
+    lora_peft.py WORK.json FORMAT THREADS ROUND
 
 As everyone's script has it: AutoModelForCausalLM, PeftModel, the Trainer with its defaults, batches padded
 to their longest row. WORK.json holds the base's folder, the adapter's with the form and the first numbers of
 its updates, the rows as tokens with what is trained of them, and the settings that both sides share. FORMAT
-is float32, or bfloat16 for the Trainer's own bf16 setting.
+is float32, or bfloat16 for the Trainer's own bf16 setting. Held-out rows are measured in round 0 alone.
 """
 
 import json
@@ -20,7 +20,7 @@ from measuring import peak_memory_bytes
 IGNORED = -100
 
 
-def main(work_path: str, number_format: str, threads: int) -> None:
+def main(work_path: str, number_format: str, threads: int, round_number: int) -> None:
     torch.set_num_threads(threads)
     # transformers imports it where it is installed, and its usual wheel does not fit torch's processor build
     sys.modules["torchvision"] = None  # type: ignore[assignment]
@@ -60,7 +60,7 @@ def main(work_path: str, number_format: str, threads: int) -> None:
                 "tokens": sum(len(work["rows"][row]["ids"]) for batch in work["order"] for row in batch),
                 "steps": len(work["order"]),
                 "peak_memory_bytes": peak,
-                "after_nats": held_out_nats(model, work["held_out"]),
+                "after_nats": [] if round_number else held_out_nats(model, work["held_out"]),
                 "torch": torch.__version__,
                 "transformers": transformers.__version__,
                 "peft": peft.__version__,
@@ -109,4 +109,4 @@ def held_out_nats(model: Any, rows: list[dict[str, Any]]) -> list[float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
