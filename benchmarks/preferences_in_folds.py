@@ -135,7 +135,7 @@ def tuned(train: Pairs, test: Pairs, place: Path, options: argparse.Namespace) -
             test_data=place / "test.json",
             method=options.method,
             epochs=options.epochs,
-            settings=("data.too_long=drop", "data.validation_share=0", *options.settings),
+            settings=("data.too_long=drop", "data.validation_share=0.02", *options.settings),
             seed=options.seed,
             name=str((place / "run").resolve()),
         )
