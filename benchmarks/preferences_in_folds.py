@@ -13,9 +13,9 @@ which saves most of the time, and are measured all the same.
 """
 
 import argparse
+import hashlib
 import json
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from alternation import machine, report
 from numpy.typing import NDArray
 
 import creuset
+from creuset.files import write_atomic
 from creuset.metrics.intervals import mean_estimate, wilson_interval
 from creuset.workflows.finetune import finetune
-from creuset.workflows.train import resume
+from creuset.workflows.train import Run, resume
 
 RESULT = Path(__file__).resolve().parent / "results" / "preferences_in_folds.json"
 Pairs = list[dict[str, Any]]
@@ -57,7 +58,7 @@ def main() -> None:
         pairs = [by_length(pair) for pair in pairs if len(answer(pair, 0)) != len(answer(pair, 1))]
     with tempfile.TemporaryDirectory() as temporary:
         keep = Path(temporary) if options.keep is None else options.keep
-        keep.mkdir(parents=True, exist_ok=True)
+        require_same(keep / "asked.json", options, pairs)
         rows = [
             fold(number, train, test, keep / f"fold-{number + 1}", options)
             for number, (train, test) in enumerate(folds(pairs, options.folds, options.seed))
@@ -68,6 +69,9 @@ def main() -> None:
         "method": options.method,
         "preference": "the shorter answer" if options.shorter else "people's",
         "pairs": len(pairs),
+        "longest_trained": options.longest,
+        "epochs": options.epochs,
+        "settings": options.settings,
         "machine": machine(torch.get_num_threads()),
         "versions": {"creuset": creuset.__version__},
         "rows": rows,
@@ -75,18 +79,30 @@ def main() -> None:
     report(document, summary(document), RESULT if options.json else None)
 
 
+def require_same(asked: Path, options: argparse.Namespace, pairs: Pairs) -> None:
+    """Refuses a folder where something else was begun: folds of unlike tunings are no figure."""
+    apart = ("keep", "json", "pairs")
+    wanted = {name: value for name, value in vars(options).items() if name not in apart}
+    wanted["data"] = hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+    if asked.exists() and (begun := json.loads(asked.read_text())) != wanted:
+        raise SystemExit(f"{asked.parent}: begun otherwise\n  got: {wanted}\n  expected: {begun}")
+    write_atomic(asked, json.dumps(wanted))
+
+
 def fold(number: int, train: Pairs, test: Pairs, place: Path, options: argparse.Namespace) -> dict[str, Any]:
     """What a fold gave, which is read where it was kept."""
     place.mkdir(exist_ok=True)
     done = place / "margins.json"
     if not done.exists():
-        begin = time.perf_counter()
-        margins = tuned(train, test, place, options)
-        seconds = time.perf_counter() - begin
-        done.write_text(json.dumps({"fold": number, "seconds": seconds, "margins": margins.tolist()}))
-    row: dict[str, Any] = json.loads(done.read_text())
+        run, margins = tuned(train, test, place, options)
+        row = {"fold": number, "seconds": run.outcome.seconds, "margins": margins.tolist()}
+        write_atomic(done, json.dumps(row))
+    kept: dict[str, Any] = json.loads(done.read_text())
     right = sum(margin > 0 for margin in row["margins"])
-    print(f"fold {number + 1}: {right} of {len(row['margins'])} told, {row['seconds']:.0f} s", flush=True)
+    print(
+        f"fold {number + 1}: {right} of {len(row['margins'])} told, {row['seconds']:.0f} s of training",
+        flush=True,
+    )
     return row
 
 
@@ -121,8 +137,10 @@ def folds(pairs: Pairs, num_folds: int, seed: int) -> Iterator[tuple[Pairs, Pair
         )
 
 
-def tuned(train: Pairs, test: Pairs, place: Path, options: argparse.Namespace) -> NDArray[np.float64]:
-    """By how much the chosen answer of each test pair is ahead."""
+def tuned(
+    train: Pairs, test: Pairs, place: Path, options: argparse.Namespace
+) -> tuple[Run, NDArray[np.float64]]:
+    """The tuning, and by how much the chosen answer of each test pair is ahead."""
     if (place / "run").exists():
         run = resume(place / "run")
     else:
@@ -142,7 +160,7 @@ def tuned(train: Pairs, test: Pairs, place: Path, options: argparse.Namespace) -
     kept = run.folder.evaluation_rows("tuning")
     assert kept is not None
     margins: NDArray[np.float64] = kept.arrays["margin"]
-    return margins
+    return run, margins
 
 
 def summary(document: dict[str, Any]) -> str:
@@ -158,7 +176,7 @@ def summary(document: dict[str, Any]) -> str:
     )
     if ahead.interval is not None:
         told += f"; margin {ahead.mean:.4g} [{ahead.interval[0]:.4g}, {ahead.interval[1]:.4g}]"
-    return f"{told}; {np.sum(seconds):.0f} s"
+    return f"{told}; {np.sum(seconds):.0f} s of training"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Steps that keep less for their gradient: torch's values and gradients, and fewer bytes."""
 
+import weakref
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from creuset.layers.kept_small import attention_in_float32, gated_product, rms_norm
 
@@ -108,17 +110,28 @@ def test_attention_in_float32_keeps_halves() -> None:
     assert kept_bytes(lambda *parts: reference(*parts, causal=True), query, key, value) > 1.8 * ours
 
 
-def test_under_recomputation_nothing_of_the_steps_is_kept() -> None:
-    """Inside torch's checkpointing they keep nothing: hooks on what they save would."""
-    gate, up = drawn(3, 21, 64), drawn(3, 21, 64, seed=1)
+@pytest.mark.parametrize("name", ["product", "norm", "attention"])
+def test_under_recomputation_nothing_of_the_steps_is_kept(name: str) -> None:
+    """Inside torch's checkpointing what they would keep is dropped, and made again for the same gradient."""
+    steps: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "product": lambda a, b: gated_product(a, b, functional.silu),
+        "norm": lambda a, b: rms_norm(a, b[0, 0, 0], 1e-5),
+        "attention": lambda a, b: attention_in_float32(a, b, b, 0.2, causal=True),
+    }
+    inside: list[weakref.ref[Tensor]] = []
 
-    def recomputed(a: Tensor, b: Tensor) -> Tensor:
-        found: Tensor = torch.utils.checkpoint.checkpoint(
-            lambda c, d: gated_product(c * 2, d * 2, functional.silu), a, b, use_reentrant=False
-        )
-        return found
+    def step(a: Tensor, b: Tensor) -> Tensor:
+        doubled = a * 2, b * 2
+        inside.extend(map(weakref.ref, doubled))
+        return steps[name](*doubled)
 
-    _, slopes = gradients(recomputed, gate, up)
-    _, plain = gradients(lambda c, d: gated_product(c * 2, d * 2, functional.silu), gate, up)
-    for one, other in zip(slopes, plain, strict=True):
+    inputs = drawn(1, 6, 33, 16), drawn(1, 6, 33, 16, seed=1)
+    kept = step(*inputs)
+    assert any(reference() is not None for reference in inside)
+    inside.clear()
+    out = checkpoint(step, *inputs, use_reentrant=False)
+    assert all(reference() is None for reference in inside)
+    slope = torch.ones_like(out)
+    again, plain = (torch.autograd.grad(found, inputs, slope) for found in (out, kept))
+    for one, other in zip(again, plain, strict=True):
         assert torch.equal(one, other)

@@ -44,10 +44,10 @@ from creuset.workflows.mode_figures import mode_blocks
 from creuset.workflows.outdated import outdated_scores
 from creuset.workflows.run_data import run_data
 from creuset.workflows.score_figures import (
+    finding_blocks,
     floor_blocks,
     growth_section,
     neighbour_figures,
-    remark_blocks,
 )
 from creuset.workflows.sounds import sound_blocks
 from creuset.workflows.tuning_report import gate_blocks, tuning_blocks
@@ -251,7 +251,7 @@ def _scores(run: RunFolder) -> list[Block]:
             caption = f"The suite {name} on the {document['split']} split."
             metrics = (METRIC,) if document["suite"] == "analogies" else ()
             blocks.append(score_block({run.id: document}, caption, metrics))
-        blocks.extend(remark_blocks(document))
+        blocks.extend(finding_blocks(document))
         blocks.extend(floor_blocks(document, run.id))
         if document["suite"] == "classification":
             blocks.append(Row(figures=classification_figures(document)))

@@ -29,7 +29,7 @@ _FREQUENCIES = "_unigram"
 Rows = Mapping[str, NDArray[Any]]
 
 
-def remark_blocks(document: Mapping[str, Any]) -> list[Block]:
+def finding_blocks(document: Mapping[str, Any]) -> list[Block]:
     """What a suite found beside its scores, and what it left out."""
     details = document["details"]
     return [

@@ -17,7 +17,7 @@ from creuset.workflows.journey import Journey
 from creuset.workflows.legs import Station
 from creuset.workflows.load import load
 from creuset.workflows.run_data import run_data
-from creuset.workflows.score_figures import floor_blocks, neighbour_figures, remark_blocks
+from creuset.workflows.score_figures import finding_blocks, floor_blocks, neighbour_figures
 
 _FEW = "evaluation.num_generated=200"
 """Samples that distances are measured by: a tour has seconds for them, not minutes."""
@@ -79,7 +79,7 @@ def generative(journey: Journey) -> Chapter:
         loaded, document = run.model(), documents[subject]
         dataset = run_data(run.folder, Silent())
         own = [
-            *remark_blocks(document),
+            *finding_blocks(document),
             *floor_blocks(document, subject),
             *loss_curves(run.folder)[:1],
             *picture_blocks(loaded, dataset, journey.itinerary.seed),

@@ -14,7 +14,7 @@ from creuset.workflows.export import CERTIFICATE, export, exportable_run
 from creuset.workflows.forecasts import forecast_table
 from creuset.workflows.journey import Journey
 from creuset.workflows.legs import Station
-from creuset.workflows.score_figures import remark_blocks
+from creuset.workflows.score_figures import finding_blocks
 from creuset.workflows.tuning_report import gate_blocks, tuning_blocks
 
 STATIONS = (
@@ -52,7 +52,7 @@ def tuning(journey: Journey) -> Chapter:
             *gate_blocks(manifest),
             *forecast_table(run),
             *tuning_blocks(document),
-            *remark_blocks(document),
+            *finding_blocks(document),
             *_exported(journey, run),
         ],
     )
