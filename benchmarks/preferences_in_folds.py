@@ -98,12 +98,10 @@ def fold(number: int, train: Pairs, test: Pairs, place: Path, options: argparse.
         row = {"fold": number, "seconds": run.outcome.seconds, "margins": margins.tolist()}
         write_atomic(done, json.dumps(row))
     kept: dict[str, Any] = json.loads(done.read_text())
-    right = sum(margin > 0 for margin in row["margins"])
-    print(
-        f"fold {number + 1}: {right} of {len(row['margins'])} told, {row['seconds']:.0f} s of training",
-        flush=True,
-    )
-    return row
+    right = sum(margin > 0 for margin in kept["margins"])
+    told = f"{right} of {len(kept['margins'])} told, {kept['seconds']:.0f} s of training"
+    print(f"fold {number + 1}: {told}", flush=True)
+    return kept
 
 
 def characters(pair: dict[str, Any]) -> int:
