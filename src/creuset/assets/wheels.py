@@ -163,9 +163,11 @@ def _watch(process: "subprocess.Popen[bytes]", folder: Path, watch: Callable[[in
 def _bytes_of_wheels(folder: Path) -> int:
     """The size of the wheels below `folder`, each counted once: pip copies it when it is complete."""
     sizes: dict[str, int] = {}
-    for path in folder.rglob("*.whl"):
-        with contextlib.suppress(OSError):  # pip moves and deletes files meanwhile
-            sizes[path.name] = max(sizes.get(path.name, 0), path.stat().st_size)
+    for place, _, names in os.walk(folder):  # passes over a folder that pip deletes meanwhile; rglob raises
+        for name in names:
+            if name.endswith(".whl"):
+                with contextlib.suppress(OSError):  # pip moves and deletes files too
+                    sizes[name] = max(sizes.get(name, 0), Path(place, name).stat().st_size)
     return sum(sizes.values())
 
 
