@@ -5,7 +5,7 @@
 Good are five adapters, rank 8 on all linear layers with random updates, each merged and stored in four ways.
 Broken is what goes wrong in exporters: the adapter left out, query and key rows in the wrong order (the
 permutation of rotations), gate and up projections swapped, a block written twice, another base of the
-rotations; each in f16 and in q8_0. What few bits lose stands beside them. Each file is opened by llama.cpp, a
+rotations; each in a folder, in f16 and in q8_0. What few bits lose stands beside them. Each file is opened by llama.cpp, a
 folder by creuset, and asked what `creuset export` asks. Told is the largest difference of log-probabilities
 and the mean divergence, beside the bounds of the kind.
 """
@@ -38,7 +38,7 @@ from creuset.workflows.export import Exportable, open_exportable
 RESULT = Path(__file__).resolve().parent / "results" / "certificate_bounds.json"
 GOOD: tuple[Kind, ...] = ("safetensors", "f32", "f16", "q8_0")
 FEW_BITS: tuple[Stored, ...] = ("q4_0", "q4_1")
-BROKEN: tuple[Stored, ...] = ("f16", "q8_0")
+BROKEN: tuple[Kind, ...] = ("safetensors", "f16", "q8_0")
 NUM_ADAPTERS = 5
 RANK, ALPHA, SIZE = 8, 16.0, 0.03
 """Of the adapters: SIZE is the standard deviation of the numbers of each update's second factor."""

@@ -71,8 +71,8 @@ class Limits:
 
 
 LIMITS: Mapping[Kind, Limits] = {
-    "safetensors": Limits(largest_difference=1e-4),
-    "onnx": Limits(largest_difference=1e-4),
+    "safetensors": Limits(largest_difference=1e-3, mean_divergence=1e-6),
+    "onnx": Limits(largest_difference=1e-3, mean_divergence=1e-6),
     "f32": Limits(largest_difference=0.2, mean_divergence=2e-4),
     "f16": Limits(largest_difference=0.2, mean_divergence=2e-4),
     "q8_0": Limits(largest_difference=3.0, mean_divergence=0.02),
