@@ -5,9 +5,9 @@
 Good are five adapters, rank 8 on all linear layers with random updates, each merged and stored in four ways.
 Broken is what goes wrong in exporters: the adapter left out, query and key rows in the wrong order (the
 permutation of rotations), gate and up projections swapped, a block written twice, another base of the
-rotations; each in a folder, in f16 and in q8_0. What few bits lose stands beside them. Each file is opened by llama.cpp, a
-folder by creuset, and asked what `creuset export` asks. Told is the largest difference of log-probabilities
-and the mean divergence, beside the bounds of the kind.
+rotations; each in a folder, in f16 and in q8_0. What few bits lose stands beside them. Each file is opened
+by llama.cpp, a folder by creuset, and asked what `creuset export` asks. Told is the largest difference of
+log-probabilities and the mean divergence, beside the bounds of the kind.
 """
 
 import argparse
