@@ -1,5 +1,6 @@
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from creuset.files import (
     remove_folder,
     remove_leftovers,
     sha256_of,
+    size_of_folder,
     write_atomic,
 )
 from small_runs import largest_file, leftovers
@@ -154,3 +156,20 @@ def test_the_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     # FIPS 180-2, appendix B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_of(tmp_path / "file") == expected
+
+
+def test_a_folder_is_measured_while_others_change_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process takes away between its listing and its reading is passed over."""
+    for name in ("kept", "taken"):
+        write_atomic(tmp_path / name / "file", b"x" * 100)
+    walk = os.walk
+
+    def walk_and_take(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        for found in walk(folder):
+            if found[0] == str(tmp_path / "taken"):
+                remove_folder(tmp_path / "taken")
+            yield found
+
+    monkeypatch.setattr(os, "walk", walk_and_take)
+    assert size_of_folder(tmp_path) == 100
+    assert size_of_folder(tmp_path / "taken") == 0

@@ -165,6 +165,19 @@ def remove_folder(path: Path) -> None:
     shutil.rmtree(doomed)
 
 
+def size_of_folder(folder: Path) -> int:
+    """Bytes of the files below `folder`; what other processes take away meanwhile is not counted.
+
+    (Path.rglob raises there.)
+    """
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += Path(place, name).lstat().st_size
+    return size
+
+
 def sha256_of(path: Path) -> str:
     """The file's SHA-256 as 64 hexadecimal digits, read in pieces."""
     with path.open("rb") as file:

@@ -237,6 +237,8 @@ def _entry(asset: Asset) -> dict[str, Any]:
 
 def _hand_put(name: str) -> dict[str, Any]:
     """A folder of the store that is not of the catalogue."""
+    from creuset.files import size_of_folder
+
     folder = store_folder(name)
     return {
         "name": name,
@@ -247,7 +249,7 @@ def _hand_put(name: str) -> dict[str, Any]:
         "starter": False,
         "wheels": [],
         "download_bytes": 0,
-        "num_bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        "num_bytes": size_of_folder(folder),
         "file": None,
         "where": "store",
         "folder": str(folder),

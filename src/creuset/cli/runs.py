@@ -4,7 +4,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -204,11 +203,12 @@ def stop(run: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(runs: tuple[str, ...], yes: bool) -> None:
     """Delete RUNS with their checkpoints."""
+    from creuset.files import size_of_folder
     from creuset.workflows.load import find_run
 
     folders = [find_run(run) for run in dict.fromkeys(runs)]
     for folder in folders:
-        size = sum(path.stat().st_size for path in Path(folder.path).rglob("*") if path.is_file())
+        size = size_of_folder(folder.path)
         if not yes and not click.confirm(f"delete {folder.path} ({size / 1e6:.1f} MB)?", err=True):
             say(f"{folder.path}: kept")
             continue
