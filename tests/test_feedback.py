@@ -151,3 +151,16 @@ def test_statistics_and_ratings() -> None:
     ratings = elo_ratings(Outcomes.from_judgements(compared_runs(won)), num_resamples=50)
     assert ratings.gap("one", "two").value == pytest.approx(190.85, abs=0.01)
     assert compared_runs([replace(GOOD, run_a=None)]) == []
+
+
+def test_a_purge_takes_judgements_away_to_the_last_byte(tmp_path: Path) -> None:
+    secret = "the valve behind the second boiler is opened by a quarter turn"
+    with FeedbackStore(tmp_path / "feedback.sqlite") as store:
+        for number in range(50):
+            text = f"{secret} {number}" * 40
+            store.add(Judgement(prompt=[ASKED], a=text, b="another one", verdict="a", judge="me"))
+        kept = store.add(Judgement(prompt=[ASKED], a="kept", b="another one", verdict="a", judge="me"))
+        store.remove([judgement.id for judgement in store.all() if secret in judgement.a])
+        assert [judgement.id for judgement in store.all()] == [kept]
+    for file in tmp_path.iterdir():
+        assert secret.encode() not in file.read_bytes()

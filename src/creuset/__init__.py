@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from creuset import metrics
     from creuset.workflows.export_verb import export
     from creuset.workflows.finetune import finetune
+    from creuset.workflows.index import Index
     from creuset.workflows.language_handle import LanguageHandle
     from creuset.workflows.load import Loaded
     from creuset.workflows.open_model import load
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Index",
     "LanguageHandle",
     "Loaded",
     "Run",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Index": "creuset.workflows.index",
     "LanguageHandle": "creuset.workflows.language_handle",
     "Loaded": "creuset.workflows.load",
     "Run": "creuset.workflows.train",

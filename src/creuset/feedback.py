@@ -1,5 +1,7 @@
 """Judgements of people: recorded one by one, never changed, and turned into data to tune on.
 
+They are taken away only where a document that they quote is purged (`FeedbackStore.remove`).
+
 One SQLite file, feedback.sqlite of the workspace, with the table
 
     judgement(id, time, judge, prompt_json, a, b, run_a, run_b, order_shown, verdict, edit, index_generation)
@@ -12,7 +14,7 @@ Legend of shapes: none; rows and records.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -203,6 +205,28 @@ class FeedbackStore:
             for row in self._connection.execute(query, {"run": run, "judge": judge}):
                 values = dict(row)
                 yield Judgement(prompt=json.loads(values.pop("prompt_json")), **values)
+
+    def remove(self, ids: Collection[int]) -> None:
+        """Takes judgements away for good: no byte of them is left in the file. For purges alone.
+
+        Raises:
+            UsageError: Another process is reading or writing just now.
+        """
+        if not ids:
+            return
+        with _store_errors(self.path):
+            self._connection.execute("PRAGMA secure_delete = ON")
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("DELETE FROM judgement WHERE id = ?", [(number,) for number in ids])
+            self._connection.execute("COMMIT")
+            self._connection.execute("VACUUM")
+            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise UsageError(
+                "another process is reading it: what was removed may still stand beside it",
+                where=self.path,
+                next_step="close what reads it, and purge again",
+            )
 
     def close(self) -> None:
         """Closes the file."""
