@@ -234,8 +234,7 @@ def test_a_killed_ingestion_goes_on(folder: Path) -> None:
 
 
 @pytest.mark.starter
-def test_words_and_vectors_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CREUSET_HOME")
+def test_words_and_vectors_together(folder: Path, starter: Path) -> None:
     with creuset.Index("manual") as index:
         index.create(precision="float32")
         report = index.add(folder, access="public")

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "generate": ("creuset.cli.generate", "Draw samples, reconstructions or interpolations from a run."),
     "chat": ("creuset.cli.chat", "Talk to a language model in the terminal."),
     "index": ("creuset.cli.index", "Take documents in, so that they can be searched and asked."),
+    "ask": ("creuset.cli.ask", "Ask your documents; each sentence of the answer is proved by a quote."),
     "eval": ("creuset.cli.evaluate", "Measure a run, or files of your own, with intervals and signatures."),
     "neighbours": ("creuset.cli.neighbours", "Show the words whose vectors are nearest to a word."),
     "compare": ("creuset.cli.compare", "Test runs against each other: better, worse, or cannot tell apart."),

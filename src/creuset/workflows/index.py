@@ -9,16 +9,17 @@ index.ask("How is the boiler filled?", model="smollm2-135m", access={"public"})
 import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from creuset.errors import NotFoundError, UsageError
 from creuset.files import size_of_folder
 from creuset.knowledge.analyzer import Analyzer
-from creuset.knowledge.answer_records import AnswerRecord
+from creuset.knowledge.answer_records import AnswerRecord, Mode
 from creuset.knowledge.fingerprints import Fingerprints
 from creuset.knowledge.lexical import LexicalIndex
 from creuset.knowledge.parser_process import Limits
@@ -26,7 +27,9 @@ from creuset.knowledge.records import Filter, Hit, StoredDocument
 from creuset.knowledge.retriever import Retriever, RetrieverSettings
 from creuset.knowledge.store_interface import KnowledgeStore, Removed
 from creuset.knowledge.vectors import VectorIndex
+from creuset.pretrained.sentence_embedder import SentenceEmbedder
 from creuset.progress import Progress, Silent
+from creuset.workflows.answer_model import sha256_of_model
 from creuset.workflows.index_embedder import OpenEmbedder, open_index_embedder
 from creuset.workflows.index_opening import (
     Opened,
@@ -47,6 +50,10 @@ from creuset.workflows.index_settings import (
     writer_lock,
 )
 from creuset.workflows.ingestion import Ingester, Ingestion, IngestionReport
+from creuset.workflows.tuned_model import open_chat_engine
+
+if TYPE_CHECKING:
+    from creuset.workflows.asking import Answer
 
 LEXICAL, VECTORS = "lexical", "vectors"
 REMOVED = "removed.json"
@@ -222,6 +229,58 @@ class Index:
             None if embedder is None else embedder.embedder,
             RetrieverSettings(**chosen.model_dump()) if settings is None else settings,
         )
+
+    def ask(
+        self,
+        question: str,
+        *,
+        access: str | Collection[str],
+        model: str | None = None,
+        mode: Mode = "strict",
+        seed: int = 0,
+        where: Filter | None = None,
+        conversation: Sequence[tuple[str, str]] = (),
+    ) -> "Answer":
+        """The answer to a question, each sentence proved by a quote at its place; or that the sources do not
+        say.
+
+        Args:
+            question: In French or English.
+            access: Who asks.
+            model: Writes answers: a name, a GGUF file, a run; None to take sentences of the documents.
+            mode: Sentences that nothing supports are withheld ("strict"), marked ("mark"), or shown ("free").
+            seed: Decides what is drawn.
+            where: Which documents; None for all.
+            conversation: The turns before, (role, content) each.
+
+        Raises:
+            NotFoundError: There is no such index or model.
+            UsageError: An empty question, or a model that cannot write answers.
+        """
+        from creuset.workflows.asking import answer_settings, ask
+
+        chosen = replace(answer_settings(self), mode=mode, seed=seed)
+        shared: dict[str, Any] = {"settings": chosen, "where": where, "conversation": conversation}
+        if model is None:
+            return ask(self, question, access=as_access(access), engine=None, **shared)
+        with open_chat_engine(model) as engine:
+            return ask(
+                self,
+                question,
+                access=as_access(access),
+                engine=engine,
+                sha256=sha256_of_model(model),
+                **shared,
+            )
+
+    def lexical(self) -> LexicalIndex:
+        """Its index of words, up to date."""
+        return self._open().lexical
+
+    def embedder(self) -> SentenceEmbedder | None:
+        """What makes its vectors; None where it is searched by words alone."""
+        opened = self._open_embedder(Silent())
+        return None if opened is None else opened.embedder
 
     def documents(self, access: str | Collection[str], where: Filter | None = None) -> list[StoredDocument]:
         """The documents that `access` may read, by name."""
