@@ -39,7 +39,7 @@ class FileReport:
         reason: Why it was skipped or failed; warnings of a file that was read; "" for none.
         num_pages: That it has, 1 where it has no pages; 0 where it was not read.
         num_chunks: That it was cut into.
-        seconds: That it took.
+        seconds: That it took to read and cut it.
     """
 
     path: str

@@ -88,7 +88,7 @@ class _Cut:
 
     document: NewDocument
     status: FileStatus
-    begin: float
+    seconds: float
 
 
 class Ingester:
@@ -168,7 +168,7 @@ class Ingester:
     ) -> Iterator[list[_Cut]]:
         """Documents that are new or changed, as many at once as are embedded together."""
         window: list[_Cut] = []
-        for item, begin, parsed in self._parsed(job, found, known):
+        for item, seconds, parsed in self._parsed(job, found, known):
             if isinstance(parsed, ParseFailure):
                 self._report(
                     job,
@@ -176,11 +176,11 @@ class Ingester:
                         path=item.path,
                         status="failed",
                         reason=parsed.reason,
-                        seconds=time.monotonic() - begin,
+                        seconds=seconds,
                     ),
                 )
                 continue
-            window.append(self._cut(item, begin, parsed, known.get(item.path)))
+            window.append(self._cut(item, seconds, parsed, known.get(item.path)))
             if sum(len(cut.document.chunks) for cut in window) >= WINDOW_CHUNKS:
                 yield window
                 window = []
@@ -190,19 +190,18 @@ class Ingester:
         self, job: int, found: Sequence[FoundFile | Skipped], known: Mapping[str, StoredDocument]
     ) -> Iterator[tuple["_Hashed", float, ParsedDocument | ParseFailure]]:
         """Files that have to be read, parsed: the next one while this one is cut and embedded."""
-        waiting: list[tuple[_Hashed, float, Future[ParsedDocument | ParseFailure]]] = []
+        waiting: list[tuple[_Hashed, Future[tuple[float, ParsedDocument | ParseFailure]]]] = []
         with ParserProcess(self._plan.limits) as parser, ThreadPoolExecutor(1) as pool:
             for item in found:
-                begin = time.monotonic()
                 hashed = self._hashed(job, item, known)
                 if hashed is None:
                     continue
-                waiting.append((hashed, begin, pool.submit(parser.parse, hashed.file)))
+                waiting.append((hashed, pool.submit(_timed, parser, hashed.file)))
                 if len(waiting) > _AHEAD:
-                    first, since, parsed = waiting.pop(0)
-                    yield first, since, parsed.result()
-            for first, since, parsed in waiting:
-                yield first, since, parsed.result()
+                    first, parsed = waiting.pop(0)
+                    yield (first, *parsed.result())
+            for first, parsed in waiting:
+                yield (first, *parsed.result())
 
     def _hashed(
         self, job: int, item: FoundFile | Skipped, known: Mapping[str, StoredDocument]
@@ -233,8 +232,9 @@ class Ingester:
         return _Hashed(path=item.path, source=str(item.source), file=item.absolute, sha256=sha256)
 
     def _cut(
-        self, item: "_Hashed", begin: float, parsed: ParsedDocument, before: StoredDocument | None
+        self, item: "_Hashed", seconds: float, parsed: ParsedDocument, before: StoredDocument | None
     ) -> _Cut:
+        begin = time.monotonic()
         document = NewDocument(
             source=item.source,
             path=item.path,
@@ -246,7 +246,11 @@ class Ingester:
             metadata=self._plan.metadata,
             cutting=self._cutting,
         )
-        return _Cut(document=document, status="added" if before is None else "changed", begin=begin)
+        return _Cut(
+            document=document,
+            status="added" if before is None else "changed",
+            seconds=seconds + time.monotonic() - begin,
+        )
 
     def _store_window(self, job: int, window: Sequence[_Cut]) -> None:
         """Embeds what has no vector yet, then stores the documents: none is there without its vectors."""
@@ -269,7 +273,7 @@ class Ingester:
                     reason="; ".join(parsed.warnings),
                     num_pages=max(1, len(parsed.pages)),
                     num_chunks=len(cut.document.chunks),
-                    seconds=time.monotonic() - cut.begin,
+                    seconds=cut.seconds,
                 ),
             )
 
@@ -310,6 +314,13 @@ class _Hashed:
     source: str
     file: Path
     sha256: str
+
+
+def _timed(parser: ParserProcess, file: Path) -> tuple[float, ParsedDocument | ParseFailure]:
+    """What a file is parsed to, and the seconds that it took."""
+    begin = time.monotonic()
+    parsed = parser.parse(file)
+    return time.monotonic() - begin, parsed
 
 
 _AHEAD = 16
