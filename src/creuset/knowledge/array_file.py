@@ -59,7 +59,7 @@ def write_arrays(path: Path, arrays: Arrays, facts: Mapping[str, Any]) -> None:
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The arrays of a file, mapped and read-only, and its facts.
+    """The arrays of a file, mapped, and its facts; what is written into them stays in memory.
 
     Raises:
         CheckpointError: There is no such file, or it is not as it was written.
@@ -93,7 +93,7 @@ def _mapped(path: Path, begin: int, entry: Mapping[str, Any]) -> NDArray[Any]:
     shape = tuple(int(size) for size in entry["shape"])
     if 0 in shape:
         return np.empty(shape, entry["dtype"])
-    return np.memmap(path, entry["dtype"], "r", begin + int(entry["offset"]), shape)
+    return np.memmap(path, entry["dtype"], "c", begin + int(entry["offset"]), shape)
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from creuset.errors import UsageError
@@ -91,10 +92,15 @@ class VectorIndex(DerivedIndex):
 def _cosines(segment: Segment, unit: NDArray[np.float32], rows: Ids) -> NDArray[np.float32]:
     vectors = segment.arrays["vectors"]
     if len(rows) < _GATHERED_SHARE * len(segment):
-        scores: NDArray[np.float32] = vectors[rows] @ unit
-        return scores
-    scores = vectors @ unit
+        return _products(vectors[rows], unit)
+    scores = _products(vectors, unit)
     return scores if len(rows) == len(segment) else scores[rows]
+
+
+def _products(vectors: NDArray[np.float32], unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By torch, whose threads the embedder has just used: NumPy's would wait beside them."""
+    found: NDArray[np.float32] = torch.mv(torch.from_numpy(vectors), torch.from_numpy(unit)).numpy()
+    return found
 
 
 def _sieved(segment: Segment, unit: NDArray[np.float32], rows: Ids, count: int) -> Ids:
